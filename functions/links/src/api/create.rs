@@ -1,0 +1,129 @@
+//! `POST /v1/links`: shorten a URL.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use shared::dynamo::TransactWrite;
+use shared::events::Event;
+use shared::events::links::LinkCreated;
+use shared::http::idempotency::{Attempt, Begin, Submitted, in_progress};
+use shared::http::{Created, Document, Problem, ProblemType};
+use shared::identity::{Caller, permission};
+use shared::queue::Message;
+
+use crate::app::{App, Base, refused};
+use crate::expiries::expiry_message;
+use crate::link::{Link, LinkId};
+use crate::rules::{Draft, NewLink, Origin, Rules};
+use crate::store::{Along, WriteError};
+use crate::view::{LinkView, etag, location};
+
+/// A drawn slug that is taken is drawn again so often. At one in 27 thousand million it never comes to that.
+const DRAWS: usize = 5;
+
+/// Shorten a URL.
+///
+/// Without an `alias` the slug is drawn at random. The link works at once, in all regions of the deployment.
+#[utoipa::path(
+    post, path = "/v1/links", operation_id = "create_link", tag = "links",
+    request_body(content = NewLink, example = json!({"target": "https://example.com/spring?from=letter", "title": "Spring sale"})),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
+    responses(
+        (status = 201, description = "The link was made", body = LinkView, headers(("Location" = String), ("ETag" = String))),
+        (status = 409, description = "alias-taken: the alias is in use; or idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["links:write"]), ("api_key" = ["links:write"])),
+)]
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller<permission::WriteLinks>,
+    base: Base,
+    new: Submitted<NewLink>,
+) -> Result<Response, Problem> {
+    let attempt = match app.idempotency.begin(&caller.tenant, "POST /v1/links", &new).await? {
+        Begin::First(attempt) => attempt,
+        Begin::Replay(response) => return Ok(response),
+    };
+    let (blocklist, _) = app.links.blocklist(&caller.tenant).await?;
+    let now = app.clock.now();
+    let rules = Rules { now, base: &base.0, blocklist: &blocklist };
+    let draft = new.body.clone().check(&rules).map_err(refused)?;
+    let password_hash = app.hash(draft.password()).await?;
+
+    for _ in 0..DRAWS {
+        let origin = Origin {
+            id: LinkId::new(now, &app.random),
+            tenant_id: caller.tenant,
+            created_by: caller.subject.clone(),
+            now,
+        };
+        let slug = draft.slug(&app.random);
+        let link = draft.clone().into_link(origin, slug, password_hash.clone());
+        match insert(&app, &base, &link, &attempt).await {
+            Ok(created) => return Ok(created.into_response()),
+            Err(InsertError::Write(WriteError::SlugTaken)) if !draft.has_alias() => {}
+            Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&draft)),
+            Err(InsertError::Write(WriteError::KeyUsed)) => {
+                return match app.idempotency.begin(&caller.tenant, "POST /v1/links", &new).await? {
+                    Begin::Replay(response) => Ok(response),
+                    Begin::First(_) => Err(in_progress()),
+                };
+            }
+            Err(InsertError::Write(WriteError::Conflict)) => return Err(in_progress()),
+            Err(InsertError::Write(error)) => return Err(error.into()),
+            Err(InsertError::Problem(problem)) => return Err(problem),
+        }
+    }
+    Err(Problem::internal(WriteError::SlugTaken))
+}
+
+enum InsertError {
+    Write(WriteError),
+    Problem(Problem),
+}
+
+/// Writes the link together with its event, the entry for its expiry and the answer to its key.
+async fn insert(app: &App, base: &Base, link: &Link, attempt: &Attempt) -> Result<Created<LinkView>, InsertError> {
+    let created = Created {
+        location: location(&link.id),
+        etag: etag(link, link.created_at),
+        body: LinkView::of(link, base, link.created_at),
+    };
+    let data = LinkCreated {
+        link_id: link.id.to_string(),
+        slug: link.slug.to_string(),
+        target: link.target.as_str().to_owned(),
+    };
+    let event = Event::new(link.tenant_id, link.id, data, link.created_at, &app.random);
+    let internal = |error: serde_json::Error| InsertError::Problem(Problem::internal(error));
+    let expiry = expiry_message(&app.expiries_queue_url, link).map_err(internal)?;
+    let along = Along {
+        outbox: Some(event.outbox().map_err(internal)?),
+        due: due_write(app, expiry.as_ref(), link),
+        idempotency: attempt.record(&created).map_err(InsertError::Problem)?,
+    };
+    app.links.insert(link, along).await.map_err(InsertError::Write)?;
+    nudge(app, expiry.as_ref(), link).await;
+    Ok(created)
+}
+
+/// The entry in the due index that makes a link's expiry arrive.
+pub(super) fn due_write(app: &App, expiry: Option<&Message>, link: &Link) -> Option<TransactWrite> {
+    Some(app.sender.due_write(expiry?, link.expires_at?))
+}
+
+/// Sends an expiry that comes too soon for the scheduler. The entry in the due index is there, so a failure only makes
+/// the expiry late.
+pub(super) async fn nudge(app: &App, expiry: Option<&Message>, link: &Link) {
+    let (Some(expiry), Some(at)) = (expiry, link.expires_at) else { return };
+    if let Err(error) = app.sender.nudge(expiry, at).await {
+        tracing::warn!(error = shared::telemetry::chain(&error), "an expiry was left to the scheduler");
+    }
+}
+
+fn alias_taken(draft: &Draft) -> Problem {
+    // Drawing from an alias gives the alias.
+    let alias = draft.slug(&shared::random::Random::seeded(0));
+    Problem::new(ProblemType::AliasTaken, format!("the alias {alias} is in use; choose another"))
+}

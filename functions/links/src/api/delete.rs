@@ -1,0 +1,35 @@
+//! `DELETE /v1/links/{id}`: delete a link.
+
+use axum::extract::State;
+use shared::http::{Document, NoContent, Path, Preconditions, Problem};
+use shared::identity::{Caller, permission};
+
+use super::update::stale;
+use crate::app::App;
+use crate::link::LinkId;
+use crate::view::etag;
+
+/// Delete a link.
+///
+/// It stops to lead anywhere within ten seconds. Its slug stays reserved for the tenant.
+#[utoipa::path(
+    delete, path = "/v1/links/{id}", operation_id = "delete_link", tag = "links",
+    params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["links:write"]), ("api_key" = ["links:write"])),
+)]
+pub async fn delete(
+    State(app): State<App>,
+    caller: Caller<permission::WriteLinks>,
+    Path(id): Path<LinkId>,
+    conditions: Preconditions,
+) -> Result<NoContent, Problem> {
+    let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
+    conditions.check(&etag(&link, app.clock.now()))?;
+    app.links.delete(&link).await.map_err(stale)?;
+    Ok(NoContent)
+}

@@ -1,0 +1,102 @@
+//! `GET /v1/links`: the tenant's links.
+
+use axum::extract::State;
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use shared::http::{Document, Limit, Page, Problem, Query};
+use shared::identity::{Caller, permission};
+use shared::time::Timestamp;
+use utoipa::IntoParams;
+
+use crate::app::{App, Base};
+use crate::link::LinkId;
+use crate::store::ListQuery;
+use crate::view::LinkView;
+
+/// Which links, in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Parameters {
+    /// Rows in a page, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// `-created_at`, the newest first, or `created_at`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, inline)]
+    sort: Sort,
+    /// Only links with this tag.
+    tag: Option<String>,
+    /// Only archived links, or only others.
+    archived: Option<bool>,
+    /// Only links made at or after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    created_from: Option<Timestamp>,
+    /// Only links made before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    created_before: Option<Timestamp>,
+    /// Only links whose slug, title or target's host (without `www.`) begins with this.
+    search: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+enum Sort {
+    #[default]
+    #[serde(rename = "-created_at")]
+    NewestFirst,
+    #[serde(rename = "created_at")]
+    OldestFirst,
+}
+
+/// Where a page ended.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    after: LinkId,
+}
+
+/// The tenant's links.
+///
+/// With a filter a page can be short and still have a next one: it ends when it has read four megabytes.
+#[utoipa::path(
+    get, path = "/v1/links", operation_id = "list_links", tag = "links",
+    params(Parameters),
+    responses(
+        (status = 200, description = "A page of links", body = Page<LinkView>, headers(("Link" = String))),
+        (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
+)]
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller<permission::ReadLinks>,
+    base: Base,
+    uri: Uri,
+    Query(parameters): Query<Parameters>,
+) -> Result<Page<LinkView>, Problem> {
+    let after = match &parameters.cursor {
+        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
+        None => None,
+    };
+    let query = ListQuery {
+        tag: parameters.tag,
+        archived: parameters.archived,
+        created_from: parameters.created_from,
+        created_before: parameters.created_before,
+        search: parameters.search.filter(|text| !text.is_empty()),
+        ascending: matches!(parameters.sort, Sort::OldestFirst),
+        after,
+        limit: parameters.limit.get(),
+    };
+    let page = app.links.list(&caller.tenant, &query).await?;
+    let cursor = match page.next {
+        Some(after) => Some(app.cursors.seal(&caller.tenant, &uri, &Position { after }).await?),
+        None => None,
+    };
+    let now = app.clock.now();
+    let data = page.links.iter().map(|link| LinkView::of(link, &base, now).uncounted()).collect();
+    Ok(Page::new(&uri, data, cursor))
+}

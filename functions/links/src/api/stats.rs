@@ -1,0 +1,129 @@
+//! `GET /v1/links/{id}/stats`: how often a link was followed, and from where.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use shared::http::{Document, FieldError, Json, Path, Problem, Query};
+use shared::identity::{Caller, permission};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::link::LinkId;
+use crate::store::counts::{Counts, DayCounts};
+
+/// The most days of one answer.
+const MOST_DAYS: i32 = 366;
+
+/// Which days, in UTC.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Parameters {
+    /// The first day; 29 days before the last when absent.
+    #[param(value_type = Option<String>, format = Date, example = "2026-05-01")]
+    from: Option<Date>,
+    /// The last day; today when absent.
+    #[param(value_type = Option<String>, format = Date, example = "2026-05-31")]
+    to: Option<Date>,
+}
+
+/// How often a link was followed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Stats {
+    /// The link.
+    #[schema(value_type = String)]
+    link_id: LinkId,
+    /// Since it was made.
+    total: Counts,
+    /// The first day of what follows.
+    #[schema(value_type = String, format = Date)]
+    from: Date,
+    /// The last.
+    #[schema(value_type = String, format = Date)]
+    to: Date,
+    /// The days on which there was a visit.
+    days: Vec<Day>,
+    /// Clicks by referring host, `direct` without one, `(other)` past the hundredth of a day.
+    referrers: BTreeMap<String, u64>,
+    /// Clicks by country (ISO 3166-1), where the deployment has a `CloudFront` distribution that tells.
+    countries: BTreeMap<String, u64>,
+    /// Clicks by class of device: desktop, mobile, tablet, tv, other.
+    devices: BTreeMap<String, u64>,
+}
+
+/// The visits of one day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Day {
+    /// The day in UTC.
+    #[schema(value_type = String, format = Date)]
+    day: Date,
+    /// The visits.
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// How often a link was followed, and from where.
+///
+/// A visit is counted within seconds. Clicks are those of people; bots and previews are told apart.
+#[utoipa::path(
+    get, path = "/v1/links/{id}/stats", operation_id = "get_link_stats", tag = "links",
+    params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), Parameters),
+    responses(
+        (status = 200, description = "The counts", body = Stats),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
+)]
+pub async fn stats(
+    State(app): State<App>,
+    caller: Caller<permission::ReadLinks>,
+    Path(id): Path<LinkId>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Stats>, Problem> {
+    let today = jiff::tz::Offset::UTC.to_datetime(app.clock.now()).date();
+    let (from, to) = parameters.days(today)?;
+    let (link, total, days) = futures::future::try_join3(
+        app.links.get(&caller.tenant, &id),
+        app.links.total(&caller.tenant, &id),
+        app.links.days(&caller.tenant, &id, from, to),
+    )
+    .await?;
+    let link = link.ok_or_else(Problem::not_found)?;
+    Ok(Json(Stats {
+        link_id: link.id,
+        total,
+        from,
+        to,
+        referrers: summed(&days, |day| &day.referrers),
+        countries: summed(&days, |day| &day.countries),
+        devices: summed(&days, |day| &day.devices),
+        days: days.iter().map(|day| Day { day: day.day, counts: day.counts }).collect(),
+    }))
+}
+
+impl Parameters {
+    fn days(&self, today: Date) -> Result<(Date, Date), Problem> {
+        let to = self.to.unwrap_or(today);
+        let from = self.from.unwrap_or_else(|| to.saturating_sub(29.days()));
+        let length = from.until(to).map(|span| span.get_days()).unwrap_or(i32::MAX);
+        if from > to {
+            return Err(Problem::validation(vec![FieldError::new("?from", "after_the_end", "must not be after `to`")]));
+        }
+        if length >= MOST_DAYS {
+            let detail = format!("an answer has at most {MOST_DAYS} days");
+            return Err(Problem::validation(vec![FieldError::new("?from", "too_many_days", detail)]));
+        }
+        Ok((from, to))
+    }
+}
+
+fn summed(days: &[DayCounts], part: impl Fn(&DayCounts) -> &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for (name, count) in days.iter().flat_map(part) {
+        *sums.entry(name.clone()).or_default() += count;
+    }
+    sums
+}

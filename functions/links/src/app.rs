@@ -1,0 +1,121 @@
+//! What the functions of this service are built from.
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::request::Parts;
+use shared::BoxError;
+use shared::dynamo::Dynamo;
+use shared::http::idempotency::Idempotency;
+use shared::http::{Cursors, FieldError, Problem, ProblemType};
+use shared::identity::Authenticator;
+use shared::lambda::Runtime;
+use shared::queue::Sender;
+use shared::random::Random;
+use shared::time::Clock;
+use url::Url;
+
+use crate::password::{Password, PasswordHash};
+use crate::refusal::Fault;
+use crate::store::LinkStore;
+
+/// The state of the API's handlers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) links: LinkStore,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) cursors: Cursors,
+    pub(crate) sender: Sender,
+    pub(crate) expiries_queue_url: String,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+impl App {
+    /// Reads `LINKS_TABLE`, `IDEMPOTENCY_TABLE`, `DUE_TABLE`, `EXPIRIES_QUEUE_URL`, `PUBLIC_URL` and what
+    /// [`Authenticator::new`] reads.
+    pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
+        let mut reader = runtime.environment.reader();
+        let links_table: String = reader.required("LINKS_TABLE");
+        let idempotency_table: String = reader.required("IDEMPOTENCY_TABLE");
+        let due_table: String = reader.required("DUE_TABLE");
+        let expiries_queue_url: String = reader.required("EXPIRIES_QUEUE_URL");
+        let public_url = PublicUrl(reader.optional("PUBLIC_URL"));
+        reader.finish()?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        let authenticator = Authenticator::new(runtime)?;
+        Ok(Self {
+            cursors: Cursors::new(authenticator.store().clone()),
+            authenticator,
+            links: LinkStore::new(dynamo.clone(), links_table),
+            idempotency: Idempotency::new(dynamo.clone(), idempotency_table, runtime.clock.clone()),
+            sender: Sender::new(runtime.aws.sqs.clone(), dynamo, due_table, runtime.clock.clone()),
+            expiries_queue_url,
+            public_url,
+            clock: runtime.clock.clone(),
+            random: runtime.random.clone(),
+        })
+    }
+
+    /// Hashes a password where it does not hold up the other requests.
+    pub(crate) async fn hash(&self, password: Option<&Password>) -> Result<Option<PasswordHash>, Problem> {
+        let Some(password) = password.cloned() else { return Ok(None) };
+        let random = self.random.clone();
+        let hashed = tokio::task::spawn_blocking(move || PasswordHash::of(&password, &random)).await;
+        hashed.map_err(Problem::internal)?.map(Some).map_err(Problem::internal)
+    }
+}
+
+impl FromRef<App> for Authenticator {
+    fn from_ref(app: &App) -> Self {
+        app.authenticator.clone()
+    }
+}
+
+impl FromRef<App> for PublicUrl {
+    fn from_ref(app: &App) -> Self {
+        app.public_url.clone()
+    }
+}
+
+/// `PUBLIC_URL`: where clients reach the deployment. Without one it is the host that each request names.
+#[derive(Clone, Debug)]
+pub struct PublicUrl(pub(crate) Option<Url>);
+
+/// The address under which slugs live, as this request's client sees it: `https://short.example/l/`.
+#[derive(Clone, Debug)]
+pub struct Base(pub Url);
+
+impl Base {
+    /// The address of a slug.
+    pub fn short_url(&self, slug: &crate::slug::Slug) -> String {
+        format!("{}{slug}", self.0)
+    }
+}
+
+impl<S> FromRequestParts<S> for Base
+where
+    S: Send + Sync,
+    PublicUrl: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let base = match PublicUrl::from_ref(state).0 {
+            Some(url) => url.join("/l/"),
+            None => {
+                let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+                let host = header("host").unwrap_or_default();
+                Url::parse(&format!("{}://{host}/l/", header("x-forwarded-proto").unwrap_or("https")))
+            }
+        };
+        base.map(Self)
+            .map_err(|error| Problem::new(ProblemType::BadRequest, "the Host header is not a host").caused_by(error))
+    }
+}
+
+/// The domain's refusals as a problem.
+pub(crate) fn refused(faults: Vec<Fault>) -> Problem {
+    let error = |fault: Fault| FieldError::new(fault.pointer, fault.refusal.code, fault.refusal.detail);
+    Problem::validation(faults.into_iter().map(error).collect())
+}

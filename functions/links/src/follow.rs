@@ -1,0 +1,271 @@
+//! `links.redirect`: `GET /l/{slug}`, the public address of a link.
+//!
+//! On its path is at most one read of half a unit, and none when the link was read within [`MAX_STALENESS`]. It writes
+//! nothing, but for a link with a click limit, whose count is taken there. The click goes to the queue after the answer
+//! has gone out; when the instance is killed in between, that click is not counted.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
+use shared::cache::Cache;
+use shared::dynamo::Dynamo;
+use shared::http::{Path, Problem, ProblemType, body_within};
+use shared::lambda::{Deferred, Function, Runtime};
+use shared::queue::Message;
+use shared::random::Random;
+use shared::time::{Clock, SignedDuration};
+use shared::{BoxError, BoxFuture};
+
+use crate::app::{Base, PublicUrl};
+use crate::click::Click;
+use crate::link::Link;
+use crate::pages::{self, PageFailed};
+use crate::slug::Slug;
+use crate::store::{LinkStore, WriteError};
+use crate::visit::{Decision, GoneReason, Step};
+use crate::visitor::Visitor;
+
+/// How long after an edit a visitor may still find the link as it was.
+pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(10);
+
+/// The most links that an instance remembers, of about a kilobyte each.
+const REMEMBERED: u64 = 10_000;
+
+/// The longest form with a password, in bytes.
+const FORM_LIMIT: usize = 4 * 1024;
+
+/// The redirect's state. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Door {
+    links: LinkStore,
+    remembered: Cache<String, Option<Link>>,
+    clicks: shared::queue::Outbound,
+    deferred: Deferred,
+    public_url: PublicUrl,
+    clock: Clock,
+    random: Random,
+}
+
+impl axum::extract::FromRef<Door> for PublicUrl {
+    fn from_ref(door: &Door) -> Self {
+        door.public_url.clone()
+    }
+}
+
+/// A request at the door.
+struct Visit {
+    base: Base,
+    slug: Slug,
+    step: Step,
+    visitor: Visitor,
+    /// Whether the client would rather have HTML than a problem document.
+    wants_html: bool,
+    unlocked: bool,
+}
+
+/// The routes.
+fn router(door: Door) -> Router {
+    Router::new().route("/l/{slug}", get(follow).post(confirm)).with_state(door)
+}
+
+async fn follow(
+    State(door): State<Door>,
+    base: Base,
+    Path(text): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (text, step) = match text.strip_suffix('+') {
+        Some(slug) => (slug.to_owned(), Step::Look),
+        None => (text, Step::Follow),
+    };
+    let Some(visit) = visit(base, &text, step, &headers, method == Method::HEAD) else {
+        return nothing_here(wants_html(&headers));
+    };
+    door.admit(visit, None).await
+}
+
+/// The form of a page: the password of a protected link, or the button of a preview.
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    password: String,
+}
+
+async fn confirm(
+    State(door): State<Door>,
+    base: Base,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let form = body_within(request, FORM_LIMIT).await?;
+    let password = url::form_urlencoded::parse(&form)
+        .find(|(name, _)| name == "password")
+        .map(|(_, value)| value.into_owned());
+    let form = Form { password: password.unwrap_or_default() };
+    let Some(visit) = visit(base, &text, Step::Confirm, &headers, false) else {
+        return nothing_here(wants_html(&headers));
+    };
+    door.admit(visit, Some(form)).await
+}
+
+fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool) -> Option<Visit> {
+    Some(Visit {
+        base,
+        slug: text.parse().ok()?,
+        step,
+        visitor: Visitor::read(is_head, |name| headers.get(name)?.to_str().ok()),
+        wants_html: wants_html(headers),
+        unlocked: false,
+    })
+}
+
+impl Door {
+    /// Decides about a visit and answers it.
+    async fn admit(&self, mut visit: Visit, form: Option<Form>) -> Result<Response, Problem> {
+        let Some(mut link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+        if let Some(form) = form {
+            visit.unlocked = unlocks(&link, form).await?;
+        }
+        // A link that was changed since it was remembered is read anew, and decided about once more.
+        for _ in 0..2 {
+            let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
+            let Decision::Redirect { spends_click: true, .. } = decision else {
+                return self.answer(&link, &visit, decision).await;
+            };
+            match self.links.spend_click(&link).await {
+                Ok(_) => return self.answer(&link, &visit, decision).await,
+                Err(WriteError::NoClickLeft) => {
+                    self.remembered.remove(&visit.slug.key()).await;
+                    let Some(fresh) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+                    // What was unlocked was the link as it was.
+                    visit.unlocked &= fresh.password_hash == link.password_hash;
+                    link = fresh;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.answer(&link, &visit, Decision::Gone(GoneReason::Exhausted)).await
+    }
+
+    async fn find(&self, slug: &Slug) -> Result<Option<Link>, Problem> {
+        let key = slug.key();
+        if let Some(link) = self.remembered.get(&key).await {
+            return Ok(link);
+        }
+        let link = self.links.by_slug(slug).await?;
+        // A slug that is not there may be made in the next moment, so only links are remembered.
+        if link.is_some() {
+            self.remembered.insert(key, link.clone()).await;
+        }
+        Ok(link)
+    }
+
+    async fn answer(&self, link: &Link, visit: &Visit, decision: Decision) -> Result<Response, Problem> {
+        let action = format!("/l/{}", link.slug);
+        match decision {
+            Decision::NotFound => nothing_here(visit.wants_html),
+            Decision::Gone(reason) => gone(reason, visit.wants_html),
+            Decision::AskPassword { refused } => {
+                let status = if refused { StatusCode::FORBIDDEN } else { StatusCode::OK };
+                page(status, pages::password(&action, refused))
+            }
+            Decision::Preview { whole } => {
+                page(StatusCode::OK, pages::preview(link, &visit.base.short_url(&link.slug), &action, whole))
+            }
+            Decision::Redirect { status, .. } => {
+                self.count(link, visit).await;
+                redirect(link, status)
+            }
+        }
+    }
+
+    /// Has the click sent to the counting worker once the answer is out.
+    async fn count(&self, link: &Link, visit: &Visit) {
+        let click = Click::new(link, visit.visitor.clone(), self.clock.now(), &self.random);
+        let message = Message::json(self.clicks.queue_url(), click.tenant_id, click.id.to_string(), &click);
+        let clicks = self.clicks.clone();
+        let send = async move {
+            let sent = match message {
+                Ok(message) => clicks.send(&message).await.map_err(BoxError::from),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = sent {
+                tracing::error!(error = shared::telemetry::chain(&*error), "a click was lost: the queue did not take it");
+            }
+        };
+        self.deferred.defer(Box::pin(send)).await;
+    }
+}
+
+/// Whether the form has the password, checked where it does not hold up the other requests.
+async fn unlocks(link: &Link, form: Form) -> Result<bool, Problem> {
+    let Some(hash) = link.password_hash.clone() else { return Ok(true) };
+    tokio::task::spawn_blocking(move || hash.matches(&form.password)).await.map_err(Problem::internal)
+}
+
+fn redirect(link: &Link, status: u16) -> Result<Response, Problem> {
+    let status = StatusCode::from_u16(status).map_err(Problem::internal)?;
+    let location = HeaderValue::from_str(link.target.as_str()).map_err(Problem::internal)?;
+    // A browser that kept the answer would not be counted, nor find out about an edit.
+    let kept = HeaderValue::from_static("private, max-age=0, no-cache");
+    Ok((status, [(LOCATION, location), (CACHE_CONTROL, kept)]).into_response())
+}
+
+fn nothing_here(wants_html: bool) -> Result<Response, Problem> {
+    if wants_html { page(StatusCode::NOT_FOUND, pages::not_found()) } else { Err(Problem::not_found()) }
+}
+
+fn gone(reason: GoneReason, wants_html: bool) -> Result<Response, Problem> {
+    if wants_html {
+        return page(StatusCode::GONE, pages::gone(reason));
+    }
+    let detail = match reason {
+        GoneReason::Expired => "the link has expired",
+        GoneReason::Exhausted => "the clicks of the link are used up",
+        GoneReason::Archived => "the link was put away by its owner",
+    };
+    Err(Problem::new(ProblemType::Gone, detail))
+}
+
+fn page(status: StatusCode, html: Result<String, PageFailed>) -> Result<Response, Problem> {
+    let html = html.map_err(Problem::internal)?;
+    let headers: [(HeaderName, &str); 5] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, pages::CONTENT_SECURITY_POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+        (VARY, "Accept"),
+    ];
+    Ok((status, headers, html).into_response())
+}
+
+/// Whether `Accept` names HTML, as browsers do and programs do not.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/html"))
+}
+
+pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move {
+        let mut reader = runtime.environment.reader();
+        let table: String = reader.required("LINKS_TABLE");
+        let clicks_queue_url: String = reader.required("CLICKS_QUEUE_URL");
+        let public_url = PublicUrl(reader.optional("PUBLIC_URL"));
+        reader.finish()?;
+        let door = Door {
+            links: LinkStore::new(Dynamo::new(runtime.aws.dynamo.clone()), table),
+            remembered: Cache::new(REMEMBERED, MAX_STALENESS, runtime.clock.clone()),
+            clicks: shared::queue::Outbound::new(runtime.aws.sqs.clone(), clicks_queue_url),
+            deferred: runtime.deferred.clone(),
+            public_url,
+            clock: runtime.clock.clone(),
+            random: runtime.random.clone(),
+        };
+        Ok(Function::http(&runtime, router(door)))
+    })
+}

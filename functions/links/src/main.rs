@@ -1,0 +1,5 @@
+//! Runs the function of `links` that `_HANDLER` names.
+
+fn main() -> std::process::ExitCode {
+    shared::lambda::run(&links::SERVICE)
+}

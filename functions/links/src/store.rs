@@ -1,0 +1,309 @@
+//! The links table, and all that is known of it.
+//!
+//! | pk | sk | what |
+//! |---|---|---|
+//! | `<tenant>` | `link#<link id>` | the link's record; carries the events for the relay in `outbox` |
+//! | `<tenant>` | `blocklist` | the tenant's blocked domains |
+//! | `slug#<slug in lower case>` | `link` | what a visit needs, and the count of a click limit. It is found before its tenant is known, so its partition is its slug. A deleted link leaves `tenant_id` and `deleted` here, so that what is in print is not taken over by another tenant |
+//! | `<tenant>#<link id>` | `day#<date>`, `total` | the counts ([`counts`]) |
+//! | `<tenant>#<click id>` | `seen` | a click that was counted; removed after [`counts::SEEN_DAYS`] |
+//!
+//! A link is written in one transaction of its two items, so they never disagree.
+
+pub mod counts;
+mod list;
+
+pub use list::{ListQuery, ListedPage};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shared::dynamo::{
+    AttributeValue, Cancellation, Delete, Dynamo, DynamoError, Item, Key, Put, TransactWrite, Update, n, s,
+};
+use shared::events::OUTBOX;
+use shared::http::Problem;
+use shared::id::TenantId;
+
+use crate::blocklist::Blocklist;
+use crate::link::{Link, LinkId};
+use crate::slug::Slug;
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct LinkStore {
+    dynamo: Dynamo,
+    table: String,
+}
+
+/// Why a write was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The slug is in use.
+    #[error("the slug is in use")]
+    SlugTaken,
+    /// The link was changed or deleted since it was read.
+    #[error("the link was changed since it was read")]
+    Stale,
+    /// Another request with the same idempotency key was faster.
+    #[error("a request with the same idempotency key was faster")]
+    KeyUsed,
+    /// Another transaction holds the link.
+    #[error("another transaction holds the link")]
+    Conflict,
+    /// The click limit is used up, or the link was changed: it must be read again.
+    #[error("no click is left in what was read")]
+    NoClickLeft,
+    /// DynamoDB did not do it.
+    #[error(transparent)]
+    Dynamo(#[from] DynamoError),
+    /// A record does not have the form it was written with.
+    #[error("a record of the links table cannot be read")]
+    Corrupt(#[from] serde_dynamo::Error),
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Dynamo(error) => error.into(),
+            WriteError::Conflict => Self::unavailable(error),
+            error => Self::internal(error),
+        }
+    }
+}
+
+/// What goes along with a link's own items when they are written.
+#[derive(Debug, Default)]
+pub struct Along {
+    /// The events for the relay: the value of [`OUTBOX`].
+    pub outbox: Option<AttributeValue>,
+    /// The entry that makes the expiry arrive.
+    pub due: Option<TransactWrite>,
+    /// The record of the idempotency key.
+    pub idempotency: Option<TransactWrite>,
+}
+
+/// The item that a visit reads.
+#[derive(Serialize, Deserialize)]
+struct Door {
+    link: Link,
+    /// The limit again, for the condition of a click.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_clicks: Option<u64>,
+    #[serde(default)]
+    clicks_used: u64,
+    revision: u64,
+    tenant_id: TenantId,
+    #[serde(default)]
+    deleted: bool,
+}
+
+fn record_key(tenant: &TenantId, id: &LinkId) -> Key {
+    [("pk", s(tenant.to_string())), ("sk", s(format!("link#{id}")))].into()
+}
+
+fn door_key(slug: &Slug) -> Key {
+    [("pk", s(format!("slug#{}", slug.key()))), ("sk", s("link"))].into()
+}
+
+fn read<T: DeserializeOwned>(item: Item) -> Result<T, WriteError> {
+    Ok(serde_dynamo::from_item(item)?)
+}
+
+impl LinkStore {
+    /// The store in `table`.
+    pub fn new(dynamo: Dynamo, table: String) -> Self {
+        Self { dynamo, table }
+    }
+
+    /// A tenant's link. One read; two for a link with a click limit, whose count is at its door.
+    pub async fn get(&self, tenant: &TenantId, id: &LinkId) -> Result<Option<Link>, WriteError> {
+        let Some(item) = self.dynamo.get(&self.table, record_key(tenant, id), true).await? else { return Ok(None) };
+        let mut link: Link = read(item)?;
+        if link.max_clicks.is_some()
+            && let Some(door) = self.dynamo.get(&self.table, door_key(&link.slug), true).await?
+        {
+            link.clicks_used = read::<Door>(door)?.clicks_used;
+        }
+        Ok(Some(link))
+    }
+
+    /// What a visitor with this slug finds: one read of half a unit.
+    pub async fn by_slug(&self, slug: &Slug) -> Result<Option<Link>, WriteError> {
+        match self.dynamo.get(&self.table, door_key(slug), false).await? {
+            Some(item) if !item.contains_key("deleted") => Ok(Some(visited(read(item)?))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes a new link.
+    pub async fn insert(&self, link: &Link, along: Along) -> Result<(), WriteError> {
+        let door = Put::new(&self.table, door_item(link)?)
+            .only_if("attribute_not_exists(pk) OR (deleted = :yes AND tenant_id = :tenant)")
+            .value(":yes", AttributeValue::Bool(true))
+            .value(":tenant", s(link.tenant_id.to_string()));
+        let record = Put::new(&self.table, record_item(link, along.outbox)?).only_if("attribute_not_exists(pk)");
+        let mut writes = vec![TransactWrite::Put(door), TransactWrite::Put(record)];
+        writes.extend(along.due);
+        let key_at = along.idempotency.is_some().then_some(writes.len());
+        writes.extend(along.idempotency);
+        self.transact(writes, |at| match at {
+            0 => WriteError::SlugTaken,
+            at if Some(at) == key_at => WriteError::KeyUsed,
+            _ => WriteError::Stale,
+        })
+        .await
+    }
+
+    /// Writes an edited link over the one with the revision before. The count of the limit stays as it is.
+    pub async fn update(&self, link: &Link, along: Along) -> Result<(), WriteError> {
+        let before = n(link.revision.saturating_sub(1));
+        let record = Put::new(&self.table, record_item(link, along.outbox)?)
+            .only_if("revision = :before")
+            .value(":before", before.clone());
+        let door = door_item(link)?;
+        let limit = if door.contains_key("max_clicks") { "SET max_clicks = :max," } else { "REMOVE max_clicks SET" };
+        let mut update = Update::new(&self.table, door_key(&link.slug), format!("{limit} link = :link, revision = :revision"))
+            .only_if("revision = :before")
+            .value(":before", before)
+            .value(":revision", n(link.revision))
+            .value(":link", door.get("link").cloned().unwrap_or(AttributeValue::Null(true)));
+        if let Some(max) = door.get("max_clicks") {
+            update = update.value(":max", max.clone());
+        }
+        let mut writes = vec![TransactWrite::Put(record), TransactWrite::Update(update)];
+        writes.extend(along.due);
+        self.transact(writes, |_| WriteError::Stale).await
+    }
+
+    /// Deletes a link of this revision. Its slug stays with its tenant.
+    pub async fn delete(&self, link: &Link) -> Result<(), WriteError> {
+        let record = Delete::new(&self.table, record_key(&link.tenant_id, &link.id))
+            .only_if("revision = :revision")
+            .value(":revision", n(link.revision));
+        let tombstone = Put::new(
+            &self.table,
+            [
+                ("pk".to_owned(), s(format!("slug#{}", link.slug.key()))),
+                ("sk".to_owned(), s("link")),
+                ("tenant_id".to_owned(), s(link.tenant_id.to_string())),
+                ("deleted".to_owned(), AttributeValue::Bool(true)),
+            ]
+            .into(),
+        );
+        self.transact(vec![TransactWrite::Delete(record), TransactWrite::Put(tombstone)], |_| WriteError::Stale).await
+    }
+
+    /// Takes one click from the limit of `link` as it was read; exact under concurrency. Answers the link after it.
+    pub async fn spend_click(&self, link: &Link) -> Result<Link, WriteError> {
+        let update = Update::new(&self.table, door_key(&link.slug), "SET clicks_used = clicks_used + :one")
+            .only_if("revision = :revision AND clicks_used < max_clicks")
+            .value(":one", n(1))
+            .value(":revision", n(link.revision));
+        match self.dynamo.update(update).await {
+            Ok(item) => Ok(visited(read(item)?)),
+            Err(DynamoError::ConditionFailed { .. }) => Err(WriteError::NoClickLeft),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts the event of an expiry into the link's outbox, once for each end that it had. `false` when there is nothing
+    /// to tell: the link is gone, its end was moved, or it was told already.
+    pub async fn tell_expiry(&self, link: &Link, outbox: AttributeValue) -> Result<bool, WriteError> {
+        let Some(end) = link.expires_at else { return Ok(false) };
+        let update = Update::new(
+            &self.table,
+            record_key(&link.tenant_id, &link.id),
+            "SET #outbox = :outbox, expiry_told = :end",
+        )
+        .only_if("expires_at = :end AND (attribute_not_exists(expiry_told) OR expiry_told <> :end)")
+        .name("#outbox", OUTBOX)
+        .value(":outbox", outbox)
+        .value(":end", s(end.to_string()));
+        match self.dynamo.update(update).await {
+            Ok(_) => Ok(true),
+            Err(DynamoError::ConditionFailed { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The tenant's blocked domains and the revision of the list; 0 before there is one.
+    pub async fn blocklist(&self, tenant: &TenantId) -> Result<(Blocklist, u64), WriteError> {
+        let key: Key = [("pk", s(tenant.to_string())), ("sk", s("blocklist"))].into();
+        match self.dynamo.get(&self.table, key, true).await? {
+            None => Ok((Blocklist::default(), 0)),
+            Some(item) => {
+                let stored: StoredBlocklist = read(item)?;
+                Ok((stored.domains, stored.revision))
+            }
+        }
+    }
+
+    /// Sets the tenant's blocked domains, when the list still has the revision `before`.
+    pub async fn put_blocklist(&self, tenant: &TenantId, domains: &Blocklist, before: u64) -> Result<(), WriteError> {
+        let stored = StoredBlocklist { domains: domains.clone(), revision: before + 1 };
+        let mut item: Item = serde_dynamo::to_item(&stored)?;
+        item.insert("pk".to_owned(), s(tenant.to_string()));
+        item.insert("sk".to_owned(), s("blocklist"));
+        let put = Put::new(&self.table, item)
+            .only_if("attribute_not_exists(pk) OR revision = :before")
+            .value(":before", n(before));
+        match self.dynamo.put(put).await {
+            Ok(()) => Ok(()),
+            Err(DynamoError::ConditionFailed { .. }) => Err(WriteError::Stale),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does all writes or none; `lost` names the failure when the condition of the write at an index did not hold.
+    async fn transact(&self, writes: Vec<TransactWrite>, lost: impl Fn(usize) -> WriteError) -> Result<(), WriteError> {
+        let reasons = match self.dynamo.transact(writes).await {
+            Ok(()) => return Ok(()),
+            Err(DynamoError::Cancelled { reasons }) => reasons,
+            Err(error) => return Err(error.into()),
+        };
+        match reasons.iter().position(|reason| matches!(reason, Cancellation::ConditionFailed(_))) {
+            Some(at) => Err(lost(at)),
+            None if reasons.contains(&Cancellation::Conflict) => Err(WriteError::Conflict),
+            None => Err(DynamoError::Cancelled { reasons }.into()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredBlocklist {
+    domains: Blocklist,
+    revision: u64,
+}
+
+fn record_item(link: &Link, outbox: Option<AttributeValue>) -> Result<Item, WriteError> {
+    let mut item: Item = serde_dynamo::to_item(link)?;
+    item.insert("pk".to_owned(), s(link.tenant_id.to_string()));
+    item.insert("sk".to_owned(), s(format!("link#{}", link.id)));
+    if let Some(outbox) = outbox {
+        item.insert(OUTBOX.to_owned(), outbox);
+    }
+    list::add_search_attributes(&mut item, link);
+    Ok(item)
+}
+
+fn door_item(link: &Link) -> Result<Item, WriteError> {
+    // Without what no visitor sees, so that the read of a visit stays small.
+    let shown = Link { note: None, tags: crate::annotation::Tags::default(), ..link.clone() };
+    let door = Door {
+        max_clicks: link.max_clicks.map(|limit| limit.get().into()),
+        clicks_used: link.clicks_used,
+        revision: link.revision,
+        tenant_id: link.tenant_id,
+        deleted: false,
+        link: shown,
+    };
+    let mut item: Item = serde_dynamo::to_item(&door)?;
+    item.remove("deleted");
+    item.insert("pk".to_owned(), s(format!("slug#{}", link.slug.key())));
+    item.insert("sk".to_owned(), s("link"));
+    Ok(item)
+}
+
+fn visited(door: Door) -> Link {
+    Link { clicks_used: door.clicks_used, ..door.link }
+}

@@ -1,0 +1,29 @@
+//! What all services stand on: sending later, publishing from the outbox, migrations, the description of the API.
+//!
+//! | function | what it does |
+//! |---|---|
+//! | `platform.scheduler` | each minute, hands what is due soon in the due index to SQS ([`scheduler`]) |
+//! | `platform.relay` | publishes the events that items carry, from a table's stream ([`relay`]) |
+//! | `platform.migrate` | applies all services' Postgres migrations when a release is deployed ([`migrate`]) |
+//! | `platform.openapi` | serves the OpenAPI document ([`openapi`]) |
+
+pub mod batch;
+pub mod due;
+pub mod migrate;
+pub mod openapi;
+pub mod outbox;
+pub mod relay;
+pub mod scheduler;
+
+use shared::lambda::Service;
+
+/// The service.
+pub static SERVICE: Service = Service {
+    name: "platform",
+    functions: &[
+        ("platform.scheduler", scheduler::build),
+        ("platform.relay", relay::build),
+        ("platform.migrate", migrate::build),
+        ("platform.openapi", openapi::build),
+    ],
+};

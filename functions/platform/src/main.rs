@@ -1,0 +1,5 @@
+//! The platform's Lambdas.
+
+fn main() -> std::process::ExitCode {
+    shared::lambda::run(&platform::SERVICE)
+}

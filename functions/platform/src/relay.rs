@@ -1,0 +1,86 @@
+//! `platform.relay`: publishes the events that a write put into its item, from the table's stream.
+//!
+//! The stream's record is there if and only if the write took place, so an event is neither lost nor sent for nothing.
+//! It may be published twice, with the same id. A failure of SNS fails the record, which the platform retries from
+//! there. What can never be published (no event, or too large for SNS) goes to the dead-letter queue with the reason,
+//! and the stream goes on.
+//!
+//! # Calls
+//! One publish for each changed item with new events (up to ten of them); none for an item without.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use shared::events::{Event, Events};
+use shared::lambda::{Function, Runtime, StreamConsumer, StreamRecord};
+use shared::{BoxError, BoxFuture};
+
+use crate::batch;
+use crate::outbox::new_events;
+
+/// Kept free of SNS's 256 KiB for an event's message attributes.
+const ATTRIBUTE_BYTES: usize = 512;
+
+/// Builds the function. It reads `EVENTS_TOPIC_ARN` and `RELAY_DEAD_LETTER_URL`.
+pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move {
+        let mut reader = runtime.environment.reader();
+        let topic = reader.required("EVENTS_TOPIC_ARN");
+        let dead_letter_url = reader.required("RELAY_DEAD_LETTER_URL");
+        reader.finish()?;
+        let relay = Relay {
+            events: Events::new(runtime.aws.sns.clone(), topic),
+            sqs: runtime.aws.sqs.clone(),
+            dead_letter_url,
+        };
+        Ok(Function::stream(&runtime, relay))
+    })
+}
+
+/// The consumer of the stream.
+#[derive(Debug)]
+pub struct Relay {
+    events: Events,
+    sqs: Client,
+    dead_letter_url: String,
+}
+
+impl StreamConsumer for Relay {
+    async fn consume(&self, record: StreamRecord) -> Result<(), BoxError> {
+        let found = new_events(&record.old, &record.new);
+        for (text, fault) in &found.undecodable {
+            self.set_aside(text, &format!("it is no event: {fault}")).await?;
+        }
+        let (fitting, too_large): (Vec<_>, Vec<_>) = found
+            .events
+            .into_iter()
+            .map(|(event, length)| (event, length + ATTRIBUTE_BYTES))
+            .partition(|(_, size)| *size <= batch::MAX_BYTES);
+        for (event, _) in too_large {
+            self.set_aside(&serde_json::to_string(&event)?, "it is too large for SNS").await?;
+        }
+        for batch in batch::pack(fitting, |(_, size)| *size) {
+            let events: Vec<Event> = batch.into_iter().map(|(event, _)| event).collect();
+            self.events.publish(&events).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Relay {
+    /// Puts what can never be published into the dead-letter queue.
+    async fn set_aside(&self, text: &str, reason: &str) -> Result<(), BoxError> {
+        // SQS refuses control characters in attributes, and a fault may quote the text.
+        let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(&reason).build()?;
+        self.sqs
+            .send_message()
+            .queue_url(&self.dead_letter_url)
+            // An empty body is refused.
+            .message_body(if text.is_empty() { "(empty)" } else { text })
+            .message_attributes("reason", attribute)
+            .send()
+            .await?;
+        tracing::error!(reason, "what an outbox held can never be published and went to the dead-letter queue");
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! The command line of `tenfold`.
+
+mod start;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+use http::Method;
+
+use crate::dev::{self, ControlFile};
+use crate::services::{self, Storage};
+use crate::stack::{Options, default_data};
+use crate::{logs, loopback, terminal, tour};
+
+/// Runs the whole of Tenfold on this machine.
+///
+/// Without a command it starts the stack and serves until Ctrl-C. Everything listens on 127.0.0.1 only; the data is
+/// kept in .tenfold/, with the addresses and the demo credentials in .tenfold/dev.json.
+#[derive(Debug, Parser)]
+#[command(name = "tenfold", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    start: StartArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Walk through what works, against the running stack, or against one started for it.
+    ///
+    /// Exits with 1 when a step fails.
+    Tour(DataArguments),
+    /// Delete the local data: tables, queues, database, demo credentials. The Python environment stays.
+    Reset(DataArguments),
+    /// Fire a schedule of the running stack now, and wait for its function.
+    Tick {
+        /// The schedule's name in template.yaml, or its function's (platform.scheduler).
+        name: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+struct DataArguments {
+    /// The stack's data [default: .tenfold in the workspace].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl DataArguments {
+    fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(default_data)
+    }
+}
+
+#[derive(Debug, Args)]
+struct StartArguments {
+    /// The port to serve on; 0 takes any free one.
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// Keep the data in a temporary folder that is deleted at the end.
+    #[arg(long, conflicts_with = "data")]
+    ephemeral: bool,
+    /// Keep the data here [default: .tenfold in the workspace].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Use these AWS APIs instead of starting some.
+    #[arg(long, value_name = "URL")]
+    aws_endpoint: Option<String>,
+    /// Use this Postgres database instead of starting one.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Use this Redis or Valkey instead of starting one.
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
+    /// Print nothing for each request.
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl StartArguments {
+    fn options(&self) -> Options {
+        let data = self.data.clone().unwrap_or_else(default_data);
+        let storage = if self.ephemeral { Storage::Ephemeral } else { Storage::Kept(data.clone()) };
+        Options {
+            storage,
+            aws_endpoint: self.aws_endpoint.clone(),
+            database_url: self.database_url.clone(),
+            redis_url: self.redis_url.clone(),
+            ..Options::kept(&data, self.port)
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::collect();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::complain(&format!("error: the async runtime did not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => Box::pin(start::run(cli.start.options(), cli.start.quiet)).await,
+        Some(Command::Tour(data)) => Box::pin(tour::run(&data.folder())).await,
+        Some(Command::Reset(data)) => reset(&data.folder()),
+        Some(Command::Tick { name, data }) => tick(&data.folder(), &name).await,
+    }
+}
+
+fn reset(data: &std::path::Path) -> anyhow::Result<()> {
+    services::remove(data)?;
+    for name in [dev::DEV, dev::CONTROL, dev::CREDENTIALS, "streams", "mail"] {
+        let path = data.join(name);
+        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot delete {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    terminal::say(&format!("The data in {} is deleted.", data.display()));
+    Ok(())
+}
+
+async fn tick(data: &std::path::Path, name: &str) -> anyhow::Result<()> {
+    let path = data.join(dev::CONTROL);
+    let control: Option<ControlFile> = dev::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(control) = control else { bail!("no stack is running on {}", data.display()) };
+    let name: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
+    let path = format!("{}tick/{name}", crate::gateway::CONTROL_PREFIX);
+    let reply = loopback::send(Method::POST, &control.url, &path, Some(&control.token), None).await;
+    let reply = reply.with_context(|| format!("no stack answers on {}", control.url))?;
+    if !reply.status.is_success() {
+        let answer = reply.json();
+        bail!("{}", answer.get("message").and_then(serde_json::Value::as_str).unwrap_or("the tick failed"));
+    }
+    terminal::say("done");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from(["tenfold", "--port", "9100", "--ephemeral", "--quiet"]).unwrap();
+        assert_eq!((cli.start.options().port, cli.start.options().storage), (9100, Storage::Ephemeral));
+        assert!(Cli::try_parse_from(["tenfold", "--ephemeral", "--data", "x"]).is_err());
+        assert!(matches!(Cli::try_parse_from(["tenfold", "tick", "a.b"]).unwrap().command, Some(Command::Tick { .. })));
+    }
+}

@@ -1,0 +1,95 @@
+//! `tenfold` without a command: starts the stack, shows how to use it, and serves until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::dev::DevFile;
+use crate::services::State;
+use crate::stack::{Options, Stack, Step};
+use crate::terminal;
+
+/// Starts a stack and serves until Ctrl-C, SIGTERM, or the end of one of its servers.
+pub(super) async fn run(options: Options, quiet: bool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let screen = Screen::default();
+    let stack = tokio::select! {
+        stack = Stack::start_with(options, Arc::new(move |step, state| screen.show(step, &state))) => stack?,
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    welcome(stack.dev(), &stack.data().join("logs").display().to_string());
+    if !quiet {
+        terminal::show_notes();
+    }
+    let crashed = tokio::select! {
+        _ = tokio::signal::ctrl_c() => None,
+        _ = terminate.recv() => None,
+        error = stack.crashed() => Some(error),
+    };
+    terminal::say("\nStopping …");
+    let stopped = tokio::select! {
+        stopped = stack.shutdown() => stopped,
+        // Asked twice: at once. The supervisor sees to the servers.
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    match crashed {
+        Some(error) => Err(error.into()),
+        None => stopped,
+    }
+}
+
+fn welcome(dev: &DevFile, logs: &str) {
+    let DevFile { url, api_key, .. } = dev;
+    terminal::say(&format!(
+        "\nTenfold is ready: {url}\n\n\
+         Demo API key:  {api_key}\n\
+         Logs:          {logs}\n\n\
+         Shorten a link:\n  curl {url}/v1/links -H 'Authorization: Bearer {api_key}' \\\n\
+         \x20   --json '{{\"target\": \"https://example.com/\", \"alias\": \"demo\"}}'\n\
+         Follow it:\n  curl -i {url}/l/demo\n\
+         See your links and their clicks:\n  curl {url}/v1/links -H 'Authorization: Bearer {api_key}'\n\n\
+         A walk through what works: cargo run -- tour. Ctrl-C stops.\n"
+    ));
+}
+
+/// One line for each step.
+#[derive(Default)]
+struct Screen {
+    lines: MultiProgress,
+    steps: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Screen {
+    fn show(&self, step: Step, state: &State) {
+        let name = step.to_string();
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = steps.entry(name.clone()).or_insert_with(|| self.line(&name));
+        match state {
+            State::Working(what) => line.set_message(what.clone()),
+            State::Done(what) => finish(line, '✓', what),
+            State::Failed => finish(line, '✗', "failed"),
+        }
+    }
+
+    fn line(&self, name: &str) -> ProgressBar {
+        let line = self.lines.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:26} {msg}") {
+            line.set_style(style);
+        }
+        line.set_prefix(name.to_owned());
+        line.enable_steady_tick(Duration::from_millis(100));
+        line
+    }
+}
+
+fn finish(line: &ProgressBar, mark: char, what: &str) {
+    if let Ok(style) = ProgressStyle::with_template(&format!("{mark} {{prefix:26}} {{msg}}")) {
+        line.set_style(style);
+    }
+    line.finish_with_message(what.to_owned());
+}

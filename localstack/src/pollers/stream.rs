@@ -1,0 +1,319 @@
+//! Reads the stream of one table, in order. A batch that fails is tried again from the record that failed, with
+//! growing pauses, until it succeeds or its retries are used up; meanwhile nothing after it is handed over.
+
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodbstreams::types::{Shard, ShardIteratorType};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::batch::{self, Outcome};
+use super::position::{Position, Positions};
+use super::{Target, filter};
+use crate::clients::Clients;
+use crate::template::StreamTrigger;
+
+/// The pause when nothing has come.
+const IDLE: Duration = Duration::from_millis(100);
+/// How often new shards are looked for.
+const DISCOVERY: Duration = Duration::from_secs(10);
+/// The pause before the first retry; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// What is left in the stream when the stack stops is handled within this time.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+
+/// One event source mapping.
+#[derive(Debug)]
+pub(super) struct Poller<T> {
+    pub(super) settings: StreamTrigger,
+    /// The stream's ARN.
+    pub(super) stream: String,
+    /// The URL of the queue that learns of what was given up.
+    pub(super) on_failure: Option<String>,
+    pub(super) clients: Clients,
+    pub(super) target: Arc<T>,
+    pub(super) function_arn: String,
+    /// The file of the positions.
+    pub(super) positions: PathBuf,
+}
+
+/// One record on its way.
+#[derive(Clone, Debug)]
+struct Pending {
+    sequence: String,
+    event: Value,
+}
+
+/// What became of the head of a shard's pending records.
+enum Attempt {
+    /// So many have been handled.
+    Handled(usize),
+    /// So many have been handled, and the next one failed.
+    FailedAfter(usize),
+    /// The event was too large or the function failed.
+    AllFailed,
+}
+
+impl<T: Target> Poller<T> {
+    /// Reads until `stop` turns true and nothing is left to read, or [`LAST_RECORDS`] is over.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let stopped = stop.clone();
+        let over = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(LAST_RECORDS).await;
+        };
+        tokio::select! {
+            () = self.read_all(&stopped) => {}
+            () = over => tracing::warn!(stream = self.stream, "records were left in a stream"),
+        }
+    }
+
+    async fn read_all(&self, stop: &watch::Receiver<bool>) {
+        let mut positions = Positions::load(&self.positions, &self.stream);
+        let mut iterators = BTreeMap::new();
+        let mut discovery = Instant::now();
+        loop {
+            let last = *stop.borrow();
+            if discovery <= Instant::now() {
+                self.discover(&mut iterators, &mut positions).await;
+                discovery = Instant::now() + DISCOVERY;
+            }
+            let mut idle = true;
+            for shard in iterators.keys().cloned().collect::<Vec<_>>() {
+                match self.read(&shard, &mut iterators, &mut positions).await {
+                    Read::Nothing => {}
+                    Read::Something => idle = false,
+                    Read::Closed => discovery = Instant::now(),
+                }
+            }
+            if idle && last {
+                return;
+            }
+            if idle {
+                tokio::time::sleep(IDLE).await;
+            }
+        }
+    }
+
+    /// Opens the shards that may be read: those not read to their end whose parent has been.
+    async fn discover(&self, iterators: &mut BTreeMap<String, String>, positions: &mut Positions) {
+        let shards = match self.shards().await {
+            Ok(shards) => shards,
+            Err(error) => {
+                tracing::warn!(
+                    error = shared::telemetry::chain(&*error),
+                    stream = self.stream,
+                    "a stream was not read"
+                );
+                return;
+            }
+        };
+        let known: BTreeSet<&str> = shards.iter().filter_map(Shard::shard_id).collect();
+        for shard in &shards {
+            let Some(id) = shard.shard_id() else { continue };
+            let parent = shard.parent_shard_id().filter(|parent| known.contains(parent));
+            let parent_is_open = parent.is_some_and(|parent| positions.of(parent) != Some(&Position::End));
+            if parent_is_open || iterators.contains_key(id) || positions.of(id) == Some(&Position::End) {
+                continue;
+            }
+            // Only the first shards are begun by the starting position; their children are read whole.
+            if let Some(iterator) = self.open(id, parent.is_some() || self.settings.from_start, positions).await {
+                iterators.insert(id.to_owned(), iterator);
+            }
+        }
+    }
+
+    async fn shards(&self) -> Result<Vec<Shard>, shared::BoxError> {
+        let mut shards = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.clients.streams.describe_stream().stream_arn(&self.stream);
+            let page = page.set_exclusive_start_shard_id(after).send().await?.stream_description;
+            let Some(page) = page else { return Ok(shards) };
+            shards.extend(page.shards.unwrap_or_default());
+            after = page.last_evaluated_shard_id;
+            if after.is_none() {
+                return Ok(shards);
+            }
+        }
+    }
+
+    /// An iterator from the kept position on; when that is no longer valid, from where the trigger starts.
+    async fn open(&self, shard: &str, from_start: bool, positions: &mut Positions) -> Option<String> {
+        let request = self.clients.streams.get_shard_iterator().stream_arn(&self.stream).shard_id(shard);
+        let kept = match positions.of(shard) {
+            Some(Position::After(sequence)) => Some(sequence.clone()),
+            _ => None,
+        };
+        if let Some(sequence) = kept {
+            let request = request.clone().shard_iterator_type(ShardIteratorType::AfterSequenceNumber);
+            match request.sequence_number(sequence).send().await {
+                Ok(answer) => return answer.shard_iterator,
+                Err(error) if error.code().is_none() => return None,
+                Err(error) => {
+                    tracing::info!(
+                        error = shared::telemetry::chain(&error),
+                        shard,
+                        "the position is not valid any more"
+                    );
+                    positions.forget(shard);
+                }
+            }
+        }
+        let start = if from_start { ShardIteratorType::TrimHorizon } else { ShardIteratorType::Latest };
+        match request.shard_iterator_type(start).send().await {
+            Ok(answer) => answer.shard_iterator,
+            Err(error) => {
+                tracing::warn!(error = shared::telemetry::chain(&error), shard, "a shard was not opened");
+                None
+            }
+        }
+    }
+
+    /// Reads a shard once and handles what came.
+    async fn read(&self, shard: &str, iterators: &mut BTreeMap<String, String>, positions: &mut Positions) -> Read {
+        let Some(iterator) = iterators.get(shard) else { return Read::Nothing };
+        let answer = match self.clients.streams.get_records().shard_iterator(iterator).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Expired, or the endpoint was restarted: the position leads to a new one.
+                tracing::warn!(error = shared::telemetry::chain(&error), shard, "a shard was not read");
+                iterators.remove(shard);
+                if let Some(iterator) = self.open(shard, self.settings.from_start, positions).await {
+                    iterators.insert(shard.to_owned(), iterator);
+                }
+                return Read::Nothing;
+            }
+        };
+        let records = answer.records.unwrap_or_default();
+        let came = !records.is_empty();
+        let records = records.iter().filter_map(|record| {
+            let sequence = record.dynamodb()?.sequence_number()?.to_owned();
+            Some(Pending { sequence, event: record::json(record, &self.stream) })
+        });
+        self.handle(shard, records.collect(), positions).await;
+        if let Some(next) = answer.next_shard_iterator {
+            iterators.insert(shard.to_owned(), next);
+            if came { Read::Something } else { Read::Nothing }
+        } else {
+            iterators.remove(shard);
+            positions.keep(shard, Position::End);
+            Read::Closed
+        }
+    }
+
+    /// Hands `records` over in order; returns when each has been handled or given up.
+    async fn handle(&self, shard: &str, records: VecDeque<Pending>, positions: &mut Positions) {
+        let last = records.back().map(|record| record.sequence.clone());
+        let admitted = records.into_iter().filter(|record| filter::admits(&self.settings.filters, &record.event));
+        let mut pending: VecDeque<Pending> = admitted.collect();
+        let size = usize::try_from(self.settings.batch_size).unwrap_or(1);
+        let (mut most, mut retries, mut pause) = (size, 0_u64, FIRST_PAUSE);
+        while !pending.is_empty() {
+            let taken = pending.len().min(most);
+            let attempt = self.attempt(pending.iter().take(taken)).await;
+            let done = match attempt {
+                Attempt::Handled(done) | Attempt::FailedAfter(done) => done,
+                Attempt::AllFailed => 0,
+            };
+            let mut settled = done;
+            if matches!(attempt, Attempt::Handled(_)) {
+                (most, retries, pause) = (size, 0, FIRST_PAUSE);
+            } else {
+                if done > 0 {
+                    (retries, pause) = (0, FIRST_PAUSE);
+                }
+                if self.settings.retries.is_some_and(|limit| retries >= limit) {
+                    self.give_up(shard, pending.iter().skip(done).take(taken - done), retries).await;
+                    settled = taken;
+                    (most, retries, pause) = (size, 0, FIRST_PAUSE);
+                } else {
+                    retries += 1;
+                    if self.settings.bisect {
+                        most = ((taken - done) / 2).max(1);
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            if let Some(sequence) = pending.drain(..settled).next_back().map(|record| record.sequence) {
+                positions.keep(shard, Position::After(sequence));
+            }
+        }
+        if let Some(sequence) = last {
+            positions.keep(shard, Position::After(sequence));
+        }
+    }
+
+    async fn attempt(&self, batch: impl Iterator<Item = &Pending> + Clone) -> Attempt {
+        let Ok(event) = event(batch.clone()) else { return Attempt::AllFailed };
+        let Some(answer) = self.target.handle(event).await else { return Attempt::AllFailed };
+        let sequences: Vec<&str> = batch.map(|record| record.sequence.as_str()).collect();
+        if !self.settings.partial_failures {
+            return Attempt::Handled(sequences.len());
+        }
+        match batch::outcome(&answer, &sequences.iter().copied().collect()) {
+            Outcome::Done => Attempt::Handled(sequences.len()),
+            // Of several, the first counts: all after it come again.
+            Outcome::Failed(failed) => {
+                let first = sequences.iter().position(|sequence| failed.contains(*sequence));
+                first.map_or(Attempt::AllFailed, Attempt::FailedAfter)
+            }
+            Outcome::AllFailed => Attempt::AllFailed,
+        }
+    }
+
+    /// Tells the failure queue which records were given up, as Lambda does: where they are, not what they hold
+    /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html>).
+    async fn give_up(&self, shard: &str, batch: impl Iterator<Item = &Pending>, retries: u64) {
+        let sequences: Vec<&str> = batch.map(|record| record.sequence.as_str()).collect();
+        tracing::error!(shard, count = sequences.len(), stream = self.stream, "stream records were given up");
+        let Some(queue) = &self.on_failure else { return };
+        let message = json!({
+            "version": "1.0",
+            "timestamp": shared::time::rfc3339_millis(shared::time::Clock::system().now()),
+            "requestContext": {
+                "requestId": crate::request_id::fresh(),
+                "functionArn": self.function_arn,
+                "condition": "RetryAttemptsExhausted",
+                "approximateInvokeCount": retries + 1,
+            },
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "DDBStreamBatchInfo": {
+                "shardId": shard,
+                "startSequenceNumber": sequences.first(),
+                "endSequenceNumber": sequences.last(),
+                "batchSize": sequences.len(),
+                "streamArn": self.stream,
+            },
+        });
+        let sent = self.clients.sqs.send_message().queue_url(queue).message_body(message.to_string()).send().await;
+        if let Err(error) = sent {
+            tracing::error!(error = shared::telemetry::chain(&error), queue, "the failure queue was not told");
+        }
+    }
+}
+
+/// What reading a shard once has brought.
+enum Read {
+    Nothing,
+    Something,
+    Closed,
+}
+
+fn event<'a>(batch: impl Iterator<Item = &'a Pending>) -> serde_json::Result<Box<RawValue>> {
+    let records: Vec<&Value> = batch.map(|record| &record.event).collect();
+    to_raw_value(&json!({ "Records": records }))
+}
+
+#[cfg(test)]
+mod tests;

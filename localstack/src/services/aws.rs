@@ -1,0 +1,71 @@
+//! The AWS APIs, by `MiniStack` in a process with an environment of its own: nothing of the user's AWS configuration reaches
+//! it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::server::{Probe, Server};
+use super::storage::{private_dir, random_token};
+use super::supervisor::Process;
+use super::{Context, Error, Service};
+
+/// Without the first setting each call of a function waits 40 ms for a delayed acknowledgement. The second keeps clients
+/// that are waiting for messages from holding up the end for three seconds.
+const LAUNCH: &str = "\
+import socketserver; socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+import hypercorn.config; hypercorn.config.Config.graceful_timeout = 0.3
+from ministack.app import main; main()";
+
+/// What goes on in `MiniStack` beside the APIs, none of it wanted here: listeners on fixed ports, and a look for containers
+/// of its own to remove.
+const OFF: [(&str, &str); 3] =
+    [("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0"), ("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+
+/// `MiniStack` on this port, and its address. Its state survives an orderly stop unless the stack is ephemeral.
+pub(super) fn server(context: &Context<'_>, python: &Path, port: u16) -> Result<(String, Server), Error> {
+    let home = context.data.join("aws");
+    let temporary = home.join("tmp");
+    private_dir(&temporary)?;
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let token = random_token();
+    let path = |name: &str| home.join(name).to_string_lossy().into_owned();
+
+    let mut env: BTreeMap<String, String> = OFF.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
+    set("PATH", "/usr/local/bin:/usr/bin:/bin");
+    set("LANG", "C.UTF-8");
+    set("HOME", &path(""));
+    set("TMPDIR", &path("tmp"));
+    set("BIND_HOST", "127.0.0.1");
+    set("GATEWAY_PORT", &port.to_string());
+    set("AWS_ENDPOINT_URL", &endpoint);
+    set("MINISTACK_HOST", "127.0.0.1");
+    set("LOG_LEVEL", "WARNING");
+    // Shown by the health page, where it tells our server from a stranger's.
+    set("MINISTACK_EDITION", &token);
+    set("S3_DATA_DIR", &path("s3"));
+    set("STATE_DIR", &path("state"));
+    if !context.ephemeral {
+        set("PERSIST_STATE", "1");
+        set("S3_PERSIST", "1");
+    }
+
+    let process = Process {
+        name: Service::Aws.name(),
+        argv: vec![python.to_string_lossy().into_owned(), "-I".to_owned(), "-c".to_owned(), LAUNCH.to_owned()],
+        env,
+        cwd: home,
+        log: context.data.join("logs/aws.log"),
+        stop_signal: "SIGTERM",
+        // It writes its whole state at the end.
+        grace: Duration::from_secs(10),
+        account: None,
+    };
+    let probe = Probe::Tcp {
+        port,
+        question: "GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".to_owned(),
+        expected: vec!["200".to_owned(), token],
+    };
+    Ok((endpoint, Server { service: Service::Aws, process, probe }))
+}

@@ -1,0 +1,25 @@
+//! What every endpoint does the same way.
+//!
+//! A handler takes the extractors of this module instead of axum's ([`Json`], [`Query`], [`Path`], [`MergePatch`]),
+//! answers with its response types ([`Created`], [`Tagged`], [`Page`], [`NoContent`]) and fails with a [`Problem`].
+//! [`conventions`] wraps the service's router once with everything else: request id, trace context, problem documents,
+//! security headers, CORS, the time-out and the log line.
+
+pub mod conventions;
+mod etag;
+mod extract;
+pub mod idempotency;
+mod page;
+mod patch;
+mod problem;
+mod reply;
+mod trace;
+
+pub use conventions::RequestContext;
+pub use etag::{ETag, Preconditions};
+pub use extract::{BODY_LIMIT, Json, Path, Query, body_within, parse_json};
+pub use page::{Cursors, Limit, Page};
+pub use patch::MergePatch;
+pub use problem::{Document, FieldError, Problem, ProblemType};
+pub use reply::{Created, NoContent, Tagged};
+pub use trace::TraceContext;

@@ -1,0 +1,277 @@
+//! What surrounds every handler: request id, trace, CORS, the time-out, panics, problem documents, security headers,
+//! and one log line.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use tower::ServiceExt as _;
+
+use super::problem::{Problem, ProblemType};
+use super::trace::TraceContext;
+use crate::aws::Usage;
+use crate::lambda::Runtime;
+use crate::random::Random;
+use crate::time::Clock;
+use crate::{aws, id};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: &str = "traceparent";
+
+/// Kept back from the function's time, so that a time-out is answered by us and not by the platform.
+const TIMEOUT_MARGIN: Duration = Duration::from_millis(500);
+
+/// What is known of the invocation that carries a request.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Whether it is the instance's first.
+    pub cold_start: bool,
+    /// How long the function may run.
+    pub remaining: Duration,
+}
+
+/// What a request carries from the outermost layer to its handler and to the log. An extension of each request.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// The client's `X-Request-Id` or a new one.
+    pub request_id: Arc<str>,
+    /// The trace.
+    pub trace: TraceContext,
+    /// Who calls; set by the extractor that verified the credential.
+    caller: Arc<OnceLock<LoggedCaller>>,
+    route: Arc<OnceLock<MatchedPath>>,
+}
+
+#[derive(Debug)]
+struct LoggedCaller {
+    tenant: String,
+    kind: &'static str,
+}
+
+impl RequestContext {
+    /// Names the caller for the log line.
+    pub(crate) fn note_caller(&self, tenant: &id::TenantId, kind: &'static str) {
+        let _ = self.caller.set(LoggedCaller { tenant: tenant.to_string(), kind });
+    }
+}
+
+/// The kind of a request's id.
+enum RequestKind {}
+impl id::Kind for RequestKind {
+    const PREFIX: &'static str = "req";
+}
+
+/// A router within the conventions.
+pub struct Conventions {
+    router: Router,
+    function: &'static str,
+    clock: Clock,
+    random: Random,
+    /// `CORS_ORIGINS`: the origins, separated by commas, whose pages may call the API.
+    allowed_origins: Vec<HeaderValue>,
+}
+
+impl Conventions {
+    /// Wraps `router` (which has at least one route).
+    pub fn new(runtime: &Runtime, router: Router) -> Self {
+        let router = router
+            .route_layer(from_fn(note_route))
+            .fallback(async || Problem::new(ProblemType::NotFound, "there is no such route"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(ProblemType::MethodNotAllowed, "see the Allow header")
+            });
+        let allowed_origins = runtime.environment.get("CORS_ORIGINS").unwrap_or_default();
+        Self {
+            router,
+            function: runtime.name,
+            clock: runtime.clock.clone(),
+            random: runtime.random.clone(),
+            allowed_origins: allowed_origins
+                .split(',')
+                .filter_map(|origin| HeaderValue::from_str(origin.trim()).ok())
+                .filter(|origin| !origin.is_empty())
+                .collect(),
+        }
+    }
+
+    /// Answers one request. It never fails: a panic is a problem as well.
+    pub async fn call<B>(&self, request: http::Request<B>, invocation: Invocation) -> Response
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let started = Instant::now();
+        let mut request = request.map(Body::new);
+        let context = self.context(request.headers());
+        let line = Line {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            origin: request.headers().get(header::ORIGIN).cloned(),
+            context: context.clone(),
+            usage: Arc::default(),
+        };
+        request.extensions_mut().insert(context);
+
+        let preflight = self.preflight(&request);
+        let mut response = match preflight {
+            Some(response) => response,
+            None => self.answer(request, &invocation, line.usage.clone()).await,
+        };
+        let problem = response.extensions_mut().remove::<Arc<Problem>>();
+        if let Some(problem) = &problem {
+            write_document(&mut response, problem, &line);
+        }
+        self.finish(&mut response, &line);
+        self.log(&line, &response, problem.as_deref(), &invocation, started.elapsed());
+        response
+    }
+
+    fn context(&self, headers: &HeaderMap) -> RequestContext {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let usable = |text: &&str| {
+            (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        };
+        let request_id = match given.filter(usable) {
+            Some(given) => given.into(),
+            None => id::Id::<RequestKind>::new(self.clock.now(), &self.random).to_string().into(),
+        };
+        let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        RequestContext {
+            request_id,
+            trace: TraceContext::continue_or_start(traceparent, &self.random),
+            caller: Arc::default(),
+            route: Arc::default(),
+        }
+    }
+
+    async fn answer(&self, request: Request, invocation: &Invocation, usage: Arc<Usage>) -> Response {
+        let work = aws::count(usage, self.router.clone().oneshot(request));
+        let budget = invocation.remaining.saturating_sub(TIMEOUT_MARGIN);
+        match tokio::time::timeout(budget, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(panic)) => {
+                let message = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                Problem::internal(format!("the handler panicked: {message}")).into_response()
+            }
+            Err(_) => Problem::new(ProblemType::Timeout, "the work did not end in time; it may still take effect")
+                .into_response(),
+        }
+    }
+
+    /// The answer to a CORS preflight (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
+    fn preflight(&self, request: &Request) -> Option<Response> {
+        let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        if request.method() != Method::OPTIONS || !self.allows(request.headers().get(header::ORIGIN)) {
+            return None;
+        }
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, asked.clone());
+        if let Some(names) = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+        }
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Some(response)
+    }
+
+    fn allows(&self, origin: Option<&HeaderValue>) -> bool {
+        origin.is_some_and(|origin| self.allowed_origins.contains(origin))
+    }
+
+    /// The headers that every answer has.
+    fn finish(&self, response: &mut Response, line: &Line) {
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&line.context.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=63072000; includeSubDomains"),
+        );
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if !self.allowed_origins.is_empty() {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = line.origin.as_ref().filter(|origin| self.allows(Some(origin))) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(
+                    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotency-Replayed",
+                ),
+            );
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // a duration in microseconds fits
+    fn log(&self, line: &Line, response: &Response, problem: Option<&Problem>, invocation: &Invocation, took: Duration) {
+        let caller = line.context.caller.get();
+        let status = response.status();
+        let error = problem.filter(|_| status.is_server_error()).map(|problem| crate::telemetry::chain(problem));
+        tracing::info!(
+            function = self.function,
+            method = %line.method,
+            route = line.context.route.get().map_or("(none)", MatchedPath::as_str),
+            status = status.as_u16(),
+            duration_us = took.as_micros() as u64,
+            tenant = caller.map(|caller| caller.tenant.as_str()),
+            caller = caller.map(|caller| caller.kind),
+            request_id = &*line.context.request_id,
+            trace_id = line.context.trace.trace_id,
+            span_id = line.context.trace.span_id,
+            cold_start = invocation.cold_start,
+            aws_calls = line.usage.calls(),
+            read_units = line.usage.read_units(),
+            write_units = line.usage.write_units(),
+            problem = problem.map(|problem| problem.kind().slug()),
+            error,
+            "request"
+        );
+    }
+}
+
+/// What is kept of a request for the end.
+struct Line {
+    method: Method,
+    path: String,
+    origin: Option<HeaderValue>,
+    context: RequestContext,
+    usage: Arc<Usage>,
+}
+
+async fn note_route(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(context), Some(path)) = (extensions.get::<RequestContext>(), extensions.get::<MatchedPath>()) {
+        let _ = context.route.set(path.clone());
+    }
+    next.run(request).await
+}
+
+/// Writes the problem document, which needs the path and the request id.
+fn write_document(response: &mut Response, problem: &Problem, line: &Line) {
+    let document = problem.document(&line.path, &line.context.request_id);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if problem.kind() == ProblemType::Unauthenticated {
+        response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
+    }
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    if line.method != Method::HEAD {
+        *response.body_mut() = Body::from(serde_json::to_vec(&document).unwrap_or_default());
+    }
+}

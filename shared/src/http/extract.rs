@@ -1,0 +1,317 @@
+//! Extractors whose refusals are problems with a pointer to each bad field.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::{FieldError, Problem, ProblemType};
+
+/// The largest JSON body, in bytes, of a route that does not say otherwise.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// At most this many bad fields of one body are listed.
+const FAULT_LIMIT: usize = 50;
+
+/// Of a larger body only the first bad field is told: each further one costs reading the body again.
+const ALL_FAULTS_LIMIT: usize = 16 * 1024;
+
+/// A JSON body. A wrong content type is 415, a body over 1 MiB 413, a syntax error 400 with line and column, and
+/// bad values 422 with an entry for each field.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        require_content_type(request.headers(), &["application/json"])?;
+        let body = body_within(request, BODY_LIMIT).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        json_response(&self.0)
+    }
+}
+
+/// `value` as an `application/json` answer.
+pub(super) fn json_response<T: Serialize>(value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+/// The whole body, refused with 413 when it is over `limit` bytes.
+pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Problem::new(ProblemType::PayloadTooLarge, format!("the body may have {limit} bytes")))
+        }
+        Err(error) => Err(Problem::new(ProblemType::BadRequest, "the body could not be read").caused_by(error)),
+    }
+}
+
+/// Refuses a request whose `Content-Type` is none of `accepted` (parameters are ignored).
+pub(super) fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = sent.split(';').next().unwrap_or_default().trim();
+    if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemType::UnsupportedMediaType, format!("send {}", accepted.join(" or "))))
+}
+
+/// Reads JSON into a `T`: what [`Json`] does, for a body that is at hand.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut reader);
+    match parsed {
+        Ok(value) => reader.end().map(|()| value).map_err(|error| malformed(&error)),
+        Err(error) if error.inner().is_data() => {
+            // A syntax error further down is reported before the values.
+            match serde_json::from_slice::<Value>(body) {
+                Ok(value) if body.len() <= ALL_FAULTS_LIMIT => Err(Problem::validation(faults::<T>(value, &error))),
+                Ok(_) => Err(Problem::validation(vec![first_fault(&error)])),
+                Err(error) => Err(malformed(&error)),
+            }
+        }
+        Err(error) => Err(malformed(error.inner())),
+    }
+}
+
+/// Reads a `T` from a JSON value, with the same refusals as [`parse_json`].
+pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    match serde_path_to_error::deserialize(&value) {
+        Ok(parsed) => Ok(parsed),
+        Err(error) => Err(Problem::validation(vec![first_fault(&error)])),
+    }
+}
+
+fn first_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    fault(&pointer_of(error.path()), &error.inner().to_string())
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        ProblemType::MalformedJson,
+        format!("the body is not valid JSON at line {} column {}", error.line(), error.column()),
+    )
+}
+
+/// All bad fields. serde stops at the first, so that one is taken out of the value, or replaced by something that its
+/// type accepts when it cannot be absent, and the rest is read again.
+fn faults<T: DeserializeOwned>(
+    mut value: Value,
+    first: &serde_path_to_error::Error<serde_json::Error>,
+) -> Vec<FieldError> {
+    let mut found = vec![first_fault(first)];
+    let mut mended = found.first().map(|fault| fault.pointer.clone()).unwrap_or_default();
+    // A field that was taken out may be asked for later, and is mended a second time then.
+    for _ in 0..2 * FAULT_LIMIT {
+        let Some(next) = next_fault::<T>(&mut value, &mended) else { break };
+        mended.clone_from(&next.pointer);
+        if found.iter().all(|known| known.pointer != next.pointer) {
+            found.push(next);
+        }
+    }
+    found.truncate(FAULT_LIMIT);
+    found
+}
+
+/// Mends the field at `pointer` and finds the next fault, if there is one.
+fn next_fault<T: DeserializeOwned>(value: &mut Value, pointer: &str) -> Option<FieldError> {
+    let stand_ins = [
+        None,
+        Some(Value::from(1)),
+        Some(Value::from("a")),
+        Some(Value::from(true)),
+        Some(Value::from("https://example.com")),
+        Some(Value::from("2999-01-01T00:00:00Z")),
+        Some(Value::Array(Vec::new())),
+        Some(Value::Object(serde_json::Map::new())),
+    ];
+    for stand_in in stand_ins {
+        if !replace(value, pointer, stand_in) {
+            return None;
+        }
+        match serde_path_to_error::deserialize::<_, T>(&*value) {
+            Ok(_) => return None,
+            Err(error) => {
+                let next = fault(&pointer_of(error.path()), &error.inner().to_string());
+                if next.pointer != pointer {
+                    return Some(next);
+                }
+                // The next stand-in is tried.
+            }
+        }
+    }
+    None
+}
+
+/// Sets or removes the member of an object that `pointer` names; `false` when it names none.
+fn replace(value: &mut Value, pointer: &str, stand_in: Option<Value>) -> bool {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let Some(Value::Object(members)) = value.pointer_mut(parent) else { return false };
+    match stand_in {
+        Some(stand_in) => members.insert(name, stand_in),
+        None => members.remove(&name),
+    };
+    true
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Turns serde's message into a code and a detail. A type's own refusal may be written `code: detail`, with the code
+/// in lower case and underscores; it is taken apart here.
+pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
+    let message = match message.rfind(" at line ") {
+        Some(end) => message.get(..end).unwrap_or(message),
+        None => message,
+    };
+    let quoted = || message.split('`').nth(1).unwrap_or_default();
+    let under = |name: &str| if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") };
+    if message.starts_with("missing field") {
+        return FieldError::new(under(quoted()), "missing_field", "is required");
+    }
+    if message.starts_with("unknown field") {
+        return FieldError::new(under(quoted()), "unknown_field", "is not a field of this request");
+    }
+    if message.starts_with("duplicate field") {
+        return FieldError::new(under(quoted()), "duplicate_field", "is there more than once");
+    }
+    for (prefix, code) in [("invalid type", "invalid_type"), ("invalid value", "invalid_value"), ("unknown variant", "unknown_value"), ("invalid length", "invalid_length")] {
+        if message.starts_with(prefix) {
+            return FieldError::new(pointer, code, message);
+        }
+    }
+    match message.split_once(": ") {
+        Some((code, detail)) if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') => {
+            FieldError { pointer: pointer.to_owned(), code: code.to_owned().into(), detail: detail.to_owned() }
+        }
+        _ => FieldError::new(pointer, "invalid", message),
+    }
+}
+
+/// Query parameters. Unknown or bad ones are 422 with `?name` for a pointer.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(
+            parts.uri.query().unwrap_or_default().as_bytes(),
+        ));
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let mut fault = fault(&pointer_of(error.path()), &error.inner().to_string());
+            fault.pointer = format!("?{}", fault.pointer.trim_start_matches('/'));
+            Problem::validation(vec![fault])
+        })
+    }
+}
+
+/// Parameters of the path. What does not parse names nothing that exists: 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    #[allow(clippy::disallowed_types)] // the one place that turns axum's refusals into problems
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Problem::not_found()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Order {
+        count: u8,
+        name: String,
+        #[serde(default)]
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code)]
+    struct Line {
+        price: u32,
+    }
+
+    fn refused(body: &str) -> Problem {
+        parse_json::<Order>(body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn every_bad_field_is_listed_with_its_pointer() {
+        let problem = refused(r#"{"count": 300, "naem": "x", "lines": [{"price": 1}, {"price": -1}]}"#);
+        let mut found: Vec<_> = problem.errors().iter().map(|error| (error.pointer.as_str(), &*error.code)).collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [("/count", "invalid_value"), ("/lines/1/price", "invalid_value"), ("/naem", "unknown_field"), ("/name", "missing_field")]
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_says_where_it_is() {
+        let problem = refused("{\"count\": 1,\n \"name\": }");
+        assert_eq!(problem.kind(), ProblemType::MalformedJson);
+        assert!(problem.to_string().contains("line 2 column 10"), "{problem}");
+    }
+
+    #[test]
+    fn a_syntax_error_goes_before_bad_values_and_after_the_end() {
+        assert_eq!(refused(r#"{"count": "x", "name": ]"#).kind(), ProblemType::MalformedJson);
+        assert_eq!(refused(r#"{"count": 1, "name": "x"} {}"#).kind(), ProblemType::MalformedJson);
+        assert_eq!(refused("").kind(), ProblemType::MalformedJson);
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let problem = refused(r#"{"count": 1, "count": 2, "name": "x"}"#);
+        assert_eq!(problem.errors()[0].code, "duplicate_field");
+    }
+
+    #[test]
+    fn a_types_own_refusal_keeps_its_code() {
+        assert_eq!(fault("/alias", "reserved: is reserved").code, "reserved");
+        assert_eq!(fault("/alias", "Not a code: text").code, "invalid");
+    }
+}

@@ -1,0 +1,212 @@
+//! `Idempotency-Key`: a POST that is sent again is answered again, and done once
+//! (draft-ietf-httpapi-idempotency-key-header-07).
+//!
+//! The record of the first answer is written in the same DynamoDB transaction as the effect, so there is no moment in
+//! which one is there without the other, and nothing to clean up after a crash. Two requests at once race to that
+//! transaction: the loser finds the winner's record and replays it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::ETag;
+use super::extract::{BODY_LIMIT, body_within, parse_json, require_content_type};
+use super::problem::{Problem, ProblemType};
+use super::reply::Created;
+use crate::dynamo::{Dynamo, Item, Put, TransactWrite, n, s};
+use crate::id::TenantId;
+use crate::time::Clock;
+
+/// How long an answer is kept.
+const KEPT_SECONDS: i64 = 24 * 60 * 60;
+
+const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A client's key: 1 to 255 printable ASCII characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("IdempotencyKey(…)")
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::new(
+                ProblemType::BadRequest,
+                "Idempotency-Key has 1 to 255 printable ASCII characters and is sent once",
+            ))
+        }
+    }
+}
+
+impl IdempotencyKey {
+    /// The key of a request, when it has one.
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut values = headers.get_all(HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().unwrap_or_default().parse().map(Some),
+            (Some(_), Some(_)) => "".parse().map(Some),
+        }
+    }
+}
+
+/// A JSON body that may come with an `Idempotency-Key`: the extractor of every POST that creates or triggers.
+/// Its refusals are those of [`super::Json`].
+#[derive(Debug)]
+pub struct Submitted<T> {
+    /// The body.
+    pub body: T,
+    key: Option<IdempotencyKey>,
+    /// Of the body's bytes: what must be the same when the request is sent again.
+    fingerprint: String,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Submitted<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let key = IdempotencyKey::of(request.headers())?;
+        require_content_type(request.headers(), &["application/json"])?;
+        let bytes = body_within(request, BODY_LIMIT).await?;
+        let fingerprint = ETag::of_bytes(&bytes).to_string();
+        Ok(Self { body: parse_json(&bytes)?, key, fingerprint })
+    }
+}
+
+/// The table of answers.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    dynamo: Dynamo,
+    table: String,
+    clock: Clock,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Begin {
+    /// It is the first of its key (or has none): do it, and write [`Attempt::record`] with the effect.
+    First(Attempt),
+    /// It was done: answer with this.
+    Replay(Response),
+}
+
+/// A request that is being done for the first time.
+#[derive(Debug)]
+pub struct Attempt {
+    table: String,
+    key: Option<(String, String)>,
+    expires_at: i64,
+    now: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Recorded {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Idempotency {
+    /// The store in `table` (key `pk`, time to live `expires_at`).
+    pub fn new(dynamo: Dynamo, table: String, clock: Clock) -> Self {
+        Self { dynamo, table, clock }
+    }
+
+    /// Looks whether the request's key was used for `route` before.
+    pub async fn begin<T>(&self, tenant: &TenantId, route: &str, request: &Submitted<T>) -> Result<Begin, Problem> {
+        let (key, fingerprint) = (request.key.as_ref(), request.fingerprint.as_str());
+        let now = self.clock.now().as_second();
+        let mut attempt = Attempt { table: self.table.clone(), key: None, expires_at: now + KEPT_SECONDS, now };
+        let Some(key) = key else { return Ok(Begin::First(attempt)) };
+
+        let pk = format!("{tenant}#{route}#{}", key.0);
+        let found = self.dynamo.get(&self.table, [("pk", s(&pk))].into(), true).await?;
+        match found.filter(|item| number(item, "expires_at") > now) {
+            None => {
+                attempt.key = Some((pk, fingerprint.to_owned()));
+                Ok(Begin::First(attempt))
+            }
+            Some(item) if text(&item, "fingerprint") != fingerprint => Err(Problem::new(
+                ProblemType::IdempotencyKeyReused,
+                "this Idempotency-Key was used with another body; use a new key for a new request",
+            )),
+            Some(item) => replay(text(&item, "answer")).map(Begin::Replay),
+        }
+    }
+}
+
+impl Attempt {
+    /// The write that records `created`, to be part of the transaction that has the effect; none when the client sent
+    /// no key. The transaction fails by this write's condition when another request with the same key was faster; then
+    /// [`Idempotency::begin`] finds that one's answer.
+    pub fn record<T: Serialize>(&self, created: &Created<T>) -> Result<Option<TransactWrite>, Problem> {
+        let Some((pk, fingerprint)) = self.key.as_ref() else { return Ok(None) };
+        let recorded = Recorded {
+            status: StatusCode::CREATED.as_u16(),
+            headers: [
+                (CONTENT_TYPE.to_string(), "application/json".to_owned()),
+                (LOCATION.to_string(), created.location.clone()),
+                (http::header::ETAG.to_string(), created.etag.to_string()),
+            ]
+            .into(),
+            body: serde_json::to_string(&created.body).map_err(Problem::internal)?,
+        };
+        let item: Item = [
+            ("pk".to_owned(), s(pk)),
+            ("fingerprint".to_owned(), s(fingerprint)),
+            ("answer".to_owned(), s(serde_json::to_string(&recorded).map_err(Problem::internal)?)),
+            ("expires_at".to_owned(), n(self.expires_at)),
+        ]
+        .into();
+        Ok(Some(TransactWrite::Put(
+            Put::new(&self.table, item)
+                .only_if("attribute_not_exists(pk) OR expires_at <= :now")
+                .value(":now", n(self.now)),
+        )))
+    }
+}
+
+/// The answer to a request whose transaction met the one of the same key's first request, still under way.
+pub fn in_progress() -> Problem {
+    Problem::new(ProblemType::IdempotencyInProgress, "send the request again in a moment").retry_after(1)
+}
+
+fn replay(recorded: &str) -> Result<Response, Problem> {
+    let recorded: Recorded = serde_json::from_str(recorded).map_err(Problem::internal)?;
+    let status = StatusCode::from_u16(recorded.status).map_err(Problem::internal)?;
+    let mut response = (status, recorded.body).into_response();
+    response.headers_mut().remove(CONTENT_TYPE);
+    for (name, value) in &recorded.headers {
+        let name: HeaderName = name.parse().map_err(Problem::internal)?;
+        response.headers_mut().insert(name, value.parse().map_err(Problem::internal)?);
+    }
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+}
+
+fn number(item: &Item, name: &str) -> i64 {
+    item.get(name).and_then(|value: &AttributeValue| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
+}

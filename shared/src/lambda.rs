@@ -1,0 +1,223 @@
+//! How a function runs, on Lambda and in the local stack alike.
+//!
+//! A service is a list of named functions ([`Service`]); each is built from a [`Runtime`] (its environment, clients,
+//! clock) into a [`Function`], which is one of: HTTP ([`Function::http`]), a queue's consumer ([`Function::queue`]),
+//! a scheduled task ([`Function::schedule`]), a consumer of a table's stream ([`Function::stream`]), or a plain event
+//! handler ([`Function::event`]). A service's binary is one line, [`run`], which runs the function that `_HANDLER`
+//! names (`links.redirect`); the local stack builds the same functions and calls [`Function::invoke`] with the same
+//! events.
+
+mod deferred;
+mod http;
+mod queue;
+mod run;
+mod schedule;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::Context;
+use serde_json::value::RawValue;
+
+pub use deferred::Deferred;
+pub use queue::{ConsumeError, Consumer, QueueSettings, Received};
+pub use run::{init_logs, run};
+pub use schedule::{Task, Tick};
+pub use stream::{StreamConsumer, StreamRecord};
+
+use crate::aws::Aws;
+use crate::config::{ConfigError, Environment};
+use crate::random::Random;
+use crate::time::Clock;
+use crate::{BoxError, BoxFuture};
+
+/// What a function is built from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// The full name, as `Handler:` in the template says it: `links.api`.
+    pub name: &'static str,
+    /// The variables of this function.
+    pub environment: Environment,
+    /// The AWS clients.
+    pub aws: Aws,
+    /// The clock.
+    pub clock: Clock,
+    /// The source of randomness.
+    pub random: Random,
+    /// Work that is done after the answer has gone out.
+    pub deferred: Deferred,
+}
+
+impl Runtime {
+    /// A runtime with the system's clock and randomness.
+    pub fn new(name: &'static str, environment: Environment) -> Result<Self, ConfigError> {
+        let aws = Aws::new(&environment)?;
+        Ok(Self {
+            name,
+            environment,
+            aws,
+            clock: Clock::system(),
+            random: Random::system(),
+            deferred: Deferred::default(),
+        })
+    }
+
+    /// The same with another clock: how a test reaches next year.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The same with another source of randomness.
+    pub fn with_random(self, random: Random) -> Self {
+        Self { random, ..self }
+    }
+}
+
+/// Builds one function; run once for each instance, so what it reads and connects is paid at a cold start only.
+pub type Build = fn(Runtime) -> BoxFuture<'static, Result<Function, BoxError>>;
+
+/// A service: its name and its functions by theirs.
+#[derive(Debug)]
+pub struct Service {
+    /// The crate's name: the part of `Handler:` before the dot, and the name of the binary.
+    pub name: &'static str,
+    /// The functions by full name (`links.api`).
+    pub functions: &'static [(&'static str, Build)],
+}
+
+impl Service {
+    /// Builds the function called `handler`.
+    pub async fn build(&self, handler: &str, environment: Environment) -> Result<Function, StartError> {
+        let runtime_of = |name| Runtime::new(name, environment);
+        self.build_with(handler, runtime_of).await
+    }
+
+    /// Builds the function called `handler` from the runtime that `runtime_of` makes for it.
+    pub async fn build_with(
+        &self,
+        handler: &str,
+        runtime_of: impl FnOnce(&'static str) -> Result<Runtime, ConfigError> + Send,
+    ) -> Result<Function, StartError> {
+        let Some((name, build)) = self.functions.iter().find(|(name, _)| *name == handler) else {
+            return Err(StartError::UnknownHandler { handler: handler.to_owned(), service: self.name });
+        };
+        let runtime = runtime_of(name)?;
+        build(runtime).await.map_err(|source| StartError::Build { handler: name, source })
+    }
+}
+
+/// Why a function did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `_HANDLER` names nothing of this service.
+    #[error("the service {service} has no function {handler:?}")]
+    UnknownHandler {
+        /// What was asked for.
+        handler: String,
+        /// The service asked.
+        service: &'static str,
+    },
+    /// The environment is incomplete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The function's own start failed.
+    #[error("{handler} could not start")]
+    Build {
+        /// The function.
+        handler: &'static str,
+        /// Why.
+        source: BoxError,
+    },
+}
+
+/// A function that is ready to be invoked. Clones share one instance.
+#[derive(Clone)]
+pub struct Function {
+    kind: Arc<dyn Invoke>,
+    deferred: Deferred,
+}
+
+/// The one operation of all kinds of function.
+trait Invoke: Send + Sync {
+    fn invoke(&self, event: Box<RawValue>, context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>>;
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Function").finish_non_exhaustive()
+    }
+}
+
+impl Function {
+    /// Serves HTTP: API Gateway's events (payload format 2.0) go through the conventions of [`crate::http`] into
+    /// `router`.
+    pub fn http(runtime: &Runtime, router: axum::Router) -> Self {
+        Self::of(runtime, http::Http::new(runtime, router))
+    }
+
+    /// Consumes a queue, one typed message at a time.
+    pub fn queue<C: Consumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
+        Self::of(runtime, queue::Queue::new(runtime, settings, consumer))
+    }
+
+    /// Runs a task on a schedule.
+    pub fn schedule<T: Task>(runtime: &Runtime, task: T) -> Self {
+        Self::of(runtime, schedule::Schedule::new(runtime, task))
+    }
+
+    /// Consumes the stream of a DynamoDB table, in order, one record at a time.
+    pub fn stream<C: StreamConsumer>(runtime: &Runtime, consumer: C) -> Self {
+        Self::of(runtime, stream::Stream::new(consumer))
+    }
+
+    /// Handles an event of any other shape, as JSON.
+    pub fn event<H, F>(deferred: Deferred, handler: H) -> Self
+    where
+        H: Fn(serde_json::Value, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<serde_json::Value, BoxError>> + Send + 'static,
+    {
+        Self { kind: Arc::new(Plain(handler)), deferred }
+    }
+
+    fn of(runtime: &Runtime, kind: impl Invoke + 'static) -> Self {
+        Self { kind: Arc::new(kind), deferred: runtime.deferred.clone() }
+    }
+
+    /// Handles one event.
+    pub async fn invoke(&self, event: Box<RawValue>, context: Context) -> Result<Box<RawValue>, BoxError> {
+        self.kind.invoke(event, context).await
+    }
+
+    /// Does what was deferred until after the answer. Whoever runs the function calls it once the answer is out.
+    pub async fn after_response(&self) {
+        self.deferred.flush().await;
+    }
+}
+
+struct Plain<H>(H);
+
+impl<H, F> Invoke for Plain<H>
+where
+    H: Fn(serde_json::Value, Context) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<serde_json::Value, BoxError>> + Send + 'static,
+{
+    fn invoke(&self, event: Box<RawValue>, context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
+        Box::pin(async move {
+            let answer = (self.0)(serde_json::from_str(event.get())?, context).await?;
+            Ok(serde_json::value::to_raw_value(&answer)?)
+        })
+    }
+}
+
+/// How long an invocation may still run, by its context's deadline (milliseconds since the Unix epoch).
+/// A context without a deadline (a direct call in a test) has a minute.
+pub fn remaining(context: &Context) -> Duration {
+    if context.deadline == 0 {
+        return Duration::from_mins(1);
+    }
+    // The deadline is the platform's wall clock; the injected clock has no part in it.
+    let deadline = std::time::UNIX_EPOCH + Duration::from_millis(context.deadline);
+    #[allow(clippy::disallowed_methods)]
+    deadline.duration_since(std::time::SystemTime::now()).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,35 @@
+//! What at least three services of Tenfold need, one module for each concern.
+//!
+//! | module | concern |
+//! |---|---|
+//! | [`lambda`] | how a function runs: the list of a service's functions, HTTP, queues, schedules, streams |
+//! | [`http`] | what every endpoint does the same way: problems, extractors, pagination, idempotency, entity tags |
+//! | [`identity`] | who calls: principal, API keys, access tokens, permissions |
+//! | [`limits`] | exact rate limits on Redis or DynamoDB |
+//! | [`queue`] | sending messages, now or at any later second |
+//! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
+//! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
+//! | [`config`], [`time`], [`random`], [`id`], [`telemetry`] | configuration, the clock, randomness, ids, logs |
+
+pub mod aws;
+pub mod cache;
+pub mod config;
+pub mod dynamo;
+pub mod events;
+pub mod http;
+pub mod id;
+pub mod identity;
+pub mod lambda;
+pub mod limits;
+pub mod postgres;
+pub mod queue;
+pub mod random;
+pub mod telemetry;
+pub mod time;
+
+/// An error whose type does not matter to its reader, only its cause chain.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A boxed future. The functions of this crate that touch the AWS SDK or a database return one,
+/// so that they are compiled here once and not again in each service.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,73 @@
+//! The source of randomness that is passed in: the operating system's in production, a seeded one in tests.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+/// A cryptographically secure source of random bytes. Clones share one source.
+#[derive(Clone, Debug)]
+pub struct Random(Arc<Mutex<StdRng>>);
+
+impl Random {
+    /// A ChaCha generator seeded by the operating system.
+    pub fn system() -> Self {
+        let mut seed = [0_u8; 32];
+        rand::rng().fill_bytes(&mut seed);
+        Self(Arc::new(Mutex::new(StdRng::from_seed(seed))))
+    }
+
+    /// The same bytes for the same seed: for tests only.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    /// Fills `buffer` with random bytes.
+    pub fn fill(&self, buffer: &mut [u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(buffer);
+    }
+
+    /// A text of `length` characters, each drawn with equal probability from `alphabet`
+    /// (1 to 256 ASCII characters; an empty one gives an empty text).
+    pub fn text(&self, alphabet: &[u8], length: usize) -> String {
+        let Ok(size) = u16::try_from(alphabet.len()) else { return String::new() };
+        if size == 0 || size > 256 {
+            return String::new();
+        }
+        // Bytes past the last whole multiple are dropped, so that no character is likelier than another.
+        let limit = 256 - 256 % size;
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            for byte in self.bytes::<16>() {
+                if u16::from(byte) < limit
+                    && text.len() < length
+                    && let Some(character) = alphabet.get(usize::from(u16::from(byte) % size))
+                {
+                    text.push(char::from(*character));
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_and_every_character_is_used() {
+        let draw = || Random::seeded(7).text(b"abc", 300);
+        assert_eq!(draw(), draw());
+        for character in ['a', 'b', 'c'] {
+            assert!(draw().matches(character).count() > 60);
+        }
+    }
+}

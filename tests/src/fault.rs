@@ -1,0 +1,125 @@
+//! A faulty network: an HTTP proxy that stands between a function and the AWS endpoint and does what networks and
+//! overloaded services do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::stack;
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection breaks before the call arrives: nothing was done.
+    LostRequest,
+    /// The call is done, and the connection breaks before the answer arrives.
+    LostAnswer,
+    /// The service refuses because it is overloaded.
+    Throttled,
+    /// The service fails.
+    ServerError,
+}
+
+type Rule = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
+
+/// The proxy. It lives as long as the test's runtime.
+#[derive(Clone)]
+pub struct FaultProxy {
+    url: String,
+    rule: Arc<Mutex<Rule>>,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl FaultProxy {
+    /// A proxy whose `rule` is asked about each call, by its operation (`PutItem`, `SendMessage`, `PublishBatch` …).
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[allow(clippy::expect_used)]
+    pub async fn start(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound port"));
+        let proxy = Self { url, rule: Arc::new(Mutex::new(Box::new(rule))), calls: Arc::default() };
+        let serving = proxy.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let proxy = serving.clone();
+                let service = service_fn(move |request| {
+                    let proxy = proxy.clone();
+                    async move { proxy.pass(request).await }
+                });
+                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        proxy
+    }
+
+    /// A proxy that passes everything on, to see which calls are made.
+    pub async fn watching() -> Self {
+        Self::start(|_| None).await
+    }
+
+    /// Its address: the `AWS_ENDPOINT_URL` of a function under test.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The operations that were called so far, in their order.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers a call, or breaks the connection by an error.
+    async fn pass(&self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let operation = operation(&parts.headers, &body);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(operation.clone());
+        let fault = (self.rule.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
+        match fault {
+            None => forward(parts, body).await,
+            Some(Fault::LostRequest) => anyhow::bail!("the request is lost"),
+            Some(Fault::LostAnswer) => {
+                forward(parts, body).await?;
+                anyhow::bail!("the answer is lost")
+            }
+            Some(Fault::Throttled) => refusal(400, "ProvisionedThroughputExceededException"),
+            Some(Fault::ServerError) => refusal(500, "InternalServerError"),
+        }
+    }
+}
+
+/// The operation of a call: in a header of the JSON protocols, in the body of the query protocol.
+fn operation(headers: &http::HeaderMap, body: &[u8]) -> String {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    if let Some((_, operation)) = target.and_then(|target| target.rsplit_once('.')) {
+        return operation.to_owned();
+    }
+    let text = String::from_utf8_lossy(body);
+    text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
+}
+
+async fn forward(parts: http::request::Parts, body: Bytes) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+    let url = format!("{}{}", stack().dev().aws_endpoint, parts.uri);
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+    let mut response = hyper::Response::builder().status(answer.status());
+    for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
+        response = response.header(name, value);
+    }
+    Ok(response.body(Full::new(answer.bytes().await?))?)
+}
+
+fn refusal(status: u16, code: &str) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"}}"#);
+    Ok(hyper::Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amzn-errortype", code)
+        .body(Full::new(body.into()))?)
+}

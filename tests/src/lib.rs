@@ -1,0 +1,58 @@
+//! What the black-box tests stand on: one throw-away stack for all of them, a tenant for each, and a faulty network to
+//! put between a function and its stores.
+//!
+//! The stack runs in this process, started by the first test that asks for it, on a runtime of its own; its servers end
+//! with the process, however it ends.
+
+mod fault;
+mod invoke;
+mod tenant;
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use localstack::{Options, Stack};
+
+pub use fault::{Fault, FaultProxy};
+pub use invoke::{Instance, http_event};
+pub use tenant::{Answer, Ask, Tenant, anonymous, identity};
+
+/// How long [`eventually`] waits. Much longer than anything takes: a test that fails here has found something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The stack that all tests of this process share. It fails loudly when it cannot start.
+#[allow(clippy::panic)]
+pub fn stack() -> &'static Stack {
+    static STACK: OnceLock<Stack> = OnceLock::new();
+    STACK.get_or_init(|| {
+        // Its own thread: the caller may be inside a runtime, in which no other can be waited for.
+        let started = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let stack = runtime.block_on(Stack::start(Options::ephemeral()))?;
+            // It serves for as long as the process lives.
+            std::mem::forget(runtime);
+            anyhow::Ok(stack)
+        });
+        match started.join() {
+            Ok(Ok(stack)) => stack,
+            Ok(Err(error)) => panic!("the stack did not start: {error:#}"),
+            Err(_) => panic!("the stack panicked while it started"),
+        }
+    })
+}
+
+/// Waits until `probe` finds something.
+///
+/// # Panics
+/// When it has found nothing for a minute.
+#[allow(clippy::panic)]
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

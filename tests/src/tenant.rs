@@ -1,0 +1,191 @@
+//! A tenant of a test's own, and its HTTP client.
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+use shared::aws::Aws;
+use shared::dynamo::Dynamo;
+use shared::id::TenantId;
+use shared::identity::Scopes;
+use shared::identity::api_key::{ApiKey, KeyMode};
+use shared::identity::store::{ApiKeyRecord, IdentityStore};
+use shared::random::Random;
+use shared::time::Clock;
+
+use crate::stack;
+
+/// A tenant with an API key that may do everything.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its API key.
+    pub api_key: String,
+    http: reqwest::Client,
+}
+
+/// The answer to a request, read whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[allow(clippy::panic)]
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// A header's text; empty when it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Checks the status, and shows the answer when it is another.
+    ///
+    /// # Panics
+    /// When it is another.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{} {}", self.status, String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    /// Checks that the answer is a whole problem document of this type.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[track_caller]
+    pub fn problem(self, status: u16, slug: &str) -> Value {
+        let answer = self.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let document = answer.json();
+        assert_eq!(document["type"], format!("https://tenfold.dev/problems/{slug}"), "{document}");
+        assert_eq!(document["status"], status);
+        assert_eq!(document["request_id"], answer.header("x-request-id"));
+        for member in ["title", "detail", "instance"] {
+            assert!(document[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {document}");
+        }
+        document
+    }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap_or_default()
+}
+
+/// A request without a credential. `path` begins with a slash.
+pub fn anonymous(method: Method, path: &str) -> reqwest::RequestBuilder {
+    client().request(method, format!("{}{path}", stack().url()))
+}
+
+/// Sends a request and reads the answer.
+///
+/// # Panics
+/// When there is none.
+#[allow(async_fn_in_trait)]
+pub trait Ask {
+    /// Sends it.
+    async fn answer(self) -> Answer;
+}
+
+impl Ask for reqwest::RequestBuilder {
+    #[allow(clippy::expect_used)]
+    async fn answer(self) -> Answer {
+        let response = self.send().await.expect("the stack answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.expect("the answer has a body") }
+    }
+}
+
+impl Tenant {
+    /// A new tenant of the shared stack.
+    pub async fn new() -> Self {
+        let id = TenantId::new(Clock::system().now(), &Random::system());
+        Self { id, api_key: Self::key(id, Scopes::all()).await, http: client() }
+    }
+
+    /// Another API key of this tenant, with these scopes.
+    pub async fn key_with(&self, scopes: &str) -> String {
+        Self::key(self.id, Scopes::parse(scopes)).await
+    }
+
+    async fn key(tenant: TenantId, scopes: Scopes) -> String {
+        let key = ApiKey::generate(KeyMode::Test, Clock::system().now(), &Random::system());
+        Self::put_key(&ApiKeyRecord {
+            id: key.id(),
+            hash: key.hash(),
+            tenant,
+            name: "test".to_owned(),
+            scopes,
+            expires_at: None,
+            revoked_at: None,
+        })
+        .await;
+        key.expose().to_owned()
+    }
+
+    /// Writes a key's record.
+    ///
+    /// # Panics
+    /// When the identity table does not take it.
+    #[allow(clippy::expect_used)]
+    pub async fn put_key(record: &ApiKeyRecord) {
+        identity().put_api_key(record).await.expect("the identity table takes a key");
+    }
+
+    /// A request with the tenant's key. `path` begins with a slash.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", stack().url())).bearer_auth(&self.api_key)
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path).answer().await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.request(Method::DELETE, path).answer().await
+    }
+
+    /// `POST` with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::POST, path).json(body).answer().await
+    }
+
+    /// `PUT` with a JSON body.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PUT, path).json(body).answer().await
+    }
+
+    /// `PATCH` with a merge patch.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PATCH, path).json(body).answer().await
+    }
+}
+
+/// The stack's identity table.
+///
+/// # Panics
+/// When the stack has none.
+#[allow(clippy::expect_used)]
+pub fn identity() -> IdentityStore {
+    let environment = stack().environment("links.api").expect("the stack has links.api");
+    let aws = Aws::new(&environment).expect("the environment of links.api is complete");
+    let table = environment.get("IDENTITY_TABLE").unwrap_or_default().to_owned();
+    IdentityStore::new(Dynamo::new(aws.dynamo), table, Random::system())
+}

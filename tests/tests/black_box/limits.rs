@@ -1,0 +1,268 @@
+//! The limiters against their real servers: the property that both share, and what each does when its server fails.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
+use shared::aws::{Aws, Usage, count};
+use shared::dynamo::Dynamo;
+use shared::limits::{Decision, DynamoLimiter, Limit, LimitError, Limiter, Policy, RedisLimiter, Timestamp};
+use shared::random::Random;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+#[path = "../../../shared/src/limits/conformance.rs"]
+mod conformance;
+
+use conformance::{admits_exactly_the_burst_under_concurrency, agrees_with_the_oracle};
+
+/// A tenant of this run, so that a server which lives longer holds nothing that disturbs.
+fn tenant(test: &str) -> String {
+    format!("{test}-{}", Random::system().text(b"abcdefghijklmnopqrstuvwxyz", 8))
+}
+
+async fn check(limiter: &dyn Limiter, tenant: &str, policy: &Policy, cost: u32) -> Result<Decision, LimitError> {
+    let now = Timestamp::from_second(4_102_444_800).unwrap();
+    limiter.check(tenant, &[Limit { policy, key: "k", cost }], now).await
+}
+
+fn ten_a_minute() -> Policy {
+    Policy::new("default", 10, Duration::from_mins(1), 10).unwrap()
+}
+
+#[tokio::test]
+async fn redis_agrees_with_the_oracle() {
+    let limiter = RedisLimiter::new(&redis_url()).unwrap();
+    agrees_with_the_oracle(&limiter, &tenant("redis"), 250, 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_admits_exactly_the_burst_under_concurrency() {
+    let limiter = RedisLimiter::new(&redis_url()).unwrap();
+    admits_exactly_the_burst_under_concurrency(Arc::new(limiter), &tenant("redis")).await;
+}
+
+#[tokio::test]
+async fn dynamo_agrees_with_the_oracle() {
+    let limiter = dynamo_limiter().await;
+    agrees_with_the_oracle(&limiter, &tenant("dynamo"), 30, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamo_admits_exactly_the_burst_under_concurrency() {
+    let limiter = dynamo_limiter().await;
+    admits_exactly_the_burst_under_concurrency(Arc::new(limiter), &tenant("dynamo")).await;
+}
+
+#[tokio::test]
+async fn a_check_of_several_limits_on_redis_is_one_round_trip() {
+    let (policy, other) = (ten_a_minute(), Policy::new("other", 5, Duration::from_secs(1), 5).unwrap());
+    let proxy = Proxy::start(&redis_url()).await;
+    let limiter = RedisLimiter::new(&proxy.url()).unwrap();
+    let tenant = tenant("trip");
+    check(&limiter, &tenant, &policy, 0).await.unwrap();
+    let before = proxy.requests.load(Ordering::SeqCst);
+    let limits = [Limit { policy: &policy, key: "k", cost: 1 }, Limit { policy: &other, key: "k", cost: 1 }];
+    for _ in 0..3 {
+        assert!(limiter.check(&tenant, &limits, Timestamp::UNIX_EPOCH).await.unwrap().allowed);
+    }
+    assert_eq!(proxy.requests.load(Ordering::SeqCst) - before, 3);
+}
+
+#[tokio::test]
+async fn a_redis_that_forgot_the_script_learns_it_again() {
+    let url = redis_url();
+    let limiter = RedisLimiter::new(&url).unwrap();
+    let (tenant, policy) = (tenant("script"), ten_a_minute());
+    check(&limiter, &tenant, &policy, 1).await.unwrap();
+    let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut connection).await.unwrap();
+    assert_eq!(check(&limiter, &tenant, &policy, 1).await.unwrap().limits[0].remaining, 8);
+}
+
+#[tokio::test]
+async fn a_bucket_on_redis_shares_its_tenants_slot_and_goes_when_it_is_full_again() {
+    let url = redis_url();
+    let (tenant, policy) = (tenant("expiry"), ten_a_minute());
+    check(&RedisLimiter::new(&url).unwrap(), &tenant, &policy, 2).await.unwrap();
+    let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let key = format!("limit:{{{tenant}}}:default:6000000.1:k");
+    let lifetime: i64 = redis::cmd("PTTL").arg(key).query_async(&mut connection).await.unwrap();
+    // Twelve seconds of debt, and sixty to spare.
+    assert!((60_000..=72_000).contains(&lifetime), "{lifetime}");
+}
+
+#[tokio::test]
+async fn a_lost_redis_is_an_error_at_once_and_comes_back_by_itself() {
+    let proxy = Proxy::start(&redis_url()).await;
+    let limiter = RedisLimiter::new(&proxy.url()).unwrap();
+    let (tenant, policy) = (tenant("lost"), ten_a_minute());
+    check(&limiter, &tenant, &policy, 1).await.unwrap();
+
+    // The connection was closed meanwhile, as after a freeze: nobody notices.
+    proxy.set(Fault::Closed);
+    proxy.set(Fault::None);
+    assert_eq!(check(&limiter, &tenant, &policy, 1).await.unwrap().limits[0].remaining, 8);
+
+    for fault in [Fault::Closed, Fault::Mute] {
+        proxy.set(fault);
+        let start = Instant::now();
+        assert!(matches!(check(&limiter, &tenant, &policy, 1).await, Err(LimitError::Unavailable(_))), "{fault:?}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{fault:?}");
+        proxy.set(Fault::None);
+        let answer = async {
+            loop {
+                if let Ok(decision) = check(&limiter, &tenant, &policy, 0).await {
+                    return decision;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let decision = tokio::time::timeout(Duration::from_secs(5), answer).await.unwrap();
+        assert_eq!(decision.limits[0].remaining, 8, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_was_never_there_is_unavailable() {
+    let limiter = RedisLimiter::new("redis://127.0.0.1:1").unwrap();
+    assert!(matches!(check(&limiter, "t", &ten_a_minute(), 1).await, Err(LimitError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn dynamo_takes_the_calls_that_are_documented() {
+    let limiter = dynamo_limiter().await;
+    let (tenant, policy) = (tenant("calls"), ten_a_minute());
+    let other = Policy::new("other", 10, Duration::from_mins(1), 10).unwrap();
+    let one = [Limit { policy: &policy, key: "k", cost: 10 }];
+    let two = [Limit { policy: &policy, key: "k", cost: 1 }, Limit { policy: &other, key: "k", cost: 1 }];
+    let look = [Limit { policy: &policy, key: "k", cost: 0 }];
+    let cases = [
+        ("new", one.as_slice(), 0, true, 1),
+        ("refused", &one, 0, false, 1),
+        ("some debt", &[Limit { cost: 1, ..one[0] }], 6, true, 1),
+        ("full again", &one, 600, true, 2),
+        ("two, refused", &two, 600, false, 2),
+        ("two, charged", &two, 660, true, 3),
+        ("a look", &look, 660, true, 1),
+    ];
+    for (name, limits, seconds, allowed, calls) in cases {
+        let usage = Arc::new(Usage::default());
+        let now = Timestamp::from_second(4_102_444_800 + seconds).unwrap();
+        let decision = count(Arc::clone(&usage), limiter.check(&tenant, limits, now)).await.unwrap();
+        assert_eq!((decision.allowed, usage.calls()), (allowed, calls), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_table_is_an_error_and_not_a_verdict() {
+    let limiter = DynamoLimiter::new(Dynamo::new(aws().dynamo), "no-such-table", Random::system());
+    assert!(matches!(check(&limiter, "t", &ten_a_minute(), 1).await, Err(LimitError::Unavailable(_))));
+}
+
+/// What the proxy does to its connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    /// Closes those that are there and each new one.
+    Closed,
+    /// Takes bytes and answers nothing.
+    Mute,
+}
+
+/// A TCP proxy before Redis that counts requests and plays faults. It ends with the test's runtime.
+struct Proxy {
+    port: u16,
+    requests: Arc<AtomicUsize>,
+    fault: watch::Sender<Fault>,
+}
+
+impl Proxy {
+    async fn start(redis_url: &str) -> Self {
+        let url: redis::ConnectionInfo = redis::IntoConnectionInfo::into_connection_info(redis_url).unwrap();
+        let redis::ConnectionAddr::Tcp(host, port) = url.addr().clone() else { panic!("Redis is not on TCP") };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (fault, faults) = watch::channel(Fault::None);
+        let proxy = Self { port: listener.local_addr().unwrap().port(), requests: Arc::default(), fault };
+        let requests = Arc::clone(&proxy.requests);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect((host.as_str(), port)).await.unwrap();
+                tokio::spawn(forward(client, server, faults.clone(), Arc::clone(&requests)));
+            }
+        });
+        proxy
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
+    }
+}
+
+/// Forwards until either side closes or the fault changes. A request is what the client writes in one piece.
+async fn forward(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    mut faults: watch::Receiver<Fault>,
+    requests: Arc<AtomicUsize>,
+) {
+    let fault = *faults.borrow_and_update();
+    let (mut request, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
+    if fault == Fault::Closed {
+        return;
+    }
+    loop {
+        tokio::select! {
+            read = client.read(&mut request) => {
+                let Ok(length @ 1..) = read else { return };
+                requests.fetch_add(1, Ordering::SeqCst);
+                if fault == Fault::None && server.write_all(&request[..length]).await.is_err() { return }
+            }
+            read = server.read(&mut answer) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&answer[..length]).await.is_err() { return }
+            }
+            _ = faults.changed() => return,
+        }
+    }
+}
+
+async fn dynamo_limiter() -> DynamoLimiter {
+    let aws = aws();
+    let table = tenant("limits");
+    let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap();
+    let attribute = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
+    let created = aws
+        .dynamo
+        .create_table()
+        .table_name(&table)
+        .key_schema(key)
+        .attribute_definitions(attribute.build().unwrap())
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .unwrap();
+    let status = created.table_description().and_then(|table| table.table_status());
+    assert_eq!(status, Some(&TableStatus::Active));
+    DynamoLimiter::new(Dynamo::new(aws.dynamo), table, Random::system())
+}
+
+/// The stack's AWS.
+fn aws() -> Aws {
+    Aws::new(&tests::stack().environment("links.api").unwrap()).unwrap()
+}
+
+/// The stack's Redis.
+fn redis_url() -> String {
+    tests::stack().dev().redis_url.clone()
+}
