@@ -184,6 +184,8 @@ async fn collect(parts: &Parts, body: Incoming) -> Result<Bytes, Box<Answer>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    mod serving;
+
     use super::*;
 
     fn checked(hosts: &[&str]) -> Option<String> {

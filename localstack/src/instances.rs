@@ -74,8 +74,7 @@ pub(crate) async fn build(handler: &str, environment: Environment) -> anyhow::Re
     // The sandbox knows nothing of `shared`: its bare handler is wrapped here.
     if handler == "sandbox.api" {
         return Ok(Function::event(Deferred::default(), |event, context| {
-            let _ = LambdaEvent::new(event, context);
-            async { Ok(serde_json::Value::Null) } // TEMP
+            sandbox::handle(LambdaEvent::new(event, context))
         }));
     }
     let name = handler.split('.').next().unwrap_or_default();
@@ -92,7 +91,17 @@ impl Instance {
         running: Running,
     ) -> anyhow::Result<Arc<Self>> {
         let function = build(&declared.handler, environment.clone()).await?;
-        Ok(Arc::new(Self { declared, environment, function, running }))
+        Ok(Arc::new(Self::of(declared, environment, function, running)))
+    }
+
+    /// An instance of a function that has been built.
+    pub(crate) fn of(
+        declared: DeclaredFunction,
+        environment: Environment,
+        function: Function,
+        running: Running,
+    ) -> Self {
+        Self { declared, environment, function, running }
     }
 
     /// Handles one event within the function's time-out. It runs to its end also when the caller stops waiting.

@@ -40,7 +40,12 @@ where
 
     /// Keeps a value from now on.
     pub async fn insert(&self, key: K, value: V) {
-        self.store.insert(key, (self.clock.now(), value)).await;
+        self.insert_as_of(key, value, self.clock.now()).await;
+    }
+
+    /// Keeps a value whose read was begun at `at`: from then on it may be out of date.
+    pub async fn insert_as_of(&self, key: K, value: V, at: Timestamp) {
+        self.store.insert(key, (at, value)).await;
     }
 
     /// Forgets a value.
@@ -59,8 +64,9 @@ where
         }
         self.remove(&key).await;
         let loaded = self.store.try_get_with(key, async {
-            let value = load.await?;
-            Ok((self.clock.now(), value))
+            // It ages from the beginning of the load, which may take long: what changed since is not in it.
+            let asked_at = self.clock.now();
+            Ok((asked_at, load.await?))
         });
         Ok(loaded.await?.1)
     }
@@ -81,5 +87,19 @@ mod tests {
         assert_eq!(cache.get_or_load("key", load(2)).await.unwrap(), 1);
         clock.advance(SignedDuration::from_secs(1));
         assert_eq!(cache.get_or_load("key", load(3)).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_value_ages_while_it_is_loaded() {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let cache = Cache::new(10, SignedDuration::from_secs(10), clock.clone());
+        let slow = async {
+            clock.advance(SignedDuration::from_secs(8));
+            Ok::<_, std::convert::Infallible>(1)
+        };
+        assert_eq!(cache.get_or_load("key", slow).await.unwrap(), 1);
+        assert_eq!(cache.get(&"key").await, Some(1));
+        clock.advance(SignedDuration::from_secs(2));
+        assert_eq!(cache.get(&"key").await, None);
     }
 }

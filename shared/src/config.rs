@@ -24,6 +24,11 @@ impl Environment {
         self.0.get(name).map(Secret::expose).filter(|value| !value.is_empty())
     }
 
+    /// All variables with their values: what a process of its own is started with.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.expose()))
+    }
+
     /// The same variables with one more, or with another value for one.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut variables = BTreeMap::clone(&self.0);

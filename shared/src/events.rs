@@ -14,7 +14,7 @@ use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::dynamo::{AttributeValue, Item, s};
+use crate::dynamo::{AttributeValue, s};
 use crate::id::{Id, Kind, TenantId};
 use crate::random::Random;
 use crate::time::Timestamp;
@@ -80,12 +80,6 @@ impl<D: EventData> Event<D> {
     pub fn outbox(&self) -> Result<AttributeValue, serde_json::Error> {
         Ok(AttributeValue::L(vec![s(serde_json::to_string(self)?)]))
     }
-}
-
-/// The events that an item carries.
-pub fn outbox_of(item: &Item) -> Result<Vec<Event>, serde_json::Error> {
-    let Some(AttributeValue::L(events)) = item.get(OUTBOX) else { return Ok(Vec::new()) };
-    events.iter().filter_map(|event| event.as_s().ok()).map(|text| serde_json::from_str(text)).collect()
 }
 
 /// The topic.

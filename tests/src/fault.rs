@@ -23,6 +23,15 @@ pub enum Fault {
     Throttled,
     /// The service fails.
     ServerError,
+    /// Nothing is done, and the answer is 200 with this body: what only a service in trouble would say.
+    Instead(&'static str),
+}
+
+/// A call that came by.
+#[derive(Clone, Debug)]
+struct Call {
+    operation: String,
+    body: Bytes,
 }
 
 type Rule = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
@@ -32,7 +41,7 @@ type Rule = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 pub struct FaultProxy {
     url: String,
     rule: Arc<Mutex<Rule>>,
-    calls: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl FaultProxy {
@@ -71,7 +80,15 @@ impl FaultProxy {
 
     /// The operations that were called so far, in their order.
     pub fn calls(&self) -> Vec<String> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|call| call.operation.clone()).collect()
+    }
+
+    /// What the calls of `operation` asked for so far, in their order: the bodies of a JSON protocol.
+    pub fn requests(&self, operation: &str) -> Vec<serde_json::Value> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_operation = calls.iter().filter(|call| call.operation == operation);
+        of_operation.map(|call| serde_json::from_slice(&call.body).unwrap_or_default()).collect()
     }
 
     /// Answers a call, or breaks the connection by an error.
@@ -79,7 +96,8 @@ impl FaultProxy {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let operation = operation(&parts.headers, &body);
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(operation.clone());
+        let call = Call { operation: operation.clone(), body: body.clone() };
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         let fault = (self.rule.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
         match fault {
             None => forward(parts, body).await,
@@ -90,6 +108,9 @@ impl FaultProxy {
             }
             Some(Fault::Throttled) => refusal(400, "ProvisionedThroughputExceededException"),
             Some(Fault::ServerError) => refusal(500, "InternalServerError"),
+            Some(Fault::Instead(answer)) => Ok(hyper::Response::builder()
+                .header("content-type", "application/x-amz-json-1.0")
+                .body(Full::new(answer.into()))?),
         }
     }
 }

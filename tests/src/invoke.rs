@@ -40,6 +40,21 @@ impl Instance {
         Self(function)
     }
 
+    /// A function that the test itself has built, from [`Instance::runtime`].
+    pub const fn from_function(function: Function) -> Self {
+        Self(function)
+    }
+
+    /// What a function of the test's own is built from: the clients and variables of `links.api`.
+    ///
+    /// # Panics
+    /// When the stack has no such function.
+    #[allow(clippy::expect_used)]
+    pub fn runtime() -> Runtime {
+        let environment = stack().environment("links.api").expect("the template has the function");
+        Runtime::new("links.api", environment).expect("its environment is complete")
+    }
+
     /// Invokes it with an event, and lets it do what it deferred.
     pub async fn invoke(&self, event: &Value) -> Result<Value, BoxError> {
         self.invoke_in(event, Context::default()).await
@@ -65,7 +80,16 @@ impl Instance {
     #[allow(clippy::expect_used)]
     pub async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let body = body.map(ToString::to_string);
-        let answer = self.invoke(&http_event(method, path, headers, body.as_deref())).await.expect("it answers");
+        self.http_in(&http_event(method, path, headers, body.as_deref()), Context::default()).await
+    }
+
+    /// The same with an event and a context of the test's making. A body in base64 is left as it is.
+    ///
+    /// # Panics
+    /// When it answers with something else than a response.
+    #[allow(clippy::expect_used)]
+    pub async fn http_in(&self, event: &Value, context: Context) -> Answer {
+        let answer = self.invoke_in(event, context).await.expect("it answers");
         let mut read = HeaderMap::new();
         for (name, value) in answer["headers"].as_object().into_iter().flatten() {
             let name: HeaderName = name.parse().expect("a header name");

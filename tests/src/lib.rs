@@ -6,6 +6,8 @@
 
 mod fault;
 mod invoke;
+pub mod openapi;
+mod runtime_api;
 mod tenant;
 
 use std::sync::OnceLock;
@@ -15,6 +17,7 @@ use localstack::{Options, Stack};
 
 pub use fault::{Fault, FaultProxy};
 pub use invoke::{Instance, http_event};
+pub use runtime_api::LambdaProcess;
 pub use tenant::{Answer, Ask, Tenant, anonymous, identity};
 
 /// How long [`eventually`] waits. Much longer than anything takes: a test that fails here has found something.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use shared::http::Json;
+use shared::http::{Document, Json};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -28,7 +28,11 @@ pub struct Alive {
     operation_id = "health",
     summary = "Is Tenfold alive?",
     tag = "health",
-    responses((status = 200, description = "It is.", body = Alive)),
+    responses(
+        (status = 200, description = "It is.", body = Alive),
+        (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(()),
 )]
 pub async fn alive(State(app): State<App>) -> Json<Alive> {
     let uptime = app.clock.now().duration_since(app.started_at);

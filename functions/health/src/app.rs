@@ -26,8 +26,7 @@ impl App {
     /// Reads `IDENTITY_TABLE`, and `CLICKS_QUEUE_URL`, `REDIS_URL` and `DATABASE_URL`, each of which may be absent.
     /// Inside a VPC nothing reaches SQS, so `CLICKS_QUEUE_URL` is absent there. Nothing is connected yet.
     pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
-        let dependencies =
-            vec![dynamodb(runtime)?, sqs(runtime)?, redis(runtime)?, postgres(runtime)?];
+        let dependencies = vec![dynamodb(runtime)?, sqs(runtime), redis(runtime)?, postgres(runtime)?];
         Ok(Self {
             clock: runtime.clock.clone(),
             started_at: runtime.clock.now(),
@@ -53,18 +52,18 @@ fn dynamodb(runtime: &Runtime) -> Result<Dependency, BoxError> {
 }
 
 /// Asks for no attribute of the clicks' queue, which needs `sqs:GetQueueAttributes` on it.
-fn sqs(runtime: &Runtime) -> Result<Dependency, BoxError> {
+fn sqs(runtime: &Runtime) -> Dependency {
     let Some(queue_url) = runtime.environment.get("CLICKS_QUEUE_URL").map(str::to_owned) else {
-        return Ok(Dependency::off("sqs", true));
+        return Dependency::off("sqs", true);
     };
     let sqs = runtime.aws.sqs.clone();
-    Ok(Dependency::critical("sqs", move || -> BoxFuture<'static, Result<(), BoxError>> {
+    Dependency::critical("sqs", move || -> BoxFuture<'static, Result<(), BoxError>> {
         let asked = sqs.get_queue_attributes().queue_url(&queue_url).send();
         Box::pin(async move {
             asked.await?;
             Ok(())
         })
-    }))
+    })
 }
 
 /// Looks at a rate limit without charging it: what Redis is there for, with the limiter's own connection and time-outs.

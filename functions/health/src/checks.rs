@@ -218,8 +218,11 @@ mod tests {
     async fn a_mute_dependency_is_down_in_time_and_holds_up_no_other() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
         let mute = || -> BoxFuture<'static, Result<(), BoxError>> { Box::pin(std::future::pending()) };
-        let dependencies =
-            vec![Dependency::critical("mute", mute), Dependency::critical("a", answers), Dependency::optional("c", mute)];
+        let dependencies = vec![
+            Dependency::critical("mute", mute),
+            Dependency::critical("a", answers),
+            Dependency::optional("c", mute),
+        ];
         let report = checks(dependencies, &clock).report().await;
         let statuses: Vec<_> = report.checks.iter().map(|check| check.status).collect();
         assert_eq!(statuses, [Status::Down, Status::Ok, Status::Down]);

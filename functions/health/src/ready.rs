@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{HeaderValue, RETRY_AFTER};
 use http::StatusCode;
-use shared::http::Json;
+use http::header::{HeaderValue, RETRY_AFTER};
+use shared::http::{Document, Json};
 
 use crate::app::App;
 use crate::checks::{MAX_AGE, Overall, Report};
@@ -22,7 +22,9 @@ use crate::checks::{MAX_AGE, Overall, Report};
         (status = 200, description = "Everything critical answers.", body = Report),
         (status = 503, description = "Something critical does not.", body = Report,
             headers(("Retry-After" = u64, description = "When the next check takes place, in seconds."))),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
+    security(()),
 )]
 pub async fn ready(State(app): State<App>) -> Response {
     let report = app.checks.report().await;

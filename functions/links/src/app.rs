@@ -1,7 +1,9 @@
 //! What the functions of this service are built from.
 
 use axum::extract::{FromRef, FromRequestParts};
+use http::HeaderMap;
 use http::request::Parts;
+use http::uri::Authority;
 use shared::BoxError;
 use shared::dynamo::Dynamo;
 use shared::http::idempotency::Idempotency;
@@ -102,20 +104,50 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let base = match PublicUrl::from_ref(state).0 {
-            Some(url) => url.join("/l/"),
-            None => {
-                let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-                let host = header("host").unwrap_or_default();
-                Url::parse(&format!("{}://{host}/l/", header("x-forwarded-proto").unwrap_or("https")))
-            }
+            Some(url) => url.join("/l/").ok(),
+            None => asked_base(&parts.headers),
         };
-        base.map(Self)
-            .map_err(|error| Problem::new(ProblemType::BadRequest, "the Host header is not a host").caused_by(error))
+        base.map(Self).ok_or_else(|| Problem::new(ProblemType::BadRequest, "the Host header is not a host"))
     }
+}
+
+/// The base by the headers of a request. They may be the client's own words: what is no host and port is none.
+fn asked_base(headers: &HeaderMap) -> Option<Url> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = if header("x-forwarded-proto") == Some("http") { "http" } else { "https" };
+    let host: Authority = header("host")?.parse().ok()?;
+    // An authority may have a user name.
+    if host.as_str().contains('@') {
+        return None;
+    }
+    Url::parse(&format!("{scheme}://{host}/l/")).ok()
 }
 
 /// The domain's refusals as a problem.
 pub(crate) fn refused(faults: Vec<Fault>) -> Problem {
     let error = |fault: Fault| FieldError::new(fault.pointer, fault.refusal.code, fault.refusal.detail);
     Problem::validation(faults.into_iter().map(error).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_base_is_a_host_and_nothing_else() {
+        let base = |scheme: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-proto", scheme.parse().unwrap());
+            headers.insert("host", host.parse().unwrap());
+            asked_base(&headers).map(String::from)
+        };
+        assert_eq!(base("https", "short.example").as_deref(), Some("https://short.example/l/"));
+        assert_eq!(base("http", "127.0.0.1:9000").as_deref(), Some("http://127.0.0.1:9000/l/"));
+        assert_eq!(base("javascript", "short.example").as_deref(), Some("https://short.example/l/"));
+        for bad in ["", "[", "a b", "user@evil.example", "evil.example/x", "evil.example?x", "evil.example#x"] {
+            assert_eq!(base("https", bad), None, "{bad}");
+        }
+        assert_eq!(asked_base(&HeaderMap::new()), None);
+    }
 }

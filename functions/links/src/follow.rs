@@ -10,7 +10,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde::Deserialize;
 use shared::cache::Cache;
 use shared::dynamo::Dynamo;
 use shared::http::{Path, Problem, ProblemType, body_within};
@@ -25,7 +24,7 @@ use crate::click::Click;
 use crate::link::Link;
 use crate::pages::{self, PageFailed};
 use crate::slug::Slug;
-use crate::store::{LinkStore, WriteError};
+use crate::store::{LinkStore, Spending, WriteError};
 use crate::visit::{Decision, GoneReason, Step};
 use crate::visitor::Visitor;
 
@@ -69,9 +68,34 @@ struct Visit {
 
 /// The routes.
 fn router(door: Door) -> Router {
-    Router::new().route("/l/{slug}", get(follow).post(confirm)).with_state(door)
+    endpoints().with_state(door).split_for_parts().0
 }
 
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    endpoints().into_openapi()
+}
+
+fn endpoints() -> OpenApiRouter<Door> {
+    OpenApiRouter::new().routes(routes!(follow, confirm))
+}
+
+/// Follow a link.
+///
+/// With a `+` after the slug it shows where the link leads, and goes nowhere. Pages are for browsers, who name
+/// `text/html` in `Accept`; others get problem documents. An edit takes up to ten seconds to be seen.
+#[utoipa::path(
+    get, path = "/l/{slug}", operation_id = "follow_link", tag = "redirect",
+    params(("slug" = String, Path, example = "k7vq2mz")),
+    responses(
+        (status = 200, description = "A page: it asks for the password, or shows where the link leads", body = String, content_type = "text/html", example = "<!doctype html>"),
+        (status = "3XX", description = "301, 302, 307 or 308, as the link has it: on to the target", headers(("Location" = String))),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(()),
+)]
 async fn follow(
     State(door): State<Door>,
     base: Base,
@@ -89,13 +113,21 @@ async fn follow(
     door.admit(visit, None).await
 }
 
-/// The form of a page: the password of a protected link, or the button of a preview.
-#[derive(Deserialize)]
-struct Form {
-    #[serde(default)]
-    password: String,
-}
-
+/// The form of a page: the password of a protected link, or the button of a preview, which has no fields.
+#[utoipa::path(
+    post, path = "/l/{slug}", operation_id = "confirm_link", tag = "redirect",
+    summary = "Follow a link from its page: with the password, or by the button",
+    params(("slug" = String, Path, example = "k7vq2mz")),
+    request_body(content = Form, content_type = "application/x-www-form-urlencoded", example = json!({"password": "open sesame"})),
+    responses(
+        (status = "3XX", description = "On to the target", headers(("Location" = String))),
+        (status = 403, description = "The page that asks for the password: it was another one", body = String, content_type = "text/html", example = "<!doctype html>"),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(()),
+)]
 async fn confirm(
     State(door): State<Door>,
     base: Base,
@@ -106,12 +138,12 @@ async fn confirm(
     let form = body_within(request, FORM_LIMIT).await?;
     let password = url::form_urlencoded::parse(&form)
         .find(|(name, _)| name == "password")
-        .map(|(_, value)| value.into_owned());
-    let form = Form { password: password.unwrap_or_default() };
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
     let Some(visit) = visit(base, &text, Step::Confirm, &headers, false) else {
         return nothing_here(wants_html(&headers));
     };
-    door.admit(visit, Some(form)).await
+    door.admit(visit, Some(password)).await
 }
 
 fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool) -> Option<Visit> {
@@ -126,31 +158,35 @@ fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool)
 }
 
 impl Door {
-    /// Decides about a visit and answers it.
-    async fn admit(&self, mut visit: Visit, form: Option<Form>) -> Result<Response, Problem> {
+    /// Decides about a visit, which may come with the form's password, and answers it.
+    async fn admit(&self, mut visit: Visit, password: Option<String>) -> Result<Response, Problem> {
         let Some(mut link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
-        if let Some(form) = form {
-            visit.unlocked = unlocks(&link, form).await?;
+        if let Some(password) = password {
+            visit.unlocked = unlocks(&link, password).await?;
         }
-        // A link that was changed since it was remembered is read anew, and decided about once more.
+        // A link that was changed since it was remembered is decided about once more, as it is now.
         for _ in 0..2 {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
             let Decision::Redirect { spends_click: true, .. } = decision else {
                 return self.answer(&link, &visit, decision).await;
             };
-            match self.links.spend_click(&link).await {
-                Ok(_) => return self.answer(&link, &visit, decision).await,
-                Err(WriteError::NoClickLeft) => {
+            let asked_at = self.clock.now();
+            match self.links.spend_click(&link).await? {
+                Spending::Spent => return self.answer(&link, &visit, decision).await,
+                Spending::Changed(None) => {
                     self.remembered.remove(&visit.slug.key()).await;
-                    let Some(fresh) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+                    return nothing_here(visit.wants_html);
+                }
+                Spending::Changed(Some(fresh)) => {
+                    self.remembered.insert_as_of(visit.slug.key(), Some(fresh.clone()), asked_at).await;
                     // What was unlocked was the link as it was.
                     visit.unlocked &= fresh.password_hash == link.password_hash;
                     link = fresh;
                 }
-                Err(error) => return Err(error.into()),
             }
         }
-        self.answer(&link, &visit, Decision::Gone(GoneReason::Exhausted)).await
+        // Edited twice within this visit.
+        Err(WriteError::Conflict.into())
     }
 
     async fn find(&self, slug: &Slug) -> Result<Option<Link>, Problem> {
@@ -158,10 +194,11 @@ impl Door {
         if let Some(link) = self.remembered.get(&key).await {
             return Ok(link);
         }
+        let asked_at = self.clock.now();
         let link = self.links.by_slug(slug).await?;
         // A slug that is not there may be made in the next moment, so only links are remembered.
         if link.is_some() {
-            self.remembered.insert(key, link.clone()).await;
+            self.remembered.insert_as_of(key, link.clone(), asked_at).await;
         }
         Ok(link)
     }
@@ -203,10 +240,10 @@ impl Door {
     }
 }
 
-/// Whether the form has the password, checked where it does not hold up the other requests.
-async fn unlocks(link: &Link, form: Form) -> Result<bool, Problem> {
+/// Whether `password` is the link's, checked where it does not hold up the other requests.
+async fn unlocks(link: &Link, password: String) -> Result<bool, Problem> {
     let Some(hash) = link.password_hash.clone() else { return Ok(true) };
-    tokio::task::spawn_blocking(move || hash.matches(&form.password)).await.map_err(Problem::internal)
+    tokio::task::spawn_blocking(move || hash.matches(&password)).await.map_err(Problem::internal)
 }
 
 fn redirect(link: &Link, status: u16) -> Result<Response, Problem> {

@@ -50,6 +50,9 @@ pub struct Link {
     /// From when on it does not work any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The end that was told to the world: an edit must carry it over, so that no end is told twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_told: Option<Timestamp>,
     /// After how many clicks it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_clicks: Option<ClickLimit>,
@@ -105,6 +108,7 @@ pub(crate) mod tests {
             archived: false,
             not_before: None,
             expires_at: None,
+            expiry_told: None,
             max_clicks: None,
             clicks_used: 0,
             password_hash: None,

@@ -50,9 +50,6 @@ pub enum WriteError {
     /// Another transaction holds the link.
     #[error("another transaction holds the link")]
     Conflict,
-    /// The click limit is used up, or the link was changed: it must be read again.
-    #[error("no click is left in what was read")]
-    NoClickLeft,
     /// DynamoDB did not do it.
     #[error(transparent)]
     Dynamo(#[from] DynamoError),
@@ -82,6 +79,15 @@ pub struct Along {
     pub idempotency: Option<TransactWrite>,
 }
 
+/// What became of a click that was to be taken from a limit.
+#[derive(Debug)]
+pub enum Spending {
+    /// It was taken.
+    Spent,
+    /// The limit is used up, or the link was edited or deleted since it was read: the link as it is now.
+    Changed(Option<Link>),
+}
+
 /// The item that a visit reads.
 #[derive(Serialize, Deserialize)]
 struct Door {
@@ -93,8 +99,6 @@ struct Door {
     clicks_used: u64,
     revision: u64,
     tenant_id: TenantId,
-    #[serde(default)]
-    deleted: bool,
 }
 
 fn record_key(tenant: &TenantId, id: &LinkId) -> Key {
@@ -130,8 +134,8 @@ impl LinkStore {
     /// What a visitor with this slug finds: one read of half a unit.
     pub async fn by_slug(&self, slug: &Slug) -> Result<Option<Link>, WriteError> {
         match self.dynamo.get(&self.table, door_key(slug), false).await? {
-            Some(item) if !item.contains_key("deleted") => Ok(Some(visited(read(item)?))),
-            _ => Ok(None),
+            Some(item) => visited(item),
+            None => Ok(None),
         }
     }
 
@@ -142,14 +146,16 @@ impl LinkStore {
             .value(":yes", AttributeValue::Bool(true))
             .value(":tenant", s(link.tenant_id.to_string()));
         let record = Put::new(&self.table, record_item(link, along.outbox)?).only_if("attribute_not_exists(pk)");
-        let mut writes = vec![TransactWrite::Put(door), TransactWrite::Put(record)];
+        // The key goes first, because the first condition that failed is told: a request that is sent again finds its
+        // own alias taken as well.
+        let key_writes = usize::from(along.idempotency.is_some());
+        let mut writes: Vec<_> = along.idempotency.into_iter().collect();
+        writes.extend([TransactWrite::Put(door), TransactWrite::Put(record)]);
         writes.extend(along.due);
-        let key_at = along.idempotency.is_some().then_some(writes.len());
-        writes.extend(along.idempotency);
-        self.transact(writes, |at| match at {
-            0 => WriteError::SlugTaken,
-            at if Some(at) == key_at => WriteError::KeyUsed,
-            _ => WriteError::Stale,
+        self.transact(writes, |at| match at.checked_sub(key_writes) {
+            None => WriteError::KeyUsed,
+            Some(0) => WriteError::SlugTaken,
+            Some(_) => WriteError::Stale,
         })
         .await
     }
@@ -193,15 +199,16 @@ impl LinkStore {
         self.transact(vec![TransactWrite::Delete(record), TransactWrite::Put(tombstone)], |_| WriteError::Stale).await
     }
 
-    /// Takes one click from the limit of `link` as it was read; exact under concurrency. Answers the link after it.
-    pub async fn spend_click(&self, link: &Link) -> Result<Link, WriteError> {
+    /// Takes one click from the limit of `link` as it was read; exact under concurrency.
+    pub async fn spend_click(&self, link: &Link) -> Result<Spending, WriteError> {
         let update = Update::new(&self.table, door_key(&link.slug), "SET clicks_used = clicks_used + :one")
             .only_if("revision = :revision AND clicks_used < max_clicks")
             .value(":one", n(1))
             .value(":revision", n(link.revision));
         match self.dynamo.update(update).await {
-            Ok(item) => Ok(visited(read(item)?)),
-            Err(DynamoError::ConditionFailed { .. }) => Err(WriteError::NoClickLeft),
+            Ok(_) => Ok(Spending::Spent),
+            Err(DynamoError::ConditionFailed { current }) if current.is_empty() => Ok(Spending::Changed(None)),
+            Err(DynamoError::ConditionFailed { current }) => Ok(Spending::Changed(visited(current)?)),
             Err(error) => Err(error.into()),
         }
     }
@@ -288,22 +295,25 @@ fn record_item(link: &Link, outbox: Option<AttributeValue>) -> Result<Item, Writ
 
 fn door_item(link: &Link) -> Result<Item, WriteError> {
     // Without what no visitor sees, so that the read of a visit stays small.
-    let shown = Link { note: None, tags: crate::annotation::Tags::default(), ..link.clone() };
+    let shown = Link { note: None, tags: crate::annotation::Tags::default(), expiry_told: None, ..link.clone() };
     let door = Door {
         max_clicks: link.max_clicks.map(|limit| limit.get().into()),
         clicks_used: link.clicks_used,
         revision: link.revision,
         tenant_id: link.tenant_id,
-        deleted: false,
         link: shown,
     };
     let mut item: Item = serde_dynamo::to_item(&door)?;
-    item.remove("deleted");
     item.insert("pk".to_owned(), s(format!("slug#{}", link.slug.key())));
     item.insert("sk".to_owned(), s("link"));
     Ok(item)
 }
 
-fn visited(door: Door) -> Link {
-    Link { clicks_used: door.clicks_used, ..door.link }
+/// The link behind a door; none behind the door of a deleted one.
+fn visited(door: Item) -> Result<Option<Link>, WriteError> {
+    if door.contains_key("deleted") {
+        return Ok(None);
+    }
+    let door: Door = read(door)?;
+    Ok(Some(Link { clicks_used: door.clicks_used, ..door.link }))
 }

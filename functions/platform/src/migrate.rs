@@ -15,10 +15,8 @@ use shared::postgres::{MigrationError, Migrations};
 use shared::{BoxError, BoxFuture};
 
 /// The platform's own: what the tables of all services need.
-pub const PLATFORM: Migrations = Migrations {
-    service: "platform",
-    scripts: &[("0001_roles.sql", include_str!("../migrations/0001_roles.sql"))],
-};
+pub const PLATFORM: Migrations =
+    Migrations { service: "platform", scripts: &[("0001_roles.sql", include_str!("../migrations/0001_roles.sql"))] };
 
 /// All services' migrations, in the order in which they are applied: the platform's come first.
 pub const ALL: &[Migrations] = &[PLATFORM];
@@ -65,10 +63,8 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_listed() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
         let listed: Vec<_> = PLATFORM.scripts.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(files, listed);

@@ -7,12 +7,13 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use http::StatusCode;
-use shared::http::{ETag, Preconditions};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
+use shared::http::{Document, ETag, Preconditions};
 use shared::lambda::{Function, Runtime};
 use shared::{BoxError, BoxFuture};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The document of version 1.
 pub const V1: &str = include_str!("../../../docs/openapi/v1.json");
@@ -26,10 +27,31 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
 
 /// The routes.
 pub fn router() -> Router {
-    Router::new().route("/openapi/v1.json", get(v1))
+    endpoints().split_for_parts().0
 }
 
-/// The document, or 304 when the client has it.
+/// The description of the routes.
+pub fn description() -> utoipa::openapi::OpenApi {
+    endpoints().into_openapi()
+}
+
+fn endpoints() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(v1))
+}
+
+/// Describe the API.
+///
+/// This document: OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/openapi/v1.json", operation_id = "openapi_v1", tag = "openapi",
+    params(("If-None-Match" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "The document", body = serde_json::Value, example = json!({"openapi": "3.1.0", "info": {"title": "Tenfold", "version": "1"}}), headers(("ETag" = String))),
+        (status = 304, description = "The client has it"),
+        (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(()),
+)]
 async fn v1(conditions: Preconditions) -> Response {
     let headers = [
         (ETAG, V1_TAG.header()),

@@ -29,10 +29,6 @@ pub fn new_events(old: &Item, new: &Item) -> NewEvents {
     found
 }
 
-fn shared_event(text: &str) -> Result<Event, serde_json::Error> {
-    serde_json::from_str(text)
-}
-
 /// The entries of an outbox. One that is no list is taken for its only entry, which then cannot be read.
 fn entries(item: &Item) -> &[AttributeValue] {
     match item.get(OUTBOX) {

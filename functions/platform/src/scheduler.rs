@@ -124,10 +124,10 @@ impl Scheduler {
             for (entry, fault) in &page.malformed {
                 tally += self.refuse(entry, fault).await;
             }
-            let batches: Vec<BoxFuture<'_, Tally>> =
-                batches(page.messages).into_iter().map(|batch| -> BoxFuture<'_, _> {
-                    Box::pin(self.send(batch, stop_at))
-                }).collect();
+            let batches: Vec<BoxFuture<'_, Tally>> = batches(page.messages)
+                .into_iter()
+                .map(|batch| -> BoxFuture<'_, _> { Box::pin(self.send(batch, stop_at)) })
+                .collect();
             let mut sending = stream::iter(batches).buffer_unordered(CONCURRENT_BATCHES);
             while let Some(part) = sending.next().await {
                 tally += part;
@@ -188,9 +188,8 @@ impl Scheduler {
     async fn settle(&self, messages: &[DueMessage], answer: &SendMessageBatchOutput) -> Tally {
         let of = |id: &str| id.parse().ok().and_then(|index: usize| messages.get(index));
         let taken = answer.successful().iter().filter_map(|entry| of(entry.id()));
-        let removals: Vec<BoxFuture<'_, Result<(), DynamoError>>> = taken
-            .map(|message| -> BoxFuture<'_, _> { Box::pin(self.due.remove(message)) })
-            .collect();
+        let removals: Vec<BoxFuture<'_, Result<(), DynamoError>>> =
+            taken.map(|message| -> BoxFuture<'_, _> { Box::pin(self.due.remove(message)) }).collect();
         let mut tally = Tally { sent: removals.len(), ..Tally::default() };
         let mut removing = stream::iter(removals).buffer_unordered(CONCURRENT_REMOVALS);
         while let Some(removed) = removing.next().await {
@@ -270,16 +269,13 @@ fn refusal(error: &SdkError<SendMessageBatchError>) -> Option<Refusal> {
     let service = error.as_service_error()?;
     let code = service.code().unwrap_or_default();
     let reason = || format!("{code}: {}", service.message().unwrap_or_default());
-    match service {
-        SendMessageBatchError::QueueDoesNotExist(_) => return Some(Refusal::Queue(reason())),
-        SendMessageBatchError::InvalidAddress(_) => return Some(Refusal::Queue(reason())),
-        SendMessageBatchError::BatchRequestTooLong(_) => return Some(Refusal::Call(reason())),
-        _ => {}
-    }
     // Codes may carry the prefix `AWS.SimpleQueueService.`.
     match code.rsplit('.').next().unwrap_or_default() {
         "NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => Some(Refusal::Queue(reason())),
-        "BatchRequestTooLong" | "InvalidMessageContents" | "InvalidParameterValue" | "InvalidAttributeValue"
+        "BatchRequestTooLong"
+        | "InvalidMessageContents"
+        | "InvalidParameterValue"
+        | "InvalidAttributeValue"
         | "MissingParameter" => Some(Refusal::Call(reason())),
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! What a template's intrinsic functions mean on this machine: parameters, conditions, pseudo parameters and, once
 //! they are deployed, the resources.
 
+mod conditions;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -205,44 +207,6 @@ impl Scope {
         text.push_str(rest);
         Ok(Value::String(text))
     }
-
-    /// Evaluates the condition called `name`, those that it names first. `depth` bounds a circle.
-    fn declare(&mut self, name: &str, all: &Map<String, Value>, depth: usize) -> Result<(), TemplateError> {
-        if self.conditions.contains_key(name) {
-            return Ok(());
-        }
-        let Some(definition) = all.get(name).filter(|_| depth <= all.len()) else {
-            return Err(TemplateError::invalid(name, "is no condition, or is defined by itself"));
-        };
-        let mut named = Vec::new();
-        conditions_in(definition, &mut named);
-        for other in named {
-            self.declare(other, all, depth + 1)?;
-        }
-        let held = self.truth(definition)?;
-        self.conditions.insert(name.to_owned(), held);
-        Ok(())
-    }
-
-    fn truth(&self, value: &Value) -> Result<bool, TemplateError> {
-        match self.resolve(value)? {
-            Some(Value::Bool(held)) => Ok(held),
-            Some(Value::String(text)) if text == "true" || text == "false" => Ok(text == "true"),
-            _ => Err(TemplateError::invalid(&value.to_string(), "is neither true nor false")),
-        }
-    }
-
-    fn test(&self, function: &str, argument: &Value) -> Result<bool, TemplateError> {
-        let items = argument.as_array().map(Vec::as_slice).unwrap_or_default();
-        match (function, items) {
-            ("Condition", _) => self.holds(argument.as_str().unwrap_or_default()),
-            ("Fn::Equals", [left, right]) => Ok(self.text(left)? == self.text(right)?),
-            ("Fn::Not", [inner]) => Ok(!self.truth(inner)?),
-            ("Fn::And", list) => list.iter().try_fold(true, |held, inner| Ok(self.truth(inner)? && held)),
-            ("Fn::Or", list) => list.iter().try_fold(false, |held, inner| Ok(self.truth(inner)? || held)),
-            _ => Err(TemplateError::invalid(&format!("{function} {argument}"), "has the wrong arguments")),
-        }
-    }
 }
 
 /// The function and its argument, when `map` is a call of one.
@@ -253,21 +217,6 @@ fn intrinsic(map: &Map<String, Value>) -> Option<(&str, &Value)> {
         // `Condition: X` is also a property of resources and of policies; as a function its argument is a text.
         (Some((name, argument)), None) if name == "Condition" && argument.is_string() => Some((name, argument)),
         _ => None,
-    }
-}
-
-fn conditions_in<'a>(value: &'a Value, named: &mut Vec<&'a str>) {
-    match value {
-        Value::Object(map) => {
-            for (name, inner) in map {
-                match (name.as_str(), inner) {
-                    ("Condition", Value::String(other)) => named.push(other),
-                    _ => conditions_in(inner, named),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| conditions_in(item, named)),
-        _ => {}
     }
 }
 

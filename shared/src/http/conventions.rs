@@ -82,12 +82,13 @@ pub struct Conventions {
 impl Conventions {
     /// Wraps `router` (which has at least one route).
     pub fn new(runtime: &Runtime, router: Router) -> Self {
+        // The refusal of a method comes before the layer, so that its route is noted too.
         let router = router
-            .route_layer(from_fn(note_route))
-            .fallback(async || Problem::new(ProblemType::NotFound, "there is no such route"))
             .method_not_allowed_fallback(async || {
                 Problem::new(ProblemType::MethodNotAllowed, "see the Allow header")
-            });
+            })
+            .route_layer(from_fn(note_route))
+            .fallback(async || Problem::new(ProblemType::NotFound, "there is no such route"));
         let allowed_origins = runtime.environment.get("CORS_ORIGINS").unwrap_or_default();
         Self {
             router,
@@ -193,7 +194,12 @@ impl Conventions {
 
     /// The headers that every answer has.
     fn finish(&self, response: &mut Response, line: &Line) {
+        let has_no_body = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let headers = response.headers_mut();
+        if has_no_body {
+            // Not allowed here, or that of the 200 (RFC 9110, section 8.6).
+            headers.remove(header::CONTENT_LENGTH);
+        }
         if let Ok(id) = HeaderValue::from_str(&line.context.request_id) {
             headers.insert(REQUEST_ID, id);
         }

@@ -81,7 +81,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Preconditions {
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    // A value that is no text names no version of ours; it is a condition all the same.
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
     if values.is_empty() { None } else { Some(values.join(",")) }
 }
 

@@ -94,6 +94,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     match serde_path_to_error::deserialize(&value) {
         Ok(parsed) => Ok(parsed),
+        Err(error) if value.to_string().len() <= ALL_FAULTS_LIMIT => Err(Problem::validation(faults::<T>(value, &error))),
         Err(error) => Err(Problem::validation(vec![first_fault(&error)])),
     }
 }
@@ -200,7 +201,8 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         return FieldError::new(under(quoted()), "missing_field", "is required");
     }
     if message.starts_with("unknown field") {
-        return FieldError::new(under(quoted()), "unknown_field", "is not a field of this request");
+        // The path ends with the field already, and its name is the client's: it may have any characters.
+        return FieldError::new(pointer, "unknown_field", "is not a field of this request");
     }
     if message.starts_with("duplicate field") {
         return FieldError::new(under(quoted()), "duplicate_field", "is there more than once");

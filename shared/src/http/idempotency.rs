@@ -78,6 +78,13 @@ pub struct Submitted<T> {
     fingerprint: String,
 }
 
+impl<T> Submitted<T> {
+    /// Whether it came with an `Idempotency-Key`.
+    pub const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Submitted<T> {
     type Rejection = Problem;
 

@@ -20,7 +20,7 @@ use crate::http::{Problem, ProblemType, RequestContext};
 use crate::lambda::{Deferred, Runtime};
 use crate::time::{Clock, SignedDuration};
 
-/// How long after a key's revocation it may still be accepted.
+/// How long after its revocation an API key, or a token's signing key, may still be accepted.
 pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(30);
 
 /// How often the key set is read again for a token with an unknown key, at most.
@@ -55,7 +55,7 @@ impl Authenticator {
             verifier: Verifier::new(issuer, audience),
             deferred: runtime.deferred.clone(),
             api_keys: Cache::new(10_000, MAX_STALENESS, clock.clone()),
-            key_sets: Cache::new(1, SignedDuration::from_mins(5), clock.clone()),
+            key_sets: Cache::new(1, MAX_STALENESS, clock.clone()),
             fresh_key_sets: Cache::new(1, KEY_SET_RETRY, clock.clone()),
             noted_uses: Cache::new(10_000, SignedDuration::from_mins(10), clock.clone()),
             clock,

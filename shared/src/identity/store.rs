@@ -146,11 +146,14 @@ fn refused(error: serde_dynamo::Error) -> DynamoError {
 
 fn record(id: ApiKeyId, item: &Item) -> Result<ApiKeyRecord, Corrupt> {
     let corrupt = |name| Corrupt(id.to_string(), name);
-    let time = |name: &str| {
-        item.get(name)
-            .and_then(|value| value.as_n().ok())
-            .and_then(|text| text.parse().ok())
-            .and_then(|second| Timestamp::from_second(second).ok())
+    // A time that cannot be read must not make a key valid for ever.
+    let time = |name: &'static str| match item.get(name) {
+        None => Ok(None),
+        Some(AttributeValue::N(text)) => match text.parse().map(Timestamp::from_second) {
+            Ok(Ok(at)) => Ok(Some(at)),
+            _ => Err(corrupt(name)),
+        },
+        Some(_) => Err(corrupt(name)),
     };
     let hash = match item.get("hash") {
         Some(AttributeValue::B(bytes)) => KeyHash::from_bytes(bytes.as_ref()).ok_or_else(|| corrupt("hash"))?,
@@ -164,7 +167,7 @@ fn record(id: ApiKeyId, item: &Item) -> Result<ApiKeyRecord, Corrupt> {
         tenant: tenant.ok_or_else(|| corrupt("tenant"))?,
         name: item.get("name").and_then(|value| value.as_s().ok()).cloned().unwrap_or_default(),
         scopes: serde_dynamo::from_attribute_value(scopes).map_err(|_| corrupt("scopes"))?,
-        expires_at: time("expires_at"),
-        revoked_at: time("revoked_at"),
+        expires_at: time("expires_at")?,
+        revoked_at: time("revoked_at")?,
     })
 }

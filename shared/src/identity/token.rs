@@ -1,8 +1,6 @@
 //! Access tokens: JWTs by RFC 9068 (`typ: at+jwt`), signed with Ed25519 (RFC 8037), verified against the key set
 //! (RFC 7517) in the identity table.
 
-use std::collections::BTreeMap;
-
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -187,10 +185,5 @@ impl KeySet {
                 alg: text("EdDSA"),
             }],
         }
-    }
-
-    /// The keys by id.
-    pub fn by_id(&self) -> BTreeMap<&str, &PublicKey> {
-        self.keys.iter().map(|key| (key.kid.as_str(), key)).collect()
     }
 }

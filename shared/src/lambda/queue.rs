@@ -1,6 +1,7 @@
 //! A queue's consumer: one typed message at a time, partial batch failures, visibility kept while work goes on, a stop
 //! before the deadline, and poison to the dead-letter queue with its reason.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
@@ -8,6 +9,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
 };
+use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use lambda_runtime::Context;
 use serde::de::DeserializeOwned;
@@ -123,11 +125,19 @@ impl<C: Consumer> Queue<C> {
         if left < STOP_MARGIN {
             return Outcome::Failed { later: true };
         }
-        let work = tokio::time::timeout(left.saturating_sub(STOP_MARGIN / 3), self.one(message, left));
-        work.await.unwrap_or_else(|_| {
-            tracing::error!(message_id = message.message_id, "the function's time ended before the message's work");
-            Outcome::Failed { later: false }
-        })
+        // A panic fails its own message, not the batch.
+        let work = AssertUnwindSafe(self.one(message, left)).catch_unwind();
+        match tokio::time::timeout(left.saturating_sub(STOP_MARGIN / 3), work).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                tracing::error!(message_id = message.message_id, "the consumer panicked; the message is tried again");
+                Outcome::Failed { later: false }
+            }
+            Err(_) => {
+                tracing::error!(message_id = message.message_id, "the function's time ended before the message's work");
+                Outcome::Failed { later: false }
+            }
+        }
     }
 
     async fn one(&self, message: &SqsMessage, remaining: Duration) -> Outcome {

@@ -4,7 +4,7 @@
 //! applies them before the new code runs, so old code runs against the new schema for a while: what it still reads is
 //! removed by a later release (expand, then contract).
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate as _, Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, PgConnection, SqlSafeStr as _};
 
 use super::error::PostgresError;
@@ -59,11 +59,12 @@ impl Migrations {
         Box::pin(async move {
             let migrator = self.migrator()?;
             let mut connection = self.connect(url).await?;
+            let failed = |source| MigrationError::Migrate { service: self.service, source };
+            // The migrator takes this lock too; taken here already, what is counted is what was applied here. It ends
+            // with the connection.
+            connection.lock().await.map_err(failed)?;
             let before = self.applied(&mut connection).await?;
-            migrator
-                .run_direct(None, &mut connection, false)
-                .await
-                .map_err(|source| MigrationError::Migrate { service: self.service, source })?;
+            migrator.run_direct(None, &mut connection, false).await.map_err(failed)?;
             let after = self.applied(&mut connection).await?;
             // What goes wrong in a farewell has no consequence.
             let _ = connection.close().await;
@@ -107,8 +108,7 @@ impl Migrations {
                 error => error,
             })?;
         // For the whole session: this connection is ours alone and ends with the work.
-        let settings =
-            format!("SET search_path = {}, public; SET lock_timeout = {LOCK_TIMEOUT_MS}", self.service);
+        let settings = format!("SET search_path = {}, public; SET lock_timeout = {LOCK_TIMEOUT_MS}", self.service);
         sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(&mut connection).await?;
         Ok(connection)
     }

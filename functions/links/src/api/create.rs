@@ -70,7 +70,7 @@ pub async fn create(
                     Begin::First(_) => Err(in_progress()),
                 };
             }
-            Err(InsertError::Write(WriteError::Conflict)) => return Err(in_progress()),
+            Err(InsertError::Write(WriteError::Conflict)) if new.has_key() => return Err(in_progress()),
             Err(InsertError::Write(error)) => return Err(error.into()),
             Err(InsertError::Problem(problem)) => return Err(problem),
         }

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::link::LinkId;
-use crate::store::counts::{Counts, DayCounts};
+use crate::store::counts::{Counts, DayCounts, MOST_REFERRERS, OTHER_REFERRERS};
 
 /// The most days of one answer.
 const MOST_DAYS: i32 = 366;
@@ -46,7 +46,8 @@ pub struct Stats {
     to: Date,
     /// The days on which there was a visit.
     days: Vec<Day>,
-    /// Clicks by referring host, `direct` without one, `(other)` past the hundredth of a day.
+    /// Clicks by referring host, `direct` without one. The hundred with the most clicks; the rest, and what came past the
+    /// hundredth host of a day, is `(other)`.
     referrers: BTreeMap<String, u64>,
     /// Clicks by country (ISO 3166-1), where the deployment has a `CloudFront` distribution that tells.
     countries: BTreeMap<String, u64>,
@@ -97,7 +98,7 @@ pub async fn stats(
         total,
         from,
         to,
-        referrers: summed(&days, |day| &day.referrers),
+        referrers: largest(summed(&days, |day| &day.referrers)),
         countries: summed(&days, |day| &day.countries),
         devices: summed(&days, |day| &day.devices),
         days: days.iter().map(|day| Day { day: day.day, counts: day.counts }).collect(),
@@ -126,4 +127,33 @@ fn summed(days: &[DayCounts], part: impl Fn(&DayCounts) -> &BTreeMap<String, u64
         *sums.entry(name.clone()).or_default() += count;
     }
     sums
+}
+
+/// The hosts with the most clicks. The rest is added up, or visitors could make the answer as long as they like.
+fn largest(sums: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut hosts: Vec<_> = sums.into_iter().collect();
+    hosts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let rest = hosts.split_off(hosts.len().min(MOST_REFERRERS));
+    let mut largest: BTreeMap<_, _> = hosts.into_iter().collect();
+    if !rest.is_empty() {
+        *largest.entry(OTHER_REFERRERS.to_owned()).or_default() += rest.iter().map(|(_, count)| count).sum::<u64>();
+    }
+    largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_referrers_the_largest_are_told_and_none_is_lost() {
+        let sums: BTreeMap<_, _> = (1..=150_u64).map(|count| (format!("h{count}.example"), count)).collect();
+        let told = largest(sums.clone());
+        assert_eq!(told.len(), MOST_REFERRERS + 1);
+        assert_eq!(told.values().sum::<u64>(), sums.values().sum::<u64>());
+        assert_eq!(told.get(OTHER_REFERRERS), Some(&(1..=50).sum()));
+        assert_eq!(told.get("h51.example"), Some(&51));
+        let few: BTreeMap<_, _> = sums.into_iter().take(3).collect();
+        assert_eq!(largest(few.clone()), few);
+    }
 }

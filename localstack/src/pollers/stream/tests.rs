@@ -1,7 +1,11 @@
 //! How batches of a stream are tried again, split and given up.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
+
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::*;
 

@@ -1,0 +1,82 @@
+//! What holds when the network, a service of AWS or the process itself fails: nothing is lost, nothing is counted twice,
+//! nothing is half done, and errors are the documented ones.
+//!
+//! Most tests here tell one story again and again, each time with another call failing in another way
+//! ([`at_each_call`]), and assert what holds after the client or the event source has tried once more.
+
+mod expiries;
+mod redirect;
+mod scheduler;
+mod workers;
+mod writes;
+
+use futures::future::join_all;
+use shared::time::Clock;
+use tests::{Answer, Fault, FaultProxy, Instance};
+
+/// What happens to a call.
+const FAULTS: [Fault; 4] = [Fault::LostRequest, Fault::LostAnswer, Fault::Throttled, Fault::ServerError];
+
+/// A failure of the `at`th call (from 0), and of all that follow when it `lasts`: the client library's own retries end
+/// the one and not the other.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    fault: Fault,
+    at: usize,
+    lasts: bool,
+}
+
+impl Outage {
+    /// The network of this outage.
+    async fn proxy(self) -> FaultProxy {
+        let mut calls = 0;
+        FaultProxy::start(move |_| {
+            let call = calls;
+            calls += 1;
+            (call == self.at || self.lasts && call > self.at).then_some(self.fault)
+        })
+        .await
+    }
+}
+
+/// Tells `story` with each call failing in each way, once and for good. The story answers how many calls there were,
+/// so that the last one is known.
+async fn at_each_call<F: Future<Output = usize>>(story: impl Fn(Outage) -> F) {
+    let ways = FAULTS.into_iter().flat_map(|fault| [(fault, false), (fault, true)]);
+    join_all(ways.map(|(fault, lasts)| {
+        let story = &story;
+        async move {
+            for at in 0.. {
+                if story(Outage { fault, at, lasts }).await <= at {
+                    assert!(at > 0, "the story made no call");
+                    return;
+                }
+            }
+        }
+    }))
+    .await;
+}
+
+/// `links`' function called `handler` behind a faulty network.
+async fn behind(proxy: &FaultProxy, handler: &str) -> Instance {
+    Instance::with(&links::SERVICE, handler, Clock::system(), |environment| {
+        environment.with("AWS_ENDPOINT_URL", proxy.url())
+    })
+    .await
+}
+
+/// Checks that an answer is the wanted one or says when to try again.
+#[track_caller]
+fn done_or_unavailable(answer: &Answer, done: u16, outage: Outage) {
+    if answer.status != done {
+        unavailable(answer, &format!("{outage:?}"));
+    }
+}
+
+/// Checks that an answer says when to try again.
+#[track_caller]
+fn unavailable(answer: &Answer, when: &str) {
+    assert_eq!(answer.status, 503, "{when}: {}", String::from_utf8_lossy(&answer.body));
+    answer.clone().problem(503, "unavailable");
+    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{when}: {answer:?}");
+}

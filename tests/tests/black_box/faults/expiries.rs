@@ -1,0 +1,144 @@
+//! The worker that tells of ends: each of its calls failing, and messages that come twice and out of order.
+
+use serde_json::{Value, json};
+use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
+use tests::{Instance, Tenant};
+
+use super::{at_each_call, behind};
+use crate::resources::{Queue, Subscriber, due_table, failures, queue_event};
+
+/// A place where ends are told by the test's own workers alone.
+struct Shop {
+    tenant: Tenant,
+    due_table: String,
+    queue: Queue,
+    subscriber: Subscriber,
+}
+
+impl Shop {
+    async fn new() -> Self {
+        let tenant = Tenant::new().await;
+        let subscriber = Subscriber::of(&tenant.id).await;
+        Self { due_table: due_table().await, queue: Queue::new().await, tenant, subscriber }
+    }
+
+    async fn call(&self, clock: &Clock, method: &str, path: &str, body: &Value) -> Value {
+        let api = Instance::with(&links::SERVICE, "links.api", clock.clone(), |environment| {
+            environment.with("DUE_TABLE", &self.due_table).with("EXPIRIES_QUEUE_URL", &self.queue.url)
+        })
+        .await;
+        let bearer = format!("Bearer {}", self.tenant.api_key);
+        let answer = api.http(method, path, &[("authorization", &bearer)], Some(body)).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        answer.json()
+    }
+
+    /// A link that was made an hour ago and ended at `end`.
+    async fn ended(&self, end: Timestamp) -> Value {
+        let clock = Clock::manual(end - SignedDuration::from_hours(1));
+        let body = json!({"target": "https://example.com/", "expires_at": rfc3339_millis(end)});
+        self.call(&clock, "POST", "/v1/links", &body).await
+    }
+
+    /// Waits until all events that are on their way have come: those of one tenant come in their order.
+    async fn settle(&mut self) {
+        let last = self.tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
+        self.subscriber.await_event("link.created", last["id"].as_str().unwrap()).await;
+    }
+
+    fn told(&self, link: &Value) -> Vec<&Value> {
+        self.subscriber.about("link.expired", link["id"].as_str().unwrap())
+    }
+}
+
+/// The message of a link's end.
+fn message(tenant: &Tenant, link: &Value) -> String {
+    json!({"tenant_id": tenant.id, "link_id": link["id"], "expires_at": link["expires_at"]}).to_string()
+}
+
+fn a_minute_ago() -> Timestamp {
+    Clock::system().now() - SignedDuration::from_mins(1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_call_fails_an_end_is_told_once_after_its_redelivery() {
+    let mut shop = Shop::new().await;
+    let links = std::sync::Mutex::new(Vec::new());
+    at_each_call(|outage| {
+        let (shop, links) = (&shop, &links);
+        async move {
+            let proxy = outage.proxy().await;
+            let link = shop.ended(a_minute_ago()).await;
+            let event = queue_event([("m", message(&shop.tenant, &link))]);
+            let answer = behind(&proxy, "links.expiries").await.invoke(&event).await.unwrap();
+            assert!(outage.lasts || failures(&answer).is_empty(), "{outage:?}");
+            let healthy = Instance::of(&links::SERVICE, "links.expiries").await;
+            if !failures(&answer).is_empty() {
+                let again = healthy.invoke(&event).await.unwrap();
+                assert_eq!(failures(&again), Vec::<String>::new(), "{outage:?}");
+            }
+            links.lock().unwrap().push((outage, link));
+            proxy.calls().len()
+        }
+    })
+    .await;
+    shop.settle().await;
+    for (outage, link) in links.into_inner().unwrap() {
+        assert_eq!(shop.told(&link).len(), 1, "{outage:?}: {:?}", shop.told(&link));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_whose_message_comes_many_times_is_told_once() {
+    let mut shop = Shop::new().await;
+    let link = shop.ended(a_minute_ago()).await;
+    let worker = Instance::of(&links::SERVICE, "links.expiries").await;
+    let message = message(&shop.tenant, &link);
+    let event = queue_event(["1", "2", "3", "4"].map(|id| (id, message.clone())));
+    for _ in 0..2 {
+        assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
+    }
+    // An edit in between does not make it forget.
+    let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
+    shop.call(&Clock::system(), "PATCH", &path, &json!({"title": "ended"})).await;
+    assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
+    shop.settle().await;
+    assert_eq!(shop.told(&link).len(), 1, "{:?}", shop.told(&link));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_moved_is_told_when_it_comes_and_the_old_one_never() {
+    let mut shop = Shop::new().await;
+    let (old, new) = (a_minute_ago(), a_minute_ago() + SignedDuration::from_secs(30));
+    let link = shop.ended(old).await;
+    let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
+    let clock = Clock::manual(old - SignedDuration::from_secs(5));
+    let moved = shop.call(&clock, "PATCH", &path, &json!({"expires_at": rfc3339_millis(new)})).await;
+
+    let worker = Instance::of(&links::SERVICE, "links.expiries").await;
+    // The later message first, then the earlier one, then both again.
+    let messages = [&moved, &link, &link, &moved].map(|link| message(&shop.tenant, link));
+    for message in messages {
+        assert_eq!(failures(&worker.invoke(&queue_event([("m", message)])).await.unwrap()), Vec::<String>::new());
+    }
+    shop.settle().await;
+    let told = shop.told(&link);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let told_end: Timestamp = told[0]["data"]["expired_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(rfc3339_millis(told_end), rfc3339_millis(new));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_before_its_time_is_tried_again() {
+    let mut shop = Shop::new().await;
+    let end = a_minute_ago();
+    let link = shop.ended(end).await;
+    let clock = Clock::manual(end - SignedDuration::from_millis(1));
+    let worker = Instance::with(&links::SERVICE, "links.expiries", clock.clone(), |environment| environment).await;
+    let event = queue_event([("m", message(&shop.tenant, &link))]);
+    assert_eq!(failures(&worker.invoke(&event).await.unwrap()), ["m"]);
+    clock.advance(SignedDuration::from_millis(1));
+    assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
+    shop.settle().await;
+    assert_eq!(shop.told(&link).len(), 1);
+}

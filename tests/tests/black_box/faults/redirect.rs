@@ -1,0 +1,108 @@
+//! The redirect, with each of its calls failing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use shared::time::{Clock, SignedDuration};
+use tests::{Fault, FaultProxy, Instance, Tenant, eventually, http_event};
+
+use super::{at_each_call, behind, done_or_unavailable, unavailable};
+
+/// A new link's path at the API, and its public path.
+async fn link(tenant: &Tenant, body: &serde_json::Value) -> (String, String) {
+    let made = tenant.post("/v1/links", body).await.expect(201);
+    (made.header("location").to_owned(), format!("/l/{}", made.json()["slug"].as_str().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_dynamodb_is_down_a_link_that_is_remembered_works_until_it_is_too_old() {
+    let tenant = Tenant::new().await;
+    let (_, path) = link(&tenant, &json!({"target": "https://example.com/"})).await;
+    let (_, other) = link(&tenant, &json!({"target": "https://example.com/"})).await;
+    for fault in [Fault::LostRequest, Fault::Throttled, Fault::ServerError] {
+        let is_down = Arc::new(AtomicBool::new(false));
+        let down = is_down.clone();
+        let proxy = FaultProxy::start(move |operation| {
+            (operation == "GetItem" && down.load(Ordering::SeqCst)).then_some(fault)
+        })
+        .await;
+        let clock = Clock::manual(Clock::system().now());
+        let door = Instance::with(&links::SERVICE, "links.redirect", clock.clone(), |environment| {
+            environment.with("AWS_ENDPOINT_URL", proxy.url())
+        })
+        .await;
+        door.http("GET", &path, &[], None).await.expect(302);
+        is_down.store(true, Ordering::SeqCst);
+
+        clock.advance(links::follow::MAX_STALENESS - SignedDuration::from_millis(1));
+        let kept = door.http("GET", &path, &[], None).await.expect(302);
+        assert_eq!(kept.header("location"), "https://example.com/");
+        unavailable(&door.http("GET", &other, &[], None).await, "another link");
+        clock.advance(SignedDuration::from_millis(1));
+        unavailable(&door.http("GET", &path, &[], None).await, "too old");
+
+        is_down.store(false, Ordering::SeqCst);
+        door.http("GET", &path, &[], None).await.expect(302);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_sqs_is_down_the_redirect_works() {
+    let tenant = Tenant::new().await;
+    let (_, path) = link(&tenant, &json!({"target": "https://example.com/"})).await;
+    for fault in super::FAULTS {
+        let proxy = FaultProxy::start(move |operation| (operation == "SendMessage").then_some(fault)).await;
+        let door = behind(&proxy, "links.redirect").await;
+        door.http("GET", &path, &[], None).await.expect(302);
+        assert!(proxy.calls().contains(&"SendMessage".to_owned()), "the click was tried");
+        door.http("GET", &path, &[], None).await.expect(302);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_that_is_killed_before_it_sends_its_click_has_redirected_and_left_all_in_order() {
+    let tenant = Tenant::new().await;
+    let (path, public) = link(&tenant, &json!({"target": "https://example.com/", "max_clicks": 2})).await;
+    let proxy = FaultProxy::watching().await;
+    let door = behind(&proxy, "links.redirect").await;
+    let answer = door.invoke_and_kill(&http_event("GET", &public, &[], None)).await.unwrap();
+    assert_eq!(answer["statusCode"], 302);
+    assert_eq!(answer["headers"]["location"], "https://example.com/");
+    assert!(!proxy.calls().contains(&"SendMessage".to_owned()), "it was killed before");
+
+    // The click of the limit was spent in the answer's path; only its count is missing.
+    assert_eq!(tenant.get(&path).await.expect(200).json()["clicks_used"], 1);
+    let door = Instance::of(&links::SERVICE, "links.redirect").await;
+    door.http("GET", &public, &[], None).await.expect(302);
+    door.http("GET", &public, &[], None).await.problem(410, "gone");
+    eventually("the second click to be counted", || async {
+        let stats = tenant.get(&format!("{path}/stats")).await.expect(200).json();
+        let clicks = stats["total"]["clicks"].as_u64().unwrap();
+        assert!(clicks <= 1, "{stats}");
+        (clicks == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_call_fails_no_visitor_more_than_the_limit_gets_through() {
+    at_each_call(|outage| async move {
+        let (tenant, proxy) = (Tenant::new().await, outage.proxy().await);
+        let (path, public) = link(&tenant, &json!({"target": "https://example.com/", "max_clicks": 4})).await;
+        let answer = behind(&proxy, "links.redirect").await.http("GET", &public, &[], None).await;
+        done_or_unavailable(&answer, 302, outage);
+        let first = u64::from(answer.status == 302);
+
+        // A lost answer may cost clicks, as nobody knows whether they were spent; it never gives one more.
+        let used = tenant.get(&path).await.expect(200).json()["clicks_used"].as_u64().unwrap();
+        assert!((first..=4).contains(&used), "{outage:?}: {used}");
+        let door = Instance::of(&links::SERVICE, "links.redirect").await;
+        for _ in used..4 {
+            door.http("GET", &public, &[], None).await.expect(302);
+        }
+        door.http("GET", &public, &[], None).await.problem(410, "gone");
+        proxy.calls().len()
+    })
+    .await;
+}

@@ -1,0 +1,155 @@
+//! A function may do what its work needs, and no more.
+
+use super::{BTreeSet, Template, Trigger, Value, functions, json, named, of_type, properties, template};
+
+struct Statement {
+    actions: Vec<String>,
+    resources: Vec<Value>,
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    }
+}
+
+fn statements(template: &Template, logical_id: &str) -> Vec<Statement> {
+    let policies = list(&properties(template, logical_id)["Policies"]);
+    policies
+        .iter()
+        .flat_map(|policy| {
+            assert!(policy["Statement"].is_array(), "{logical_id}: SAM's policy templates are wider than needed: {policy}");
+            list(&policy["Statement"])
+        })
+        .map(|statement| {
+            assert_eq!(statement["Effect"], "Allow", "{logical_id}");
+            let known: BTreeSet<_> = statement.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(known, BTreeSet::from(["Effect", "Action", "Resource"]), "{logical_id}");
+            let actions = list(&statement["Action"]);
+            Statement {
+                actions: actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+                resources: list(&statement["Resource"]),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn no_permission_has_a_wildcard() {
+    let template = template();
+    for function in functions() {
+        for statement in statements(&template, &function.logical_id) {
+            for action in &statement.actions {
+                assert!(!action.contains('*') && action.contains(':'), "{}: {action}", function.handler);
+            }
+            for resource in &statement.resources {
+                // ListStreams cannot be restricted
+                // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html).
+                let unrestricted = resource == "*" && statement.actions == ["dynamodb:ListStreams"];
+                assert!(unrestricted || named(resource).is_some(), "{}: {resource}", function.handler);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_function_may_use_what_its_variables_and_triggers_name_and_nothing_else() {
+    let template = template();
+    for function in functions() {
+        let stores: BTreeSet<_> = ["AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"]
+            .into_iter()
+            .flat_map(|kind| of_type(&template, kind))
+            .collect();
+        let mut given: BTreeSet<_> = function.variables.values().filter_map(named).map(str::to_owned).collect();
+        for trigger in &function.triggers {
+            match trigger {
+                Trigger::Queue(trigger) => given.insert(trigger.queue.clone()),
+                Trigger::Stream(trigger) => given.insert(trigger.table.clone()),
+                Trigger::Http(_) | Trigger::Schedule(_) => false,
+            };
+        }
+        given.retain(|resource| stores.contains(resource));
+        let mut used: BTreeSet<_> = statements(&template, &function.logical_id)
+            .iter()
+            .flat_map(|statement| &statement.resources)
+            .filter_map(named)
+            .map(str::to_owned)
+            .collect();
+        if function.handler == "platform.scheduler" {
+            // Which queue it sends to is in each message.
+            let queues = of_type(&template, "AWS::SQS::Queue");
+            used.retain(|resource| !queues.contains(resource) || given.contains(resource));
+        }
+        assert_eq!(used, given, "{}", function.handler);
+    }
+}
+
+#[test]
+fn the_scheduler_may_send_to_every_queue_to_which_anything_is_sent_later() {
+    let template = template();
+    let queues_sent_to = |logical_id: &str| -> BTreeSet<String> {
+        statements(&template, logical_id)
+            .iter()
+            .filter(|statement| statement.actions == ["sqs:SendMessage"])
+            .flat_map(|statement| &statement.resources)
+            .filter_map(named)
+            .map(str::to_owned)
+            .collect()
+    };
+    let (schedulers, others): (Vec<_>, Vec<_>) =
+        functions().into_iter().partition(|function| function.handler == "platform.scheduler");
+    let later: BTreeSet<_> = others
+        .iter()
+        .filter(|function| function.variables.contains_key("DUE_TABLE"))
+        .flat_map(|function| queues_sent_to(&function.logical_id))
+        .collect();
+    assert!(!later.is_empty());
+    assert_eq!(queues_sent_to(&schedulers[0].logical_id), later);
+}
+
+#[test]
+fn what_a_consumer_needs_to_poll_and_settle_is_granted() {
+    let template = template();
+    for function in functions() {
+        for trigger in &function.triggers {
+            let (resource, needed): (Value, &[&str]) = match trigger {
+                Trigger::Queue(trigger) => (
+                    json!({"Fn::GetAtt": [trigger.queue, "Arn"]}),
+                    &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+                ),
+                Trigger::Stream(trigger) => (
+                    json!({"Fn::GetAtt": [trigger.table, "StreamArn"]}),
+                    &["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
+                ),
+                Trigger::Http(_) | Trigger::Schedule(_) => continue,
+            };
+            let granted: BTreeSet<_> = statements(&template, &function.logical_id)
+                .into_iter()
+                .filter(|statement| statement.resources.contains(&resource))
+                .flat_map(|statement| statement.actions)
+                .collect();
+            for action in needed {
+                assert!(granted.contains(*action), "{} lacks {action}", function.handler);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_uses_postgres_or_redis_is_inside_the_vpc_and_calls_neither_sqs_nor_sns() {
+    let template = template();
+    for function in functions() {
+        let needs_vpc = ["DATABASE_URL", "REDIS_URL"].iter().any(|name| function.variables.contains_key(*name));
+        let vpc = &properties(&template, &function.logical_id)["VpcConfig"];
+        assert_eq!(vpc.is_object(), needs_vpc, "{}", function.handler);
+        if needs_vpc {
+            assert_eq!(vpc["Fn::If"][0], "HasVpc", "{}: without subnets there is no VPC", function.handler);
+            let actions = statements(&template, &function.logical_id).into_iter().flat_map(|statement| statement.actions);
+            for action in actions {
+                assert!(action.starts_with("dynamodb:") || action.starts_with("s3:"), "{}: {action}", function.handler);
+            }
+        }
+    }
+}
