@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::retry::RetryPartition;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -79,16 +80,22 @@ impl Aws {
         };
         Ok(Self {
             dynamo: aws_sdk_dynamodb::Client::from_conf(
-                aws_sdk_dynamodb::config::Builder::from(&config).interceptor(CountCalls).build(),
+                aws_sdk_dynamodb::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
             ),
             sqs: aws_sdk_sqs::Client::from_conf(
-                aws_sdk_sqs::config::Builder::from(&config).interceptor(CountCalls).build(),
+                aws_sdk_sqs::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
             ),
             sns: aws_sdk_sns::Client::from_conf(
-                aws_sdk_sns::config::Builder::from(&config).interceptor(CountCalls).build(),
+                aws_sdk_sns::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
             ),
         })
     }
+}
+
+/// An allowance of retries for one client. The library's default is one for the whole process, in which the local stack
+/// and the tests run many functions.
+fn retries() -> RetryPartition {
+    RetryPartition::custom("client").build()
 }
 
 /// The HTTP client of every SDK client. An `http://` endpoint (the local stack's) needs no TLS.

@@ -40,6 +40,7 @@ pub fn s(text: impl Into<String>) -> AttributeValue {
 }
 
 /// A number attribute.
+#[allow(clippy::needless_pass_by_value)] // numbers are passed by value
 pub fn n(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
@@ -103,8 +104,11 @@ impl Dynamo {
     pub fn get(&self, table: &str, key: Key, consistent: bool) -> BoxFuture<'_, Result<Option<Item>, DynamoError>> {
         let call = self.0.get_item().table_name(table).set_key(Some(key.0)).consistent_read(consistent);
         Box::pin(async move {
-            let answer =
-                call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(unavailable_or_refused)?;
+            let answer = call
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(unavailable_or_refused)?;
             used(answer.consumed_capacity(), false);
             Ok(answer.item)
         })
@@ -200,8 +204,11 @@ impl Dynamo {
             .scan_index_forward(!query.descending)
             .consistent_read(query.consistent);
         Box::pin(async move {
-            let answer =
-                call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(unavailable_or_refused)?;
+            let answer = call
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(unavailable_or_refused)?;
             used(answer.consumed_capacity(), false);
             Ok(QueryPage { items: answer.items.unwrap_or_default(), next: answer.last_evaluated_key })
         })
@@ -447,9 +454,7 @@ fn cancelled(error: SdkError<TransactWriteItemsError>) -> DynamoError {
             Some(code) => Cancellation::Other(code.to_owned()),
         })
         .collect();
-    let throttled = |reason: &Cancellation| {
-        matches!(reason, Cancellation::Other(code) if code == "ThrottlingError" || code == "ProvisionedThroughputExceeded")
-    };
+    let throttled = |reason: &Cancellation| matches!(reason, Cancellation::Other(code) if code == "ThrottlingError" || code == "ProvisionedThroughputExceeded");
     if reasons.iter().any(throttled) {
         return DynamoError::Unavailable(error.into());
     }

@@ -58,7 +58,7 @@ impl<K: Kind> fmt::Display for Id<K> {
 
 /// A text is not an id of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a {0} id")]
+#[error("is not an id that begins with {0}_")]
 pub struct InvalidId(pub &'static str);
 
 impl<K: Kind> FromStr for Id<K> {

@@ -43,6 +43,7 @@ pub struct Message {
 
 impl Message {
     /// A message with `body` as JSON.
+    #[allow(clippy::needless_pass_by_value)] // ids are passed by value
     pub fn json<B: Serialize>(
         queue_url: &str,
         group: impl ToString,

@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 pub struct Random(Arc<Mutex<StdRng>>);
 
 impl Random {
-    /// A ChaCha generator seeded by the operating system.
+    /// A `ChaCha` generator seeded by the operating system.
     pub fn system() -> Self {
         let mut seed = [0_u8; 32];
         rand::rng().fill_bytes(&mut seed);

@@ -33,8 +33,7 @@ impl Clock {
         match &self.0 {
             Source::System => Timestamp::now(),
             Source::Manual(microseconds) => {
-                Timestamp::from_microsecond(microseconds.load(Ordering::SeqCst))
-                    .unwrap_or(Timestamp::MAX)
+                Timestamp::from_microsecond(microseconds.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
             }
         }
     }

@@ -182,7 +182,7 @@ fn table() {
                 })
             }));
             if round % DROPPED_AFTER == 0 {
-                contender.drop_deferred();
+                runtime.block_on(async { contender.drop_deferred() });
             }
         }
     }

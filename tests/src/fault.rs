@@ -106,8 +106,8 @@ impl FaultProxy {
                 forward(parts, body).await?;
                 anyhow::bail!("the answer is lost")
             }
-            Some(Fault::Throttled) => refusal(400, "ProvisionedThroughputExceededException"),
-            Some(Fault::ServerError) => refusal(500, "InternalServerError"),
+            Some(Fault::Throttled) => refusal(&parts.headers, 400, "ThrottlingException"),
+            Some(Fault::ServerError) => refusal(&parts.headers, 500, "InternalServerError"),
             Some(Fault::Instead(answer)) => Ok(hyper::Response::builder()
                 .header("content-type", "application/x-amz-json-1.0")
                 .body(Full::new(answer.into()))?),
@@ -136,11 +136,15 @@ async fn forward(parts: http::request::Parts, body: Bytes) -> Result<hyper::Resp
     Ok(response.body(Full::new(answer.bytes().await?))?)
 }
 
-fn refusal(status: u16, code: &str) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
-    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected"}}"#);
-    Ok(hyper::Response::builder()
-        .status(status)
-        .header("content-type", "application/x-amz-json-1.0")
-        .header("x-amzn-errortype", code)
-        .body(Full::new(body.into()))?)
+/// A service's refusal, in the protocol in which it was asked.
+fn refusal(asked: &http::HeaderMap, status: u16, code: &str) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+    let response = hyper::Response::builder().status(status);
+    if asked.contains_key("x-amz-target") {
+        let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"injected"}}"#);
+        let response = response.header("content-type", "application/x-amz-json-1.0").header("x-amzn-errortype", code);
+        return Ok(response.body(Full::new(body.into()))?);
+    }
+    let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>injected</Message></Error>");
+    let body = format!("<ErrorResponse>{error}<RequestId>injected</RequestId></ErrorResponse>");
+    Ok(response.header("content-type", "text/xml").body(Full::new(body.into()))?)
 }

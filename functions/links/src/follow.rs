@@ -7,17 +7,18 @@
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use shared::cache::Cache;
 use shared::dynamo::Dynamo;
-use shared::http::{Path, Problem, ProblemType, body_within};
+use shared::http::{Document, Path, Problem, ProblemType, body_within};
 use shared::lambda::{Deferred, Function, Runtime};
 use shared::queue::Message;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
 use shared::{BoxError, BoxFuture};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::{Base, PublicUrl};
 use crate::click::Click;
@@ -118,7 +119,7 @@ async fn follow(
     post, path = "/l/{slug}", operation_id = "confirm_link", tag = "redirect",
     summary = "Follow a link from its page: with the password, or by the button",
     params(("slug" = String, Path, example = "k7vq2mz")),
-    request_body(content = Form, content_type = "application/x-www-form-urlencoded", example = json!({"password": "open sesame"})),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", example = json!("password=open+sesame")),
     responses(
         (status = "3XX", description = "On to the target", headers(("Location" = String))),
         (status = 403, description = "The page that asks for the password: it was another one", body = String, content_type = "text/html", example = "<!doctype html>"),
@@ -178,10 +179,10 @@ impl Door {
                     return nothing_here(visit.wants_html);
                 }
                 Spending::Changed(Some(fresh)) => {
-                    self.remembered.insert_as_of(visit.slug.key(), Some(fresh.clone()), asked_at).await;
+                    self.remembered.insert_as_of(visit.slug.key(), Some((*fresh).clone()), asked_at).await;
                     // What was unlocked was the link as it was.
                     visit.unlocked &= fresh.password_hash == link.password_hash;
-                    link = fresh;
+                    link = *fresh;
                 }
             }
         }
@@ -233,7 +234,10 @@ impl Door {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = sent {
-                tracing::error!(error = shared::telemetry::chain(&*error), "a click was lost: the queue did not take it");
+                tracing::error!(
+                    error = shared::telemetry::chain(&*error),
+                    "a click was lost: the queue did not take it"
+                );
             }
         };
         self.deferred.defer(Box::pin(send)).await;

@@ -85,7 +85,7 @@ pub enum Spending {
     /// It was taken.
     Spent,
     /// The limit is used up, or the link was edited or deleted since it was read: the link as it is now.
-    Changed(Option<Link>),
+    Changed(Option<Box<Link>>),
 }
 
 /// The item that a visit reads.
@@ -168,11 +168,12 @@ impl LinkStore {
             .value(":before", before.clone());
         let door = door_item(link)?;
         let limit = if door.contains_key("max_clicks") { "SET max_clicks = :max," } else { "REMOVE max_clicks SET" };
-        let mut update = Update::new(&self.table, door_key(&link.slug), format!("{limit} link = :link, revision = :revision"))
-            .only_if("revision = :before")
-            .value(":before", before)
-            .value(":revision", n(link.revision))
-            .value(":link", door.get("link").cloned().unwrap_or(AttributeValue::Null(true)));
+        let mut update =
+            Update::new(&self.table, door_key(&link.slug), format!("{limit} link = :link, revision = :revision"))
+                .only_if("revision = :before")
+                .value(":before", before)
+                .value(":revision", n(link.revision))
+                .value(":link", door.get("link").cloned().unwrap_or(AttributeValue::Null(true)));
         if let Some(max) = door.get("max_clicks") {
             update = update.value(":max", max.clone());
         }
@@ -208,7 +209,7 @@ impl LinkStore {
         match self.dynamo.update(update).await {
             Ok(_) => Ok(Spending::Spent),
             Err(DynamoError::ConditionFailed { current }) if current.is_empty() => Ok(Spending::Changed(None)),
-            Err(DynamoError::ConditionFailed { current }) => Ok(Spending::Changed(visited(current)?)),
+            Err(DynamoError::ConditionFailed { current }) => Ok(Spending::Changed(visited(current)?.map(Box::new))),
             Err(error) => Err(error.into()),
         }
     }

@@ -46,7 +46,7 @@ fn endpoints() -> OpenApiRouter {
     get, path = "/openapi/v1.json", operation_id = "openapi_v1", tag = "openapi",
     params(("If-None-Match" = Option<String>, Header)),
     responses(
-        (status = 200, description = "The document", body = serde_json::Value, example = json!({"openapi": "3.1.0", "info": {"title": "Tenfold", "version": "1"}}), headers(("ETag" = String))),
+        (status = 200, description = "The document", body = serde_json::Value, headers(("ETag" = String)), example = json!({"openapi": "3.1.0", "info": {"title": "Tenfold", "version": "1"}})),
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),

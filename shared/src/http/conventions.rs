@@ -73,6 +73,8 @@ impl id::Kind for RequestKind {
 pub struct Conventions {
     router: Router,
     function: &'static str,
+    /// `STAGE`: the deployment's name, for the log.
+    stage: String,
     clock: Clock,
     random: Random,
     /// `CORS_ORIGINS`: the origins, separated by commas, whose pages may call the API.
@@ -84,15 +86,14 @@ impl Conventions {
     pub fn new(runtime: &Runtime, router: Router) -> Self {
         // The refusal of a method comes before the layer, so that its route is noted too.
         let router = router
-            .method_not_allowed_fallback(async || {
-                Problem::new(ProblemType::MethodNotAllowed, "see the Allow header")
-            })
+            .method_not_allowed_fallback(async || Problem::new(ProblemType::MethodNotAllowed, "see the Allow header"))
             .route_layer(from_fn(note_route))
             .fallback(async || Problem::new(ProblemType::NotFound, "there is no such route"));
         let allowed_origins = runtime.environment.get("CORS_ORIGINS").unwrap_or_default();
         Self {
             router,
             function: runtime.name,
+            stage: runtime.environment.get("STAGE").unwrap_or_default().to_owned(),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),
             allowed_origins: allowed_origins
@@ -204,13 +205,11 @@ impl Conventions {
             headers.insert(REQUEST_ID, id);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=63072000; includeSubDomains"),
-        );
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if !self.allowed_origins.is_empty() {
-            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            vary_by_origin(headers);
         }
         if let Some(origin) = line.origin.as_ref().filter(|origin| self.allows(Some(origin))) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -224,12 +223,20 @@ impl Conventions {
     }
 
     #[allow(clippy::cast_possible_truncation)] // a duration in microseconds fits
-    fn log(&self, line: &Line, response: &Response, problem: Option<&Problem>, invocation: &Invocation, took: Duration) {
+    fn log(
+        &self,
+        line: &Line,
+        response: &Response,
+        problem: Option<&Problem>,
+        invocation: &Invocation,
+        took: Duration,
+    ) {
         let caller = line.context.caller.get();
         let status = response.status();
         let error = problem.filter(|_| status.is_server_error()).map(|problem| crate::telemetry::chain(problem));
         tracing::info!(
             function = self.function,
+            stage = self.stage,
             method = %line.method,
             route = line.context.route.get().map_or("(none)", MatchedPath::as_str),
             status = status.as_u16(),
@@ -259,6 +266,15 @@ struct Line {
     usage: Arc<Usage>,
 }
 
+/// Adds `Origin` to `Vary`, in one line: an answer to API Gateway holds one value of each header.
+fn vary_by_origin(headers: &mut HeaderMap) {
+    let others: Vec<_> = headers.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()).collect();
+    let all = if others.is_empty() { "Origin".to_owned() } else { format!("{}, Origin", others.join(", ")) };
+    if let Ok(all) = HeaderValue::try_from(all) {
+        headers.insert(header::VARY, all);
+    }
+}
+
 async fn note_route(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     if let (Some(context), Some(path)) = (extensions.get::<RequestContext>(), extensions.get::<MatchedPath>()) {
@@ -270,9 +286,7 @@ async fn note_route(request: Request, next: Next) -> Response {
 /// Writes the problem document, which needs the path and the request id.
 fn write_document(response: &mut Response, problem: &Problem, line: &Line) {
     let document = problem.document(&line.path, &line.context.request_id);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if problem.kind() == ProblemType::Unauthenticated {
         response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
     }

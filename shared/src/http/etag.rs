@@ -51,10 +51,9 @@ impl Preconditions {
     /// Refuses with 412 when the request names another version than `current`.
     pub fn check(&self, current: &ETag) -> Result<(), Problem> {
         match &self.if_match {
-            Some(tags) if !names(tags, current, false) => Err(Problem::new(
-                ProblemType::PreconditionFailed,
-                format!("the present version is {current}"),
-            )),
+            Some(tags) if !names(tags, current, false) => {
+                Err(Problem::new(ProblemType::PreconditionFailed, format!("the present version is {current}")))
+            }
             _ => Ok(()),
         }
     }

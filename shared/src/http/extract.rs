@@ -94,7 +94,9 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     match serde_path_to_error::deserialize(&value) {
         Ok(parsed) => Ok(parsed),
-        Err(error) if value.to_string().len() <= ALL_FAULTS_LIMIT => Err(Problem::validation(faults::<T>(value, &error))),
+        Err(error) if value.to_string().len() <= ALL_FAULTS_LIMIT => {
+            Err(Problem::validation(faults::<T>(value, &error)))
+        }
         Err(error) => Err(Problem::validation(vec![first_fault(&error)])),
     }
 }
@@ -177,7 +179,10 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Seq { index } => {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+            }
             Segment::Map { key } => {
                 pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
@@ -196,7 +201,9 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         None => message,
     };
     let quoted = || message.split('`').nth(1).unwrap_or_default();
-    let under = |name: &str| if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") };
+    let under = |name: &str| {
+        if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
+    };
     if message.starts_with("missing field") {
         return FieldError::new(under(quoted()), "missing_field", "is required");
     }
@@ -207,13 +214,20 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
     if message.starts_with("duplicate field") {
         return FieldError::new(under(quoted()), "duplicate_field", "is there more than once");
     }
-    for (prefix, code) in [("invalid type", "invalid_type"), ("invalid value", "invalid_value"), ("unknown variant", "unknown_value"), ("invalid length", "invalid_length")] {
+    for (prefix, code) in [
+        ("invalid type", "invalid_type"),
+        ("invalid value", "invalid_value"),
+        ("unknown variant", "unknown_value"),
+        ("invalid length", "invalid_length"),
+    ] {
         if message.starts_with(prefix) {
             return FieldError::new(pointer, code, message);
         }
     }
     match message.split_once(": ") {
-        Some((code, detail)) if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') => {
+        Some((code, detail))
+            if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
+        {
             FieldError { pointer: pointer.to_owned(), code: code.to_owned().into(), detail: detail.to_owned() }
         }
         _ => FieldError::new(pointer, "invalid", message),
@@ -287,7 +301,12 @@ mod tests {
         found.sort_unstable();
         assert_eq!(
             found,
-            [("/count", "invalid_value"), ("/lines/1/price", "invalid_value"), ("/naem", "unknown_field"), ("/name", "missing_field")]
+            [
+                ("/count", "invalid_value"),
+                ("/lines/1/price", "invalid_value"),
+                ("/naem", "unknown_field"),
+                ("/name", "missing_field")
+            ]
         );
     }
 

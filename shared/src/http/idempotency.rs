@@ -204,9 +204,7 @@ fn replay(recorded: &str) -> Result<Response, Problem> {
         let name: HeaderName = name.parse().map_err(Problem::internal)?;
         response.headers_mut().insert(name, value.parse().map_err(Problem::internal)?);
     }
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
     Ok(response)
 }
 

@@ -140,8 +140,7 @@ impl Cursors {
 
 /// What the tag covers: tenant, path, the query without cursor and limit (sorted), position.
 fn signed(tenant: &TenantId, uri: &Uri, position: &[u8]) -> Vec<u8> {
-    let mut query: Vec<_> =
-        parameters(uri).filter(|(name, _)| name != "cursor" && name != "limit").collect();
+    let mut query: Vec<_> = parameters(uri).filter(|(name, _)| name != "cursor" && name != "limit").collect();
     query.sort_unstable();
     let mut text = format!("{tenant}\n{}\n", uri.path());
     for (name, value) in query {

@@ -110,14 +110,15 @@ pub struct Problem {
     kind: ProblemType,
     detail: String,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    /// Boxed, so that results stay small.
+    headers: Box<HeaderMap>,
     source: Option<BoxError>,
 }
 
 impl Problem {
     /// A problem with what to say about this occurrence.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new(), source: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Box::default(), source: None }
     }
 
     /// There is no such thing (or not for this caller).
@@ -221,7 +222,7 @@ impl IntoResponse for Problem {
     /// [`super::conventions`], which writes the document.
     fn into_response(mut self) -> Response {
         let headers = std::mem::take(&mut self.headers);
-        let mut response = (self.kind.status(), headers).into_response();
+        let mut response = (self.kind.status(), *headers).into_response();
         response.extensions_mut().insert(std::sync::Arc::new(self));
         response
     }

@@ -76,9 +76,9 @@ impl Authenticator {
     }
 
     async fn by_api_key(&self, text: &str) -> Result<Principal, Problem> {
-        let key: ApiKey = text
-            .parse()
-            .map_err(|error: super::api_key::InvalidApiKey| unauthenticated(&format!("the API key is not valid: {error}")))?;
+        let key: ApiKey = text.parse().map_err(|error: super::api_key::InvalidApiKey| {
+            unauthenticated(&format!("the API key is not valid: {error}"))
+        })?;
         let id = key.id();
         let record = self.api_keys.get_or_load(id, self.store.api_key(&id)).await.map_err(shared_problem)?;
         let now = self.clock.now();

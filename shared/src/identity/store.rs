@@ -103,7 +103,9 @@ impl IdentityStore {
     pub async fn key_set(&self) -> Result<KeySet, DynamoError> {
         let item = self.dynamo.get(&self.table, system("jwks"), false).await?.unwrap_or_default();
         match item.get("keys") {
-            Some(AttributeValue::S(text)) => serde_json::from_str(text).map_err(|error| DynamoError::Refused(error.into())),
+            Some(AttributeValue::S(text)) => {
+                serde_json::from_str(text).map_err(|error| DynamoError::Refused(error.into()))
+            }
             _ => Ok(KeySet::default()),
         }
     }

@@ -103,17 +103,19 @@ impl Verifier {
         Self { issuer, audience }
     }
 
-    /// The `kid` of a token whose header is acceptable: EdDSA, `at+jwt`, and no key of its own.
+    /// The `kid` of a token whose header is acceptable: `EdDSA`, `at+jwt`, and no key of its own.
     pub fn key_id(token: &str) -> Result<String, InvalidToken> {
         if token.len() > LONGEST {
             return Err(InvalidToken::TooLong);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken::Header)?;
-        let typed = header.typ.as_deref().is_some_and(|typ| {
-            typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
-        });
+        let typed = header
+            .typ
+            .as_deref()
+            .is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt"));
         let carries_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
-        if header.alg != Algorithm::EdDSA || !typed || carries_key {
+        // An extension that must be understood (RFC 7515, section 4.1.11): we know none.
+        if header.alg != Algorithm::EdDSA || !typed || carries_key || header.crit.is_some() {
             return Err(InvalidToken::Header);
         }
         header.kid.ok_or(InvalidToken::Header)
@@ -122,7 +124,8 @@ impl Verifier {
     /// The caller that a token names.
     pub fn verify(&self, token: &str, keys: &KeySet, now: Timestamp) -> Result<Principal, InvalidToken> {
         let kid = Self::key_id(token)?;
-        let key = keys.keys.iter().find(|key| key.kid == kid && key.crv == "Ed25519").ok_or(InvalidToken::UnknownKey)?;
+        let key =
+            keys.keys.iter().find(|key| key.kid == kid && key.crv == "Ed25519").ok_or(InvalidToken::UnknownKey)?;
         let key = DecodingKey::from_ed_components(&key.x).map_err(InvalidToken::Signature)?;
 
         let mut rules = Validation::new(Algorithm::EdDSA);
@@ -161,11 +164,7 @@ fn principal(claims: Claims) -> Result<Principal, InvalidToken> {
 /// Signs `claims` with a private key in PKCS#8.
 pub fn sign(claims: &Claims, kid: &str, pkcs8: &[u8]) -> Result<String, jsonwebtoken::errors::Error> {
     ring_provider::install();
-    let header = Header {
-        typ: Some("at+jwt".to_owned()),
-        kid: Some(kid.to_owned()),
-        ..Header::new(Algorithm::EdDSA)
-    };
+    let header = Header { typ: Some("at+jwt".to_owned()), kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(pkcs8))
 }
 
@@ -185,5 +184,65 @@ impl KeySet {
                 alg: text("EdDSA"),
             }],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::Random;
+    use ring::rand::SystemRandom;
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+    fn claims() -> Claims {
+        Claims {
+            iss: "tenfold".to_owned(),
+            aud: "tenfold-api".to_owned(),
+            sub: "user_1".to_owned(),
+            tid: TenantId::new(Timestamp::UNIX_EPOCH, &Random::seeded(1)),
+            sid: "session_1".to_owned(),
+            roles: vec!["admin".to_owned(), "a-role-to-come".to_owned()],
+            scope: "links:read".to_owned(),
+            iat: 1000,
+            exp: 1900,
+            jti: "token_1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_accepted_within_its_time_by_its_key_alone() {
+        let pair = || {
+            let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+            let public = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap().public_key().as_ref().to_vec();
+            (document, public)
+        };
+        let ((private, public), (_, other_public)) = (pair(), pair());
+        let keys = KeySet::of_pair("k1", &public);
+        let verifier = Verifier::new("tenfold".to_owned(), "tenfold-api".to_owned());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let signed = |claims: &Claims| sign(claims, "k1", private.as_ref()).unwrap();
+        let verify = |claims: &Claims, second| verifier.verify(&signed(claims), &keys, at(second));
+
+        let principal = verify(&claims(), 1000).unwrap();
+        assert_eq!((principal.tenant, principal.roles), (claims().tid, vec![Role::Admin]));
+        assert!(verify(&claims(), 970).is_ok() && verify(&claims(), 1899).is_ok());
+        for second in [969, 1900] {
+            assert!(matches!(verify(&claims(), second), Err(InvalidToken::Time)), "{second}");
+        }
+        for wrong in [Claims { aud: "other".to_owned(), ..claims() }, Claims { iss: "other".to_owned(), ..claims() }] {
+            assert!(matches!(verify(&wrong, 1000), Err(InvalidToken::Signature(_))));
+        }
+
+        let token = signed(&claims());
+        let with = |keys: &KeySet| verifier.verify(&token, keys, at(1000));
+        assert!(matches!(with(&KeySet::of_pair("k2", &public)), Err(InvalidToken::UnknownKey)));
+        assert!(matches!(with(&KeySet::of_pair("k1", &other_public)), Err(InvalidToken::Signature(_))));
+        let cut = token.rsplit_once('.').unwrap().0;
+        assert!(verifier.verify(&format!("{cut}."), &keys, at(1000)).is_err());
+        // {"alg":"none","typ":"at+jwt","kid":"k1"}
+        let rest = token.split_once('.').unwrap().1;
+        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoiazEifQ.{rest}");
+        assert!(matches!(verifier.verify(&unsigned, &keys, at(1000)), Err(InvalidToken::Header)));
     }
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue,
-};
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use lambda_runtime::Context;
@@ -98,7 +96,9 @@ pub(super) struct Queue<C> {
 enum Outcome {
     Done,
     /// It is reported as failed; `later` when it was not begun and may be taken up by another instance at once.
-    Failed { later: bool },
+    Failed {
+        later: bool,
+    },
 }
 
 impl<C: Consumer> Queue<C> {
@@ -146,11 +146,8 @@ impl<C: Consumer> Queue<C> {
             Ok(body) => body,
             Err(error) => return self.poison(message, &format!("it cannot be decoded: {error}")).await,
         };
-        let attempt = message
-            .attributes
-            .get("ApproximateReceiveCount")
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(1);
+        let attempt =
+            message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
         let received = Received { body, message_id: id.to_owned(), attempt, remaining };
         match self.consumer.consume(received).await {
             Ok(()) => Outcome::Done,
@@ -167,9 +164,8 @@ impl<C: Consumer> Queue<C> {
         let id = message.message_id.as_deref().unwrap_or_default();
         // SQS refuses control characters in attributes, and an error text may quote the message.
         let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
-        let attribute = |text: &str| {
-            MessageAttributeValue::builder().data_type("String").string_value(text).build().ok()
-        };
+        let attribute =
+            |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().ok();
         let sent = self
             .sqs
             .send_message()
@@ -189,7 +185,12 @@ impl<C: Consumer> Queue<C> {
                 Outcome::Done
             }
             Err(error) => {
-                tracing::error!(message_id = id, reason, error = chain(&error), "a poison message could not be set aside");
+                tracing::error!(
+                    message_id = id,
+                    reason,
+                    error = chain(&error),
+                    "a poison message could not be set aside"
+                );
                 Outcome::Failed { later: false }
             }
         }
@@ -198,7 +199,7 @@ impl<C: Consumer> Queue<C> {
     /// Keeps the messages invisible to others for as long as this runs.
     async fn keep_invisible(&self, messages: &[SqsMessage]) {
         loop {
-            tokio::time::sleep(self.settings.visibility / 2).await;
+            tokio::time::sleep((self.settings.visibility / 2).max(Duration::from_secs(1))).await;
             self.change_visibility(messages.iter(), self.settings.visibility).await;
         }
     }
@@ -253,5 +254,46 @@ impl<C: Consumer> Invoke for Queue<C> {
                 .collect();
             Ok(to_raw_value(&json!({ "batchItemFailures": failures }))?)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    struct Counter;
+
+    impl Consumer for Counter {
+        type Message = u32;
+
+        async fn consume(&self, message: Received<u32>) -> Result<(), ConsumeError> {
+            match message.body {
+                0 => panic!("zero"),
+                1 => Err(ConsumeError::Retry("one".into())),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_or_panic_fails_its_own_message_alone() {
+        let names = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "A_QUEUE_URL", "A_DEAD_LETTER_URL"];
+        let environment: Environment = names
+            .map(|name| (name.to_owned(), "x".to_owned()))
+            .into_iter()
+            .chain([("A_VISIBILITY_SECONDS".to_owned(), "60".to_owned())])
+            .collect();
+        let settings = QueueSettings::read(&environment, "A").unwrap();
+        let runtime = Runtime::new("a.b", environment).unwrap();
+        let queue = Queue::new(&runtime, settings, Counter);
+        let records: Vec<_> =
+            (0..4).map(|body| json!({"messageId": format!("m{body}"), "body": body.to_string()})).collect();
+        let event = to_raw_value(&json!({ "Records": records })).unwrap();
+        let answer = queue.invoke(event, Context::default()).await.unwrap();
+        let failed = json!({"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]});
+        let mut answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
+        answer["batchItemFailures"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        assert_eq!(answer, failed);
     }
 }

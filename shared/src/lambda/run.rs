@@ -73,10 +73,7 @@ impl Drop for Answered {
 /// An internal extension is told of each invocation, and Lambda freezes the instance only when both it and the
 /// handler are done. So the work deferred by the handler runs after the answer has gone to the caller
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>).
-async fn register_extension(
-    function: &Function,
-    answered: &std::sync::Arc<Notify>,
-) -> Result<(), BoxError> {
+async fn register_extension(function: &Function, answered: &std::sync::Arc<Notify>) -> Result<(), BoxError> {
     let (function, answered) = (function.clone(), answered.clone());
     let processor = extension_fn(move |event: lambda_extension::LambdaEvent| {
         let (function, answered) = (function.clone(), answered.clone());

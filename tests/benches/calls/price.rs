@@ -55,9 +55,11 @@ impl Price {
         Self {
             api: if matches!(row.door, Door::Http) { API_REQUESTS } else { 0.0 },
             lambda: if matches!(row.door, Door::Inside) { 0.0 } else { invoked },
-            dynamo: calls().map(|call| call.read_units * READ_UNITS + call.write_units * WRITE_UNITS).sum(),
-            messages: calls().map(message).sum::<f64>()
-                + if matches!(row.door, Door::Queue) { 2.0 * SQS_REQUESTS } else { 0.0 },
+            dynamo: calls().fold(0.0, |sum, call| sum + call.read_units * READ_UNITS + call.write_units * WRITE_UNITS),
+            messages: calls().map(message).fold(
+                if matches!(row.door, Door::Queue) { 2.0 * SQS_REQUESTS } else { 0.0 },
+                std::ops::Add::add,
+            ),
         }
     }
 

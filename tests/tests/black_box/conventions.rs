@@ -60,7 +60,9 @@ async fn a_body_of_another_type_is_415() {
     let path = path_of(&link(&tenant, json!({})).await);
     let body = r#"{"target":"https://example.com/"}"#;
     for kind in [None, Some("text/plain"), Some("application/jsonp"), Some("application/x-www-form-urlencoded")] {
-        for (method, path) in [(Method::POST, "/v1/links"), (Method::PATCH, &path), (Method::PUT, "/v1/links/blocklist")] {
+        for (method, path) in
+            [(Method::POST, "/v1/links"), (Method::PATCH, &path), (Method::PUT, "/v1/links/blocklist")]
+        {
             let request = tenant.request(method, path).body(body);
             let request = kind.map_or(request.try_clone().unwrap(), |kind| request.header("content-type", kind));
             request.answer().await.problem(415, "unsupported-media-type");
@@ -159,12 +161,16 @@ async fn a_field_that_is_there_twice_is_refused() {
 #[tokio::test]
 async fn texts_are_kept_to_the_letter_or_refused() {
     let tenant = Tenant::new().await;
-    for kept in ["\u{202e}gpj.exe\u{202c}", "👩‍👩‍👧 e\u{301}", "'; DROP TABLE links; --", "\u{feff}a\u{200b}b", "\u{10ffff}"] {
+    for kept in
+        ["\u{202e}gpj.exe\u{202c}", "👩‍👩‍👧 e\u{301}", "'; DROP TABLE links; --", "\u{feff}a\u{200b}b", "\u{10ffff}"]
+    {
         let made = link(&tenant, json!({"title": kept, "note": kept, "tags": [kept]})).await;
         let read = tenant.get(&path_of(&made)).await.expect(200).json();
         assert_eq!((&read["title"], &read["note"], &read["tags"][0]), (&json!(kept), &json!(kept), &json!(kept)));
     }
-    for (text, code) in [("a\0b", "control_character"), ("a\u{85}b", "control_character"), (&"x".repeat(1_000_000), "too_long")] {
+    for (text, code) in
+        [("a\0b", "control_character"), ("a\u{85}b", "control_character"), (&"x".repeat(1_000_000), "too_long")]
+    {
         let problem = tenant.post("/v1/links", &json!({"target": "https://example.com/", "title": text})).await;
         assert_eq!(faults(&problem.problem(422, "validation")), [("/title", code)]);
     }

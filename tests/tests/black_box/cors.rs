@@ -10,8 +10,10 @@ const ALLOWED: &str = "https://app.example";
 
 async fn instance() -> Instance {
     let origins = format!("{ALLOWED}, https://other.example:8443");
-    Instance::with(&links::SERVICE, "links.api", Clock::system(), |environment| environment.with("CORS_ORIGINS", &origins))
-        .await
+    Instance::with(&links::SERVICE, "links.api", Clock::system(), |environment| {
+        environment.with("CORS_ORIGINS", &origins)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -33,7 +35,14 @@ async fn a_preflight_from_an_allowed_origin_is_granted() {
 #[tokio::test]
 async fn a_preflight_from_any_other_origin_is_not() {
     let instance = instance().await;
-    for origin in ["https://evil.example", "http://app.example", "https://app.example.evil.example", "https://app.example:444", "null", ""] {
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example.evil.example",
+        "https://app.example:444",
+        "null",
+        "",
+    ] {
         let headers = [("origin", origin), ("access-control-request-method", "GET")];
         let answer = instance.http("OPTIONS", "/v1/links", &headers, None).await;
         assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
@@ -45,11 +54,9 @@ async fn a_preflight_from_any_other_origin_is_not() {
 #[tokio::test]
 async fn an_answer_names_the_origin_that_may_read_it() {
     let (instance, tenant) = (instance().await, Tenant::new().await);
-    for (origin, expected) in [
-        (ALLOWED, ALLOWED),
-        ("https://other.example:8443", "https://other.example:8443"),
-        ("https://evil.example", ""),
-    ] {
+    for (origin, expected) in
+        [(ALLOWED, ALLOWED), ("https://other.example:8443", "https://other.example:8443"), ("https://evil.example", "")]
+    {
         let headers = [("origin", origin), ("x-api-key", &tenant.api_key)];
         for (headers, status) in [(&headers[..], 200), (&headers[..1], 401)] {
             let answer = instance.http("GET", "/v1/links", headers, None).await.expect(status);

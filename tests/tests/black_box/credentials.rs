@@ -62,7 +62,8 @@ async fn two_credentials_are_400_even_when_both_are_good() {
 async fn another_scheme_and_what_is_no_credential_are_401() {
     let tenant = Tenant::new().await;
     let key = &tenant.api_key;
-    for value in ["", "Bearer", "Bearer ", &format!("Basic {key}"), key.as_str(), &format!("Token {key}"), "Bearer x y"] {
+    for value in ["", "Bearer", "Bearer ", &format!("Basic {key}"), key.as_str(), &format!("Token {key}"), "Bearer x y"]
+    {
         refused(with(&[("authorization", value)]).await);
     }
     for value in ["", "x", "tf_", "tf_live_", &key[..key.len() - 1], &format!("{key}A"), &key.to_uppercase()] {
@@ -87,10 +88,14 @@ async fn an_unknown_key_and_one_with_a_known_id_are_answered_alike() {
     let tenant = Tenant::new().await;
     let now = Clock::system().now();
     // The same seed gives the same id before the secret; the record holds the hash of the other key.
-    let (unknown, known) = (ApiKey::generate(KeyMode::Live, now, &Random::system()), ApiKey::generate(KeyMode::Live, now, &Random::system()));
+    let (unknown, known) = (
+        ApiKey::generate(KeyMode::Live, now, &Random::system()),
+        ApiKey::generate(KeyMode::Live, now, &Random::system()),
+    );
     Tenant::put_key(&ApiKeyRecord { id: known.id(), ..record(&unknown, &tenant) }).await;
     let answers = [with(&[("x-api-key", unknown.expose())]).await, with(&[("x-api-key", known.expose())]).await];
-    let details: Vec<_> = answers.into_iter().map(|answer| answer.problem(401, "unauthenticated")["detail"].clone()).collect();
+    let details: Vec<_> =
+        answers.into_iter().map(|answer| answer.problem(401, "unauthenticated")["detail"].clone()).collect();
     assert_eq!(details[0], details[1]);
 }
 
@@ -210,7 +215,8 @@ async fn what_belongs_to_another_tenant_is_not_there() {
         (Method::GET, format!("{path}/qr")),
     ] {
         for header in [("x-nothing", ""), ("if-match", "*"), ("if-match", made.header("etag")), ("if-match", "\"x\"")] {
-            let request = stranger.request(method.clone(), &path).header(header.0, header.1).json(&json!({"title": "x"}));
+            let request =
+                stranger.request(method.clone(), &path).header(header.0, header.1).json(&json!({"title": "x"}));
             let problem = request.answer().await.problem(404, "not-found");
             assert_eq!(problem["detail"], missing["detail"]);
         }
@@ -222,7 +228,18 @@ async fn what_belongs_to_another_tenant_is_not_there() {
 #[tokio::test]
 async fn what_is_no_id_of_a_link_names_nothing() {
     let tenant = Tenant::new().await;
-    for id in ["job_01k9z4n2y6e0qv3m8t5w7x9abc", "link_", "link_1", "01k9z4n2y6e0qv3m8t5w7x9abc", "LINK_01K9Z4N2Y6E0QV3M8T5W7X9ABC", "link_81k9z4n2y6e0qv3m8t5w7x9abc", "%00", "%F0%9F%98%80", "..%2f", "link%23x"] {
+    for id in [
+        "job_01k9z4n2y6e0qv3m8t5w7x9abc",
+        "link_",
+        "link_1",
+        "01k9z4n2y6e0qv3m8t5w7x9abc",
+        "LINK_01K9Z4N2Y6E0QV3M8T5W7X9ABC",
+        "link_81k9z4n2y6e0qv3m8t5w7x9abc",
+        "%00",
+        "%F0%9F%98%80",
+        "..%2f",
+        "link%23x",
+    ] {
         for below in ["", "/stats", "/qr"] {
             tenant.get(&format!("/v1/links/{id}{below}")).await.problem(404, "not-found");
         }

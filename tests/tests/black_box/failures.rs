@@ -60,7 +60,9 @@ async fn a_function_whose_time_is_over_answers_504_at_once() {
 #[tokio::test]
 async fn an_event_that_is_no_request_is_an_error_of_the_invocation() {
     let instance = instance();
-    for event in [serde_json::json!({}), serde_json::json!({"Records": []}), serde_json::json!(null), serde_json::json!([1])] {
+    for event in
+        [serde_json::json!({}), serde_json::json!({"Records": []}), serde_json::json!(null), serde_json::json!([1])]
+    {
         assert!(instance.invoke(&event).await.is_err(), "{event}");
     }
 }

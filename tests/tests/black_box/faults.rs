@@ -65,10 +65,12 @@ async fn behind(proxy: &FaultProxy, handler: &str) -> Instance {
     .await
 }
 
-/// Checks that an answer is the wanted one or says when to try again.
+/// Checks that an answer is the wanted one, or says when to try again and the failure was more than the client library's
+/// own retries could bear.
 #[track_caller]
 fn done_or_unavailable(answer: &Answer, done: u16, outage: Outage) {
     if answer.status != done {
+        assert!(outage.lasts, "{outage:?}: {answer:?}");
         unavailable(answer, &format!("{outage:?}"));
     }
 }

@@ -37,3 +37,8 @@ pub(crate) fn faults(problem: &Value) -> Vec<(&str, &str)> {
     faults.sort_unstable();
     faults
 }
+
+/// The problem that a link of `tenant` with this body is refused with.
+pub(crate) async fn refusal_of(tenant: &Tenant, body: Value) -> Value {
+    tenant.post("/v1/links", &body).await.problem(422, "validation")
+}

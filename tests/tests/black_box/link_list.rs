@@ -23,7 +23,10 @@ async fn three(tenant: &Tenant) -> Vec<Value> {
     ] {
         made.push(link(tenant, json!({"title": title, "target": target, "tags": tags, "alias": alias})).await);
         if let [.., last, new] = made.as_slice() {
-            assert!(last["created_at"].as_str() < new["created_at"].as_str(), "a request takes more than a millisecond");
+            assert!(
+                last["created_at"].as_str() < new["created_at"].as_str(),
+                "a request takes more than a millisecond"
+            );
         }
     }
     made

@@ -1,22 +1,12 @@
 //! Links: made, read, edited, deleted.
 
-use std::collections::BTreeSet;
-
 use http::Method;
-use serde_json::{Value, json};
-use shared::random::Random;
-use tests::{Ask as _, Tenant, anonymous, eventually, stack};
+use serde_json::json;
+use shared::time::Clock;
+use tests::{Ask as _, Instance, Tenant, anonymous, stack};
 
-use crate::link::{door_of, faults, link, made, path_of};
-
-/// An alias that no other test has.
-fn alias(prefix: &str) -> String {
-    format!("{prefix}{}", Random::system().text(b"abcdefghijkmnpqrstuvwxyz", 12))
-}
-
-async fn refusal_of(tenant: &Tenant, body: Value) -> Value {
-    tenant.post("/v1/links", &body).await.problem(422, "validation")
-}
+use crate::link::{door_of, faults, link, made, path_of, refusal_of};
+use crate::slugs::alias;
 
 #[tokio::test]
 async fn a_link_has_all_that_its_maker_said() {
@@ -38,7 +28,10 @@ async fn a_link_has_all_that_its_maker_said() {
     assert_eq!(made["slug"], json!(alias));
     assert_eq!(made["short_url"], format!("{}/l/{alias}", stack().url()));
     assert_eq!(made["not_before"], "2026-05-01T08:00:00.000Z");
-    assert_eq!((&made["has_password"], &made["clicks_used"], &made["archived"]), (&json!(true), &json!(0), &json!(false)));
+    assert_eq!(
+        (&made["has_password"], &made["clicks_used"], &made["archived"]),
+        (&json!(true), &json!(0), &json!(false))
+    );
     assert!(made["created_by"].as_str().unwrap().starts_with("key_"));
     assert_eq!(made["created_at"], made["updated_at"]);
     assert!(!answer.json().to_string().contains("correct horse") && !made.to_string().contains("argon2"));
@@ -56,72 +49,6 @@ async fn a_link_with_nothing_but_a_target_works_at_once() {
         assert_eq!(made[name], json!(null), "{name}");
     }
     anonymous(Method::GET, &door_of(&made)).answer().await.expect(302);
-}
-
-#[tokio::test]
-async fn slugs_are_random_and_have_no_look_alikes() {
-    let tenant = Tenant::new().await;
-    let mut slugs = BTreeSet::new();
-    for (unguessable, length) in [(false, 7), (true, 26)] {
-        for _ in 0..10 {
-            let made = link(&tenant, json!({"unguessable": unguessable})).await;
-            let slug = made["slug"].as_str().unwrap().to_owned();
-            assert_eq!(slug.len(), length);
-            assert!(slug.bytes().all(|byte| b"23456789abcdefghjkmnpqrstuvwxyz".contains(&byte)), "{slug}");
-            slugs.insert(slug);
-        }
-    }
-    assert_eq!(slugs.len(), 20);
-}
-
-#[tokio::test]
-async fn an_alias_that_breaks_a_rule_is_refused_with_a_code() {
-    let tenant = Tenant::new().await;
-    for (alias, code) in [
-        ("", "too_short"),
-        ("ab", "too_short"),
-        (&"a".repeat(65), "too_long"),
-        ("a b", "bad_character"),
-        ("sale+", "bad_character"),
-        ("../etc", "bad_character"),
-        ("b\u{fc}cher", "bad_character"),
-        ("a\r\nb", "bad_character"),
-        ("-abc", "bad_edge"),
-        ("abc_", "bad_edge"),
-        ("Admin", "reserved"),
-        ("login", "reserved"),
-        ("well-known", "reserved"),
-    ] {
-        let problem = refusal_of(&tenant, json!({"target": "https://example.com/", "alias": alias})).await;
-        assert_eq!(faults(&problem), [("/alias", code)], "{alias:?}");
-    }
-    let both = json!({"target": "https://example.com/", "alias": alias("both"), "unguessable": true});
-    assert_eq!(faults(&refusal_of(&tenant, both).await), [("/unguessable", "conflict")]);
-}
-
-#[tokio::test]
-async fn an_alias_is_taken_for_all_tenants_and_in_any_case() {
-    let (one, other) = (Tenant::new().await, Tenant::new().await);
-    let alias = alias("taken");
-    link(&one, json!({"alias": alias})).await;
-    for again in [alias.clone(), alias.to_uppercase()] {
-        for tenant in [&one, &other] {
-            let body = json!({"target": "https://example.com/", "alias": again});
-            let problem = tenant.post("/v1/links", &body).await.problem(409, "alias-taken");
-            // Whose it is is not said.
-            assert!(!problem.to_string().contains(&one.id.to_string()));
-        }
-    }
-}
-
-#[tokio::test]
-async fn of_many_who_want_an_alias_at_once_one_gets_it() {
-    let tenants = futures::future::join_all((0..8).map(|_| Tenant::new())).await;
-    let body = json!({"target": "https://example.com/", "alias": alias("race")});
-    let answers = futures::future::join_all(tenants.iter().map(|tenant| tenant.post("/v1/links", &body))).await;
-    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
 }
 
 #[tokio::test]
@@ -200,9 +127,13 @@ async fn an_edit_changes_what_it_names_and_the_visitors_follow() {
     let tenant = Tenant::new().await;
     let before = made(&tenant, json!({"title": "Old"})).await;
     let (path, old) = (path_of(&before.json()), before.json());
-    let edited = tenant.patch(&path, &json!({"target": "https://new.example/", "redirect_status": 307})).await.expect(200);
+    let edited =
+        tenant.patch(&path, &json!({"target": "https://new.example/", "redirect_status": 307})).await.expect(200);
     let new = edited.json();
-    assert_eq!((&new["target"], &new["redirect_status"], &new["title"]), (&json!("https://new.example/"), &json!(307), &json!("Old")));
+    assert_eq!(
+        (&new["target"], &new["redirect_status"], &new["title"]),
+        (&json!("https://new.example/"), &json!(307), &json!("Old"))
+    );
     assert_ne!(edited.header("etag"), before.header("etag"));
     assert_eq!((&new["created_at"], &new["slug"], &new["id"]), (&old["created_at"], &old["slug"], &old["id"]));
     assert_eq!(tenant.get(&path).await.json(), new);
@@ -215,7 +146,19 @@ async fn an_edit_changes_what_it_names_and_the_visitors_follow() {
 async fn what_identifies_a_link_cannot_be_edited() {
     let tenant = Tenant::new().await;
     let path = path_of(&link(&tenant, json!({})).await);
-    for name in ["id", "slug", "alias", "tenant_id", "created_at", "created_by", "clicks_used", "status", "short_url", "revision", "password_hash"] {
+    for name in [
+        "id",
+        "slug",
+        "alias",
+        "tenant_id",
+        "created_at",
+        "created_by",
+        "clicks_used",
+        "status",
+        "short_url",
+        "revision",
+        "password_hash",
+    ] {
         let problem = tenant.patch(&path, &json!({ name: "x" })).await.problem(422, "validation");
         assert_eq!(faults(&problem), [(format!("/{name}").as_str(), "unknown_field")]);
     }
@@ -276,20 +219,21 @@ async fn a_deleted_link_is_gone_and_a_second_delete_is_404() {
 }
 
 #[tokio::test]
-async fn a_deleted_alias_stays_with_its_tenant() {
-    let (owner, other) = (Tenant::new().await, Tenant::new().await);
-    let alias = alias("again");
-    let first = link(&owner, json!({"alias": alias})).await;
-    owner.delete(&path_of(&first)).await.expect(204);
-    let body = json!({"target": "https://evil.example/", "alias": alias});
-    other.post("/v1/links", &body).await.problem(409, "alias-taken");
-    let second = link(&owner, json!({"alias": alias.to_uppercase(), "target": "https://second.example/"})).await;
-    assert_ne!(second["id"], first["id"]);
-    eventually("the new link to be found", || async {
-        let followed = anonymous(Method::GET, &door_of(&first)).answer().await;
-        (followed.header("location") == "https://second.example/").then_some(())
+async fn a_deployment_with_a_public_address_uses_it_whatever_host_is_named() {
+    let tenant = Tenant::new().await;
+    let instance = Instance::with(&links::SERVICE, "links.api", Clock::system(), |environment| {
+        environment.with("PUBLIC_URL", "https://go.example")
     })
     .await;
-    let stats = owner.get(&format!("{}/stats", path_of(&first))).await;
-    stats.problem(404, "not-found");
+    let create = async |target: &str| {
+        let headers = [("host", "evil.example"), ("x-api-key", tenant.api_key.as_str())];
+        instance.http("POST", "/v1/links", &headers, Some(&json!({ "target": target }))).await
+    };
+    let made = create("https://example.com/").await.expect(201).json();
+    assert_eq!(made["short_url"], format!("https://go.example{}", door_of(&made)));
+    for target in ["https://go.example/l/abc", "http://GO.example./l/abc", "https://go.example:443/l/abc"] {
+        assert_eq!(faults(&create(target).await.problem(422, "validation")), [("/target", "loop")], "{target}");
+    }
+    create("https://evil.example/l/abc").await.expect(201);
+    create("https://go.example/").await.expect(201);
 }

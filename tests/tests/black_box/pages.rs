@@ -92,7 +92,8 @@ async fn filtered_lists_come_whole_too() {
     let tenant = Tenant::new().await;
     let mut tagged = Vec::new();
     for index in 0..9 {
-        let row = link(&tenant, json!({"tags": if index % 2 == 0 { json!(["even", "all"]) } else { json!(["all"]) }})).await;
+        let row =
+            link(&tenant, json!({"tags": if index % 2 == 0 { json!(["even", "all"]) } else { json!(["all"]) }})).await;
         if index % 2 == 0 {
             tagged.push(row["id"].as_str().unwrap().to_owned());
         }
@@ -112,7 +113,13 @@ async fn a_limit_out_of_bounds_is_422() {
     }
     assert_eq!(ids(&tenant.get("/v1/links?limit=1").await.expect(200).json()).len(), 1);
     assert_eq!(ids(&tenant.get("/v1/links?limit=200").await.expect(200).json()).len(), 3);
-    for (query, pointer) in [("limits=1", "?limits"), ("sort=title", "?sort"), ("archived=maybe", "?archived"), ("created_from=x", "?created_from"), ("limit=1&limit=2", "?limit")] {
+    for (query, pointer) in [
+        ("limits=1", "?limits"),
+        ("sort=title", "?sort"),
+        ("archived=maybe", "?archived"),
+        ("created_from=x", "?created_from"),
+        ("limit=1&limit=2", "?limit"),
+    ] {
         let problem = tenant.get(&format!("/v1/links?{query}")).await.problem(422, "validation");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
     }

@@ -73,7 +73,8 @@ async fn of_many_writers_with_the_same_version_one_wins() {
     let made = made(&tenant, json!({})).await;
     let (path, etag) = (path_of(&made.json()), made.header("etag").to_owned());
     let writers = (0..10).map(|_| conditional(&tenant, Method::PATCH, &path, ("if-match", &etag)));
-    let statuses: Vec<_> = futures::future::join_all(writers).await.iter().map(|answer| answer.status.as_u16()).collect();
+    let statuses: Vec<_> =
+        futures::future::join_all(writers).await.iter().map(|answer| answer.status.as_u16()).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 9, "{statuses:?}");
 }

@@ -12,28 +12,28 @@ use shared::random::Random;
 use tests::{eventually, stack};
 
 /// The stack's AWS.
-pub fn aws() -> Aws {
+pub(crate) fn aws() -> Aws {
     Aws::new(&stack().environment("links.api").unwrap()).unwrap()
 }
 
 /// A name that nothing else has.
-pub fn name(kind: &str) -> String {
+pub(crate) fn name(kind: &str) -> String {
     format!("{kind}-{}", Random::system().text(b"abcdefghijklmnopqrstuvwxyz", 12))
 }
 
 /// A queue that only its test reads.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     aws: Aws,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Queue {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with_visibility(30).await
     }
 
-    pub async fn with_visibility(seconds: u32) -> Self {
+    pub(crate) async fn with_visibility(seconds: u32) -> Self {
         let aws = aws();
         let made = aws
             .sqs
@@ -46,21 +46,21 @@ impl Queue {
         Self { url: made.queue_url.unwrap(), aws }
     }
 
-    pub async fn attribute(&self, name: QueueAttributeName) -> String {
+    pub(crate) async fn attribute(&self, name: QueueAttributeName) -> String {
         let asked = self.aws.sqs.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
         asked.send().await.unwrap().attributes.unwrap().remove(&name).unwrap()
     }
 
-    pub async fn send(&self, body: &str) {
+    pub(crate) async fn send(&self, body: &str) {
         self.aws.sqs.send_message().queue_url(&self.url).message_body(body).send().await.unwrap();
     }
 
-    pub async fn delete(&self) {
+    pub(crate) async fn delete(&self) {
         self.aws.sqs.delete_queue().queue_url(&self.url).send().await.unwrap();
     }
 
     /// Receives what is there now, without deleting it.
-    pub async fn receive(&self) -> Vec<Message> {
+    pub(crate) async fn receive(&self) -> Vec<Message> {
         let received = self
             .aws
             .sqs
@@ -76,7 +76,7 @@ impl Queue {
     }
 
     /// Receives what is there now, and deletes it.
-    pub async fn take(&self) -> Vec<Message> {
+    pub(crate) async fn take(&self) -> Vec<Message> {
         let messages = self.receive().await;
         for message in &messages {
             let handle = message.receipt_handle().unwrap();
@@ -86,7 +86,7 @@ impl Queue {
     }
 
     /// Takes all that is visible now.
-    pub async fn drain(&self) -> Vec<Message> {
+    pub(crate) async fn drain(&self) -> Vec<Message> {
         let mut all = Vec::new();
         loop {
             let some = self.take().await;
@@ -98,7 +98,7 @@ impl Queue {
     }
 
     /// Waits for so many messages, and takes them.
-    pub async fn await_messages(&self, count: usize) -> Vec<Message> {
+    pub(crate) async fn await_messages(&self, count: usize) -> Vec<Message> {
         let all = std::sync::Mutex::new(Vec::new());
         eventually("messages to arrive", || async {
             let some = self.take().await;
@@ -112,12 +112,12 @@ impl Queue {
 }
 
 /// The text of an attribute of a message.
-pub fn attribute<'a>(message: &'a Message, name: &str) -> &'a str {
+pub(crate) fn attribute<'a>(message: &'a Message, name: &str) -> &'a str {
     message.message_attributes().and_then(|all| all.get(name)).and_then(|value| value.string_value()).unwrap_or_default()
 }
 
 /// A due index that the stack's scheduler does not know: the table's name.
-pub async fn due_table() -> String {
+pub(crate) async fn due_table() -> String {
     let table = name("due");
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let attribute = |name: &str| {
@@ -140,7 +140,7 @@ pub async fn due_table() -> String {
 }
 
 /// The items of a small table.
-pub async fn items(table: &str) -> Vec<shared::dynamo::Item> {
+pub(crate) async fn items(table: &str) -> Vec<shared::dynamo::Item> {
     let mut all = Vec::new();
     let mut start = None;
     loop {
@@ -156,14 +156,14 @@ pub async fn items(table: &str) -> Vec<shared::dynamo::Item> {
 
 /// A subscriber to the events of one tenant.
 #[derive(Debug)]
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     queue: Queue,
     /// By id: an event may come twice.
-    pub events: BTreeMap<String, Value>,
+    pub(crate) events: BTreeMap<String, Value>,
 }
 
 impl Subscriber {
-    pub async fn of(tenant: &TenantId) -> Self {
+    pub(crate) async fn of(tenant: &TenantId) -> Self {
         let queue = Queue::new().await;
         let arn = queue.attribute(QueueAttributeName::QueueArn).await;
         let topic = stack().environment("platform.relay").unwrap().get("EVENTS_TOPIC_ARN").unwrap().to_owned();
@@ -183,7 +183,7 @@ impl Subscriber {
     }
 
     /// Takes in what has come.
-    pub async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         for message in self.queue.drain().await {
             let event: Value = serde_json::from_str(message.body().unwrap()).unwrap();
             let id = event["id"].as_str().unwrap().to_owned();
@@ -194,13 +194,13 @@ impl Subscriber {
     }
 
     /// The events of a type about a subject.
-    pub fn about(&self, kind: &str, subject: &str) -> Vec<&Value> {
+    pub(crate) fn about(&self, kind: &str, subject: &str) -> Vec<&Value> {
         let wanted = |event: &&Value| event["type"] == kind && event["subject"] == subject;
         self.events.values().filter(wanted).collect()
     }
 
     /// Waits for an event of a type about a subject.
-    pub async fn await_event(&mut self, kind: &str, subject: &str) -> Value {
+    pub(crate) async fn await_event(&mut self, kind: &str, subject: &str) -> Value {
         let shared = tokio::sync::Mutex::new(self);
         eventually(&format!("{kind} of {subject}"), || async {
             let mut subscriber = shared.lock().await;
@@ -212,7 +212,7 @@ impl Subscriber {
 }
 
 /// The event that Lambda makes of messages: each an id and a body.
-pub fn queue_event<'a>(messages: impl IntoIterator<Item = (&'a str, String)>) -> Value {
+pub(crate) fn queue_event<'a>(messages: impl IntoIterator<Item = (&'a str, String)>) -> Value {
     let record = |(id, body): (&str, String)| {
         json!({
             "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": body,
@@ -224,7 +224,7 @@ pub fn queue_event<'a>(messages: impl IntoIterator<Item = (&'a str, String)>) ->
 }
 
 /// The same of messages that were received.
-pub fn received_event(messages: &[Message]) -> Value {
+pub(crate) fn received_event(messages: &[Message]) -> Value {
     let record = |message: &Message| {
         let attributes: BTreeMap<_, _> =
             message.attributes().into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect();
@@ -238,7 +238,7 @@ pub fn received_event(messages: &[Message]) -> Value {
 }
 
 /// The ids that a function reports as failed.
-pub fn failures(answer: &Value) -> Vec<String> {
+pub(crate) fn failures(answer: &Value) -> Vec<String> {
     let mut ids: Vec<_> = answer["batchItemFailures"]
         .as_array()
         .unwrap_or_else(|| panic!("{answer} reports no failures"))

@@ -109,7 +109,7 @@ impl Parameters {
     fn days(&self, today: Date) -> Result<(Date, Date), Problem> {
         let to = self.to.unwrap_or(today);
         let from = self.from.unwrap_or_else(|| to.saturating_sub(29.days()));
-        let length = from.until(to).map(|span| span.get_days()).unwrap_or(i32::MAX);
+        let length = from.until(to).map_or(i32::MAX, |span| span.get_days());
         if from > to {
             return Err(Problem::validation(vec![FieldError::new("?from", "after_the_end", "must not be after `to`")]));
         }
@@ -130,13 +130,16 @@ fn summed(days: &[DayCounts], part: impl Fn(&DayCounts) -> &BTreeMap<String, u64
 }
 
 /// The hosts with the most clicks. The rest is added up, or visitors could make the answer as long as they like.
-fn largest(sums: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+fn largest(mut sums: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    // What was added up when it was counted is no host, and takes no host's place.
+    let before = sums.remove(OTHER_REFERRERS).unwrap_or_default();
     let mut hosts: Vec<_> = sums.into_iter().collect();
     hosts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let rest = hosts.split_off(hosts.len().min(MOST_REFERRERS));
     let mut largest: BTreeMap<_, _> = hosts.into_iter().collect();
-    if !rest.is_empty() {
-        *largest.entry(OTHER_REFERRERS.to_owned()).or_default() += rest.iter().map(|(_, count)| count).sum::<u64>();
+    let rest = before + rest.iter().map(|(_, count)| count).sum::<u64>();
+    if rest > 0 {
+        largest.insert(OTHER_REFERRERS.to_owned(), rest);
     }
     largest
 }

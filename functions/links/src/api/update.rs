@@ -57,7 +57,7 @@ pub async fn update(
 /// Another request was between our read and our write.
 pub(super) fn stale(error: WriteError) -> Problem {
     match error {
-        WriteError::Stale | WriteError::Conflict => {
+        WriteError::Stale => {
             Problem::new(ProblemType::PreconditionFailed, "it was changed by another request at this moment")
         }
         error => error.into(),

@@ -69,7 +69,9 @@ impl LinkStore {
         }
         .or_else(|error| match error {
             DynamoError::Cancelled { reasons } if is_failed(&reasons, 0) => Ok(false),
-            DynamoError::Cancelled { reasons } if reasons.contains(&Cancellation::Conflict) => Err(WriteError::Conflict),
+            DynamoError::Cancelled { reasons } if reasons.contains(&Cancellation::Conflict) => {
+                Err(WriteError::Conflict)
+            }
             error => Err(error.into()),
         })
     }
@@ -85,7 +87,8 @@ impl LinkStore {
         .into();
         let key = |sk: String| -> Key { [("pk", s(&counts)), ("sk", s(sk))].into() };
         let kind = kind_attribute(click.kind);
-        let total = Update::new(&self.table, key("total".to_owned()), "ADD #kind :one").name("#kind", kind).value(":one", n(1));
+        let total =
+            Update::new(&self.table, key("total".to_owned()), "ADD #kind :one").name("#kind", kind).value(":one", n(1));
         self.dynamo
             .transact(vec![
                 TransactWrite::Put(Put::new(&self.table, seen).only_if("attribute_not_exists(pk)")),
@@ -123,7 +126,13 @@ impl LinkStore {
     }
 
     /// The counts of the days from `from` to `to`, both included: at most 366 small items.
-    pub async fn days(&self, tenant: &TenantId, link: &LinkId, from: Date, to: Date) -> Result<Vec<DayCounts>, WriteError> {
+    pub async fn days(
+        &self,
+        tenant: &TenantId,
+        link: &LinkId,
+        from: Date,
+        to: Date,
+    ) -> Result<Vec<DayCounts>, WriteError> {
         let mut days = Vec::new();
         let mut after = None;
         loop {
@@ -181,9 +190,7 @@ fn kind_counts(item: &Item) -> Counts {
 fn day_counts(item: &Item) -> Option<DayCounts> {
     let day = item.get("sk")?.as_s().ok()?.strip_prefix("day#")?.parse().ok()?;
     let under = |prefix: &str| {
-        item.keys()
-            .filter_map(|name| Some((name.strip_prefix(prefix)?.to_owned(), number(item, name))))
-            .collect()
+        item.keys().filter_map(|name| Some((name.strip_prefix(prefix)?.to_owned(), number(item, name)))).collect()
     };
     Some(DayCounts {
         day,

@@ -43,7 +43,6 @@ pub struct ListedPage {
     pub next: Option<LinkId>,
 }
 
-
 /// Adds the attributes that only searching needs: copies in lower case, and the time as a number, because RFC 3339 texts
 /// of different precision do not compare.
 pub(super) fn add_search_attributes(item: &mut Item, link: &Link) {

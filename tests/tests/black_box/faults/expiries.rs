@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
-use tests::{Instance, Tenant};
+use tests::{FaultProxy, Instance, Tenant};
 
 use super::{at_each_call, behind};
 use crate::resources::{Queue, Subscriber, due_table, failures, queue_event};
@@ -101,6 +101,41 @@ async fn an_end_whose_message_comes_many_times_is_told_once() {
     // An edit in between does not make it forget.
     let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
     shop.call(&Clock::system(), "PATCH", &path, &json!({"title": "ended"})).await;
+    assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
+    shop.settle().await;
+    assert_eq!(shop.told(&link).len(), 1, "{:?}", shop.told(&link));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_end_that_is_told_in_the_middle_of_an_edit_is_told_once() {
+    let mut shop = Shop::new().await;
+    let link = shop.ended(a_minute_ago()).await;
+    // The edit has read the link and waits before its write until the end has been told.
+    let (reached, waiting) = tokio::sync::oneshot::channel();
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let mut reached = Some(reached);
+    let proxy = FaultProxy::start(move |operation| {
+        if let Some(reached) = reached.take_if(|_| operation == "TransactWriteItems") {
+            reached.send(()).unwrap();
+            tokio::task::block_in_place(|| held.recv().unwrap());
+        }
+        None
+    })
+    .await;
+    let api = behind(&proxy, "links.api").await;
+    let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
+    let bearer = format!("Bearer {}", shop.tenant.api_key);
+    let editing = tokio::spawn(async move {
+        api.http("PATCH", &path, &[("authorization", &bearer)], Some(&json!({"title": "ended"}))).await
+    });
+    waiting.await.unwrap();
+    let worker = Instance::of(&links::SERVICE, "links.expiries").await;
+    let event = queue_event([("m", message(&shop.tenant, &link))]);
+    assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
+    go_on.send(()).unwrap();
+    let edited = editing.await.unwrap().status.as_u16();
+    assert!([200, 412].contains(&edited), "{edited}");
+
     assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
     shop.settle().await;
     assert_eq!(shop.told(&link).len(), 1, "{:?}", shop.told(&link));

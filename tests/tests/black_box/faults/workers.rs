@@ -85,6 +85,7 @@ async fn clicks_that_come_twice_and_out_of_order_at_several_workers_count_once_e
 fn record(tenant: &Tenant, subject: &str, sequence: &str) -> Value {
     let data = LinkCreated { link_id: subject.into(), slug: "slug".into(), target: "https://example.com/".into() };
     let event = Event::new(tenant.id, subject, data, Clock::system().now(), &Random::system());
+    let outbox = event.outbox().unwrap();
     json!({
         "eventID": sequence, "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1", "eventSourceARN": "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/s",
@@ -93,7 +94,7 @@ fn record(tenant: &Tenant, subject: &str, sequence: &str) -> Value {
             "StreamViewType": "NEW_AND_OLD_IMAGES", "Keys": {"pk": {"S": subject}, "sk": {"S": "s"}},
             "NewImage": {
                 "pk": {"S": subject}, "sk": {"S": "s"},
-                "outbox": {"L": [{"S": serde_json::to_string(&event).unwrap()}]},
+                "outbox": {"S": serde_json::to_string(&[event]).unwrap()},
             },
         },
     })

@@ -122,11 +122,8 @@ fn what_may_be_absent_is_declared_where_it_can_be_there() {
             .filter(|function| service_of(&function.handler) == service.name)
             .flat_map(|function| function.variables.into_keys())
             .collect();
-        // Not declared: a function inside a VPC reaches no queue, and the one of health is inside one.
-        let unreachable = "CLICKS_QUEUE_URL".to_owned();
         let read = optional(&source(&format!("functions/{}", service.name)));
-        let missing: Vec<_> =
-            read.difference(&declared).filter(|name| service.name != "health" || **name != unreachable).collect();
+        let missing: Vec<_> = read.difference(&declared).collect();
         assert!(missing.is_empty(), "{} reads {missing:?}", service.name);
     }
 }

@@ -1,0 +1,220 @@
+//! The description of the API: it says what the code does, and is the one that is served.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde_json::Value;
+use shared::http::ProblemType;
+use tests::{Ask as _, anonymous, openapi};
+
+/// The operations: method, path and description.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            all.push((method.to_uppercase(), path.clone(), operation));
+        }
+    }
+    all
+}
+
+fn document() -> Value {
+    serde_json::from_str(&openapi::v1()).unwrap()
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // it tells whether to compare or to write
+fn the_committed_document_is_what_the_code_says() {
+    let (path, generated) = (openapi::v1_path(), openapi::v1());
+    if std::env::var("TENFOLD_UPDATE").is_ok() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    let differing = committed.lines().zip(generated.lines()).position(|(committed, generated)| committed != generated);
+    assert!(
+        committed == generated,
+        "docs/openapi/v1.json differs from the code, first in line {}; regenerate it:\n\
+         TENFOLD_UPDATE=1 cargo test -p tests --test black_box openapi",
+        differing.unwrap_or_else(|| committed.lines().count().min(generated.lines().count())) + 1
+    );
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_a_client_that_has_it_is_told_so() {
+    let answer = anonymous(Method::GET, "/openapi/v1.json").answer().await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.body, platform::openapi::V1);
+    let again = anonymous(Method::GET, "/openapi/v1.json").header("if-none-match", answer.header("etag"));
+    assert!(again.answer().await.expect(304).body.is_empty());
+    anonymous(Method::GET, "/openapi/v9.json").answer().await.problem(404, "not-found");
+    anonymous(Method::POST, "/openapi/v1.json").answer().await.problem(405, "method-not-allowed");
+}
+
+#[test]
+fn it_is_openapi_3_1_and_says_who_and_where() {
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    for member in ["title", "version", "description"] {
+        assert!(!document["info"][member].as_str().unwrap().is_empty(), "{member}");
+    }
+    assert!(document["servers"][0]["url"].is_string());
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!((&schemes["bearer"]["type"], &schemes["bearer"]["scheme"]), (&"http".into(), &"bearer".into()));
+    assert_eq!(schemes["bearer"]["bearerFormat"], "JWT");
+    assert_eq!((&schemes["api_key"]["in"], &schemes["api_key"]["name"]), (&"header".into(), &"X-Api-Key".into()));
+}
+
+#[test]
+fn every_operation_says_what_a_client_needs() {
+    let document = document();
+    let tags: BTreeSet<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].clone().to_string()).collect();
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let at = format!("{method} {path}");
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{at} has no operationId"));
+        assert!(ids.insert(id), "{at}: {id} is not unique");
+        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{at} has no summary");
+        let tag = operation["tags"][0].to_string();
+        assert!(tags.contains(&tag), "{at}: the tag {tag} is not described");
+        assert!(operation["security"].as_array().is_some_and(|ways| !ways.is_empty()), "{at} is silent about security");
+
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.contains_key("default"), "{at} does not say how it fails");
+        for (status, response) in responses {
+            assert!(!response["description"].as_str().unwrap().is_empty(), "{at}: {status}");
+            let content = &response["content"];
+            // The report of /ready is the same whether it is well or not, and a page may ask again.
+            let is_document = status == "503" && path == "/ready" || content["text/html"].is_object();
+            if (status.starts_with(['4', '5']) || status == "default") && !is_document {
+                let schema = &content["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/Problem", "{at}: {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_body_has_an_example() {
+    let document = document();
+    let mut without = Vec::new();
+    for (method, path, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap().iter();
+        let bodies = responses
+            .filter(|(status, _)| status.starts_with('2'))
+            .map(|(_, response)| response)
+            .chain([&operation["requestBody"]]);
+        for (kind, media) in bodies.filter_map(|body| body["content"].as_object()).flatten() {
+            let at = format!("{method} {path}: {kind}");
+            let schema = resolve(&document, &media["schema"]);
+            let example = if media["example"].is_null() { &schema["example"] } else { &media["example"] };
+            if kind.ends_with("json") {
+                if example.is_null() {
+                    without.push(at);
+                    continue;
+                }
+                let unknown = unknown_members(&document, schema, example);
+                assert!(unknown.is_empty(), "{at}: the example has {unknown:?}, which the schema does not");
+                // What a merge patch leaves out stays.
+                let missing = if kind.contains("merge-patch") { Vec::new() } else { missing_members(schema, example) };
+                assert!(missing.is_empty(), "{at}: the example lacks {missing:?}");
+            }
+        }
+    }
+    assert!(without.is_empty(), "no example: {without:#?}");
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
+
+/// The members of an example that its schema does not have.
+fn unknown_members(document: &Value, schema: &Value, example: &Value) -> Vec<String> {
+    let (Some(known), Some(given)) = (schema["properties"].as_object(), example.as_object()) else { return Vec::new() };
+    let mut unknown: Vec<_> = given.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
+    for (name, value) in given {
+        let Some(schema) = known.get(name) else { continue };
+        unknown.extend(unknown_members(document, resolve(document, schema), value));
+        for item in value.as_array().into_iter().flatten() {
+            unknown.extend(unknown_members(document, resolve(document, &schema["items"]), item));
+        }
+    }
+    unknown
+}
+
+fn missing_members(schema: &Value, example: &Value) -> Vec<String> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    required.filter(|name| example.is_object() && example.get(name).is_none()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} leads outside"));
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
+fn every_variable_of_a_path_is_described_and_required() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let named: BTreeSet<_> = path.split('{').skip(1).filter_map(|part| part.split('}').next()).collect();
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let described: BTreeSet<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "path")
+            .inspect(|parameter| assert_eq!(parameter["required"], true, "{method} {path}"))
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        assert_eq!(described, named, "{method} {path}");
+    }
+}
+
+#[test]
+fn every_type_of_problem_that_is_named_exists() {
+    let known: BTreeSet<_> = ProblemType::ALL.iter().map(|kind| kind.slug()).collect();
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if !response["content"]["application/problem+json"].is_object() || status == "default" {
+                continue;
+            }
+            let description = response["description"].as_str().unwrap();
+            let slug = description.split([':', ',', ';', ' ']).next().unwrap();
+            let kind = ProblemType::ALL.iter().find(|kind| kind.slug() == slug);
+            assert!(known.contains(slug), "{method} {path}: {status} names no type of problem: {description}");
+            assert_eq!(kind.unwrap().status().as_u16().to_string(), *status, "{method} {path}: {description}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_credential_is_let_in_where_the_document_says_so_and_nowhere_else() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let ways = operation["security"].as_array().unwrap();
+        let is_public = ways.iter().any(|way| way.as_object().unwrap().is_empty());
+        let schemes: BTreeSet<_> = ways.iter().flat_map(|way| way.as_object().unwrap().keys().cloned()).collect();
+        assert!(is_public || schemes == ["api_key".to_owned(), "bearer".to_owned()].into(), "{method} {path}: {ways:?}");
+        let real = path.replace("{slug}", "nothing-here").replace("{id}", "link_01k9z4n2y6e0qv3m8t5w7x9abc");
+        let answer = anonymous(method.parse().unwrap(), &real).answer().await;
+        assert_eq!(answer.status != 401, is_public, "{method} {path}: {}", answer.status);
+    }
+}
