@@ -80,7 +80,10 @@ impl Aws {
         };
         Ok(Self {
             dynamo: aws_sdk_dynamodb::Client::from_conf(
-                aws_sdk_dynamodb::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
+                aws_sdk_dynamodb::config::Builder::from(&config)
+                    .interceptor(CountCalls)
+                    .retry_partition(retries())
+                    .build(),
             ),
             sqs: aws_sdk_sqs::Client::from_conf(
                 aws_sdk_sqs::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),

@@ -14,12 +14,15 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 pub use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
-    ConsumedCapacity, Delete as SdkDelete, Put as SdkPut, ReturnConsumedCapacity, ReturnValue,
+    ConsumedCapacity, Delete as SdkDelete, KeysAndAttributes, Put as SdkPut, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
 };
 
 use crate::http::Problem;
 use crate::{BoxError, BoxFuture};
+
+/// How often what a batch left unprocessed is asked for again.
+const BATCH_ROUNDS: usize = 5;
 
 /// The attributes of an item, or of a key.
 pub type Item = HashMap<String, AttributeValue>;
@@ -111,6 +114,34 @@ impl Dynamo {
                 .map_err(unavailable_or_refused)?;
             used(answer.consumed_capacity(), false);
             Ok(answer.item)
+        })
+    }
+
+    /// Reads up to 100 items by their keys, eventually consistent and in no order; absent ones are left out.
+    pub fn batch_get<'a>(&'a self, table: &'a str, keys: Vec<Key>) -> BoxFuture<'a, Result<Vec<Item>, DynamoError>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            let mut wanted: Vec<Item> = keys.into_iter().map(|key| key.0).collect();
+            for _ in 0..BATCH_ROUNDS {
+                if wanted.is_empty() {
+                    return Ok(found);
+                }
+                let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).build();
+                let keys = keys.map_err(|error| DynamoError::Refused(error.into()))?;
+                let call = self.0.batch_get_item().request_items(table, keys);
+                let answer = call
+                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                    .send()
+                    .await
+                    .map_err(unavailable_or_refused)?;
+                for capacity in answer.consumed_capacity() {
+                    used(Some(capacity), false);
+                }
+                found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+                let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
+                wanted = left.map(|left| left.keys).unwrap_or_default();
+            }
+            Err(DynamoError::Unavailable("items of a batch stay unprocessed".into()))
         })
     }
 

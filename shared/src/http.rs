@@ -5,6 +5,7 @@
 //! [`conventions`] wraps the service's router once with everything else: request id, trace context, problem documents,
 //! security headers, CORS, the time-out and the log line.
 
+mod client;
 pub mod conventions;
 mod etag;
 mod extract;
@@ -15,6 +16,7 @@ mod problem;
 mod reply;
 mod trace;
 
+pub use client::ClientNetwork;
 pub use conventions::RequestContext;
 pub use etag::{ETag, Preconditions};
 pub use extract::{BODY_LIMIT, Json, Path, Query, body_within, parse_json};

@@ -21,7 +21,7 @@ use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 pub use deferred::Deferred;
-pub use queue::{ConsumeError, Consumer, QueueSettings, Received};
+pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received};
 pub use run::{init_logs, run};
 pub use schedule::{Task, Tick};
 pub use stream::{StreamConsumer, StreamRecord};
@@ -158,7 +158,12 @@ impl Function {
 
     /// Consumes a queue, one typed message at a time.
     pub fn queue<C: Consumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
-        Self::of(runtime, queue::Queue::new(runtime, settings, consumer))
+        Self::of(runtime, queue::Queue::singly(runtime, settings, consumer))
+    }
+
+    /// Consumes a queue, a batch of typed messages at a time.
+    pub fn batches<C: BatchConsumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
+        Self::of(runtime, queue::Queue::together(runtime, settings, consumer))
     }
 
     /// Runs a task on a schedule.

@@ -4,7 +4,8 @@
 //! `cargo bench -p tests --bench handler`; the aim is a median of `health` within 1.5 of `sandbox`. Criterion measures
 //! each alone; the table at the end takes turns between them, so that a busy machine disturbs all alike.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench has no caller to report to but its reader
+// A bench has no caller to report to but its reader, and its counts are small.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
 #![allow(missing_docs)] // criterion's macros make public items
 
 use std::fs::File;
@@ -97,7 +98,8 @@ async fn health() -> Contender {
 
 /// The redirect of a link that the instance remembers: its clock stands, so that it does so for good.
 async fn redirect() -> Contender {
-    let made = Tenant::new().await.post("/v1/links", &json!({"target": "https://example.com/a/page"})).await.expect(201);
+    let made =
+        Tenant::new().await.post("/v1/links", &json!({"target": "https://example.com/a/page"})).await.expect(201);
     let path = format!("/l/{}", made.json()["slug"].as_str().unwrap());
     let environment = stack().environment("links.redirect").unwrap();
     let clock = Clock::manual(Clock::system().now());

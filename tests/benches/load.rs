@@ -5,7 +5,8 @@
 //! to the last has come. Client, gateway, functions and the local AWS endpoint share the machine's cores. What touches
 //! DynamoDB or SQS measures that endpoint, a program in Python, and says nothing about AWS.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench has no caller to report to but its reader
+// A bench has no caller to report to but its reader, and its counts are small.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -96,10 +97,12 @@ async fn loads() {
         let key = key.clone();
         Arc::new(move |client| client.get(&link).bearer_auth(&key))
     };
-    let create: Request = Arc::new(move |client| {
-        client.post(&links).bearer_auth(&key).json(&json!({"target": "https://example.com/"}))
-    });
-    println!("\n| {CONNECTIONS} connections, {} s each | requests a second | p50 ms | p99 ms | failed |", LASTS.as_secs());
+    let create: Request =
+        Arc::new(move |client| client.post(&links).bearer_auth(&key).json(&json!({"target": "https://example.com/"})));
+    println!(
+        "\n| {CONNECTIONS} connections, {} s each | requests a second | p50 ms | p99 ms | failed |",
+        LASTS.as_secs()
+    );
     println!("|---|---:|---:|---:|---:|");
     load("`GET /health`", StatusCode::OK, get(format!("{url}/health"))).await;
     load("`GET /v1/links/{id}`", StatusCode::OK, read).await;

@@ -62,7 +62,9 @@ impl FaultProxy {
                     let proxy = proxy.clone();
                     async move { proxy.pass(request).await }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         proxy

@@ -29,7 +29,10 @@ fn descriptions() -> Vec<(&'static str, OpenApi)> {
 
 /// The description of each function's endpoints.
 pub fn parts() -> Vec<(&'static str, Value)> {
-    descriptions().into_iter().map(|(handler, part)| (handler, serde_json::to_value(part).unwrap_or_default())).collect()
+    descriptions()
+        .into_iter()
+        .map(|(handler, part)| (handler, serde_json::to_value(part).unwrap_or_default()))
+        .collect()
 }
 
 /// The document of version 1, as it is committed and served.
@@ -60,7 +63,8 @@ fn frame() -> OpenApi {
         .default_value("127.0.0.1:9000")
         .description(Some("The host of the deployment; the default is that of the local stack."));
     let scheme = ServerVariableBuilder::new().default_value("http").enum_values(Some(["http", "https"]));
-    let server = ServerBuilder::new().url("{scheme}://{host}").parameter("scheme", scheme).parameter("host", host).build();
+    let server =
+        ServerBuilder::new().url("{scheme}://{host}").parameter("scheme", scheme).parameter("host", host).build();
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("JWT".to_owned());
     bearer.description = Some("An access token, or an API key.".to_owned());
@@ -74,7 +78,10 @@ fn frame() -> OpenApi {
         .servers(Some([server]))
         .components(Some(components))
         .tags(Some([
-            tag("links", "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password."),
+            tag(
+                "links",
+                "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password.",
+            ),
             tag("redirect", "The public addresses of short links, for everybody."),
             tag("health", "Whether the deployment works, for everybody."),
             tag("openapi", "This document, for everybody."),

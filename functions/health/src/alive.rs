@@ -9,6 +9,7 @@ use crate::app::App;
 
 /// What a running instance says of itself.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "ok", "version": "0.1.0", "uptime_seconds": 42}))]
 pub struct Alive {
     /// Always `ok`: who cannot answer does not.
     #[schema(example = "ok")]

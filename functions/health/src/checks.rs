@@ -92,6 +92,7 @@ fn milliseconds(duration: Duration) -> f64 {
 /// How one dependency is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DependencyStatus)]
 pub enum Status {
     /// It answers.
     Ok,
@@ -104,6 +105,7 @@ pub enum Status {
 /// How the whole is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OverallStatus)]
 pub enum Overall {
     /// Every dependency answers.
     Ok,
@@ -134,6 +136,15 @@ pub struct Check {
 
 /// All checks.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "degraded",
+    "checks": [
+        {"name": "dynamodb", "status": "ok", "critical": true, "latency_ms": 3.25},
+        {"name": "redis", "status": "down", "critical": false, "latency_ms": 1000.0, "detail": "it did not answer in time"},
+        {"name": "postgres", "status": "off", "critical": false},
+    ],
+    "checked_at": "2026-01-31T12:00:00Z",
+}))]
 pub struct Report {
     /// How the whole is.
     pub status: Overall,

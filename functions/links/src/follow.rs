@@ -11,8 +11,9 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use shared::cache::Cache;
 use shared::dynamo::Dynamo;
-use shared::http::{Document, Path, Problem, ProblemType, body_within};
+use shared::http::{ClientNetwork, Document, Path, Problem, ProblemType, body_within};
 use shared::lambda::{Deferred, Function, Runtime};
+use shared::limits::DynamoLimiter;
 use shared::queue::Message;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
@@ -22,8 +23,10 @@ use utoipa_axum::routes;
 
 use crate::app::{Base, PublicUrl};
 use crate::click::Click;
+use crate::guard::Guard;
 use crate::link::Link;
 use crate::pages::{self, PageFailed};
+use crate::password::PasswordHash;
 use crate::slug::Slug;
 use crate::store::{LinkStore, Spending, WriteError};
 use crate::visit::{Decision, GoneReason, Step};
@@ -45,6 +48,7 @@ pub(crate) struct Door {
     remembered: Cache<String, Option<Link>>,
     clicks: shared::queue::Outbound,
     deferred: Deferred,
+    guard: Guard,
     public_url: PublicUrl,
     clock: Clock,
     random: Random,
@@ -65,6 +69,12 @@ struct Visit {
     /// Whether the client would rather have HTML than a problem document.
     wants_html: bool,
     unlocked: bool,
+}
+
+/// A password that was sent, and from where.
+struct Try {
+    password: String,
+    network: ClientNetwork,
 }
 
 /// The routes.
@@ -125,6 +135,7 @@ async fn follow(
         (status = 403, description = "The page that asks for the password: it was another one", body = String, content_type = "text/html", example = "<!doctype html>"),
         (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
         (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 429, description = "rate-limited: too many passwords were tried, by this client (10 a minute) or by all (100)", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
     security(()),
@@ -133,6 +144,7 @@ async fn confirm(
     State(door): State<Door>,
     base: Base,
     Path(text): Path<String>,
+    network: ClientNetwork,
     headers: HeaderMap,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
@@ -144,7 +156,7 @@ async fn confirm(
     let Some(visit) = visit(base, &text, Step::Confirm, &headers, false) else {
         return nothing_here(wants_html(&headers));
     };
-    door.admit(visit, Some(password)).await
+    door.admit(visit, Some(Try { password, network })).await
 }
 
 fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool) -> Option<Visit> {
@@ -159,12 +171,21 @@ fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool)
 }
 
 impl Door {
-    /// Decides about a visit, which may come with the form's password, and answers it.
-    async fn admit(&self, mut visit: Visit, password: Option<String>) -> Result<Response, Problem> {
-        let Some(mut link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
-        if let Some(password) = password {
-            visit.unlocked = unlocks(&link, password).await?;
+    /// Answers a visit, which may come with the form's password.
+    async fn admit(&self, mut visit: Visit, tried: Option<Try>) -> Result<Response, Problem> {
+        let Some(link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+        let mut limits = Vec::new();
+        if let (Some(tried), Some(hash)) = (tried, link.password_hash.clone()) {
+            limits = self.guard.admit(&link, tried.network, self.clock.now()).await?.headers();
+            visit.unlocked = matches(hash, tried.password).await?;
         }
+        let mut response = self.decide(link, visit).await?;
+        response.headers_mut().extend(limits);
+        Ok(response)
+    }
+
+    /// Decides about a visit of `link`, takes its click where there is a limit, and answers it.
+    async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
         // A link that was changed since it was remembered is decided about once more, as it is now.
         for _ in 0..2 {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
@@ -244,9 +265,8 @@ impl Door {
     }
 }
 
-/// Whether `password` is the link's, checked where it does not hold up the other requests.
-async fn unlocks(link: &Link, password: String) -> Result<bool, Problem> {
-    let Some(hash) = link.password_hash.clone() else { return Ok(true) };
+/// Whether `password` has this hash, checked where it does not hold up the other requests.
+async fn matches(hash: PasswordHash, password: String) -> Result<bool, Problem> {
     tokio::task::spawn_blocking(move || hash.matches(&password)).await.map_err(Problem::internal)
 }
 
@@ -295,14 +315,17 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
     Box::pin(async move {
         let mut reader = runtime.environment.reader();
         let table: String = reader.required("LINKS_TABLE");
+        let limits_table: String = reader.required("LIMITS_TABLE");
         let clicks_queue_url: String = reader.required("CLICKS_QUEUE_URL");
         let public_url = PublicUrl(reader.optional("PUBLIC_URL"));
         reader.finish()?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let door = Door {
-            links: LinkStore::new(Dynamo::new(runtime.aws.dynamo.clone()), table),
+            links: LinkStore::new(dynamo.clone(), table),
             remembered: Cache::new(REMEMBERED, MAX_STALENESS, runtime.clock.clone()),
             clicks: shared::queue::Outbound::new(runtime.aws.sqs.clone(), clicks_queue_url),
             deferred: runtime.deferred.clone(),
+            guard: Guard::new(DynamoLimiter::new(dynamo, limits_table, runtime.random.clone()))?,
             public_url,
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),

@@ -23,6 +23,7 @@ pub mod click;
 pub mod clicks;
 pub mod expiries;
 pub mod follow;
+mod guard;
 pub mod link;
 pub mod pages;
 pub mod password;

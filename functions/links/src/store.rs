@@ -6,10 +6,11 @@
 //! | `<tenant>` | `blocklist` | the tenant's blocked domains |
 //! | `slug#<slug in lower case>` | `link` | what a visit needs, and the count of a click limit. It is found before its tenant is known, so its partition is its slug. A deleted link leaves `tenant_id` and `deleted` here, so that what is in print is not taken over by another tenant |
 //! | `<tenant>#<link id>` | `day#<date>`, `total` | the counts ([`counts`]) |
-//! | `<tenant>#<click id>` | `seen` | a click that was counted; removed after [`counts::SEEN_DAYS`] |
+//! | `<tenant>#<click id>` | `seen` | a click that was counted; removed after [`counting::SEEN_DAYS`] |
 //!
 //! A link is written in one transaction of its two items, so they never disagree.
 
+pub mod counting;
 pub mod counts;
 mod list;
 
@@ -62,7 +63,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Dynamo(error) => error.into(),
-            WriteError::Conflict => Self::unavailable(error),
+            WriteError::Conflict | WriteError::Stale => Self::unavailable(error),
             error => Self::internal(error),
         }
     }
@@ -163,9 +164,14 @@ impl LinkStore {
     /// Writes an edited link over the one with the revision before. The count of the limit stays as it is.
     pub async fn update(&self, link: &Link, along: Along) -> Result<(), WriteError> {
         let before = n(link.revision.saturating_sub(1));
-        let record = Put::new(&self.table, record_item(link, along.outbox)?)
-            .only_if("revision = :before")
-            .value(":before", before.clone());
+        // An end that was told since the link was read stays told.
+        let record = Put::new(&self.table, record_item(link, along.outbox)?).value(":before", before.clone());
+        let record = match link.expiry_told {
+            Some(told) => {
+                record.only_if("revision = :before AND expiry_told = :told").value(":told", s(told.to_string()))
+            }
+            None => record.only_if("revision = :before AND attribute_not_exists(expiry_told)"),
+        };
         let door = door_item(link)?;
         let limit = if door.contains_key("max_clicks") { "SET max_clicks = :max," } else { "REMOVE max_clicks SET" };
         let mut update =

@@ -15,7 +15,14 @@ use crate::visit::Status;
 
 /// A short link.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Link)]
+#[schema(as = Link, example = json!({
+    "id": "link_01k9z4n2y6e0qv3m8t5w7x9abc", "slug": "k7vq2mz", "short_url": "https://short.example/l/k7vq2mz",
+    "target": "https://example.com/spring?from=letter", "redirect_status": 302, "status": "active",
+    "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "not_before": null,
+    "expires_at": "2026-06-01T00:00:00.000Z", "max_clicks": 500, "clicks_used": 12, "has_password": false,
+    "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
+    "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc",
+}))]
 pub struct LinkView {
     /// Which one.
     #[schema(value_type = String, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc")]
@@ -47,7 +54,7 @@ pub struct LinkView {
     expires_at: Option<String>,
     /// After how many clicks it ends.
     max_clicks: Option<ClickLimit>,
-    /// How many of these are spent; null without a limit, and in lists.
+    /// How many of these are spent; null without a limit.
     clicks_used: Option<u64>,
     /// Whether visitors must know a password.
     has_password: bool,
@@ -84,11 +91,6 @@ impl LinkView {
             updated_at: rfc3339_millis(link.updated_at),
             created_by: link.created_by.clone(),
         }
-    }
-
-    /// Without the count of the limit, which a list does not read.
-    pub(crate) fn uncounted(self) -> Self {
-        Self { clicks_used: None, ..self }
     }
 }
 

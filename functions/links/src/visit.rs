@@ -10,6 +10,7 @@ use crate::visitor::{Kind, Visitor};
 /// The state of a link, which follows from its fields and the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LinkStatus)]
 pub enum Status {
     /// It leads to its target.
     Active,

@@ -1,22 +1,24 @@
-//! A queue's consumer: one typed message at a time, partial batch failures, visibility kept while work goes on, a stop
-//! before the deadline, and poison to the dead-letter queue with its reason.
+//! A queue's consumer: typed messages, partial batch failures, visibility kept while work goes on, a stop before the
+//! deadline, and poison to the dead-letter queue with its reason.
+//!
+//! A [`Consumer`] gets one message at a time. A [`BatchConsumer`] gets all of a batch at once, for work that is cheaper
+//! done together; it answers for each message all the same.
 
-use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+mod delivery;
+mod singly;
+mod together;
+
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
-use futures::FutureExt as _;
-use futures::stream::{self, StreamExt as _};
 use lambda_runtime::Context;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+use self::delivery::{Delivery, Outcome};
 use super::{Invoke, Runtime};
 use crate::config::{ConfigError, Environment};
-use crate::telemetry::chain;
 use crate::{BoxError, BoxFuture};
 
 /// Kept back from the function's time: work that has not begun by then goes back to the queue.
@@ -35,13 +37,26 @@ pub struct Received<M> {
     pub remaining: Duration,
 }
 
-/// What consumes a queue.
+/// What consumes a queue, one message at a time.
 pub trait Consumer: Send + Sync + 'static {
     /// The message, as JSON.
     type Message: DeserializeOwned + Send;
 
     /// Handles one message. It may come more than once and out of order.
     fn consume(&self, message: Received<Self::Message>) -> impl Future<Output = Result<(), ConsumeError>> + Send;
+}
+
+/// What consumes a queue, a batch at a time.
+pub trait BatchConsumer: Send + Sync + 'static {
+    /// The message, as JSON.
+    type Message: DeserializeOwned + Send;
+
+    /// Handles messages that came together, at most a batch. Each may come more than once, also in one batch, and out
+    /// of order. Answers for each message, in their order; a message without an answer is tried again.
+    fn consume(
+        &self,
+        messages: Vec<Received<Self::Message>>,
+    ) -> impl Future<Output = Vec<Result<(), ConsumeError>>> + Send;
 }
 
 /// Why a message was not handled. It is no [`std::error::Error`] itself, so that any error turns into one by `?`.
@@ -86,159 +101,41 @@ impl QueueSettings {
     }
 }
 
-pub(super) struct Queue<C> {
-    sqs: Client,
-    settings: QueueSettings,
-    consumer: C,
+/// A queue and what works on its batches.
+pub(super) struct Queue {
+    delivery: Delivery,
+    worker: Box<dyn Worker>,
 }
 
-/// What became of one message of a batch.
-enum Outcome {
-    Done,
-    /// It is reported as failed; `later` when it was not begun and may be taken up by another instance at once.
-    Failed {
-        later: bool,
-    },
+/// Works on a batch: one implementation for each trait above.
+trait Worker: Send + Sync {
+    /// What became of each message, by its index.
+    fn work<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        messages: &'a [SqsMessage],
+        budget: Duration,
+    ) -> BoxFuture<'a, Vec<(usize, Outcome)>>;
 }
 
-impl<C: Consumer> Queue<C> {
-    pub(super) fn new(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
-        Self { sqs: runtime.aws.sqs.clone(), settings, consumer }
+impl Queue {
+    pub(super) fn singly<C: Consumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
+        Self { delivery: Delivery::new(runtime, settings), worker: Box::new(singly::Singly(consumer)) }
     }
 
-    async fn batch(&self, messages: &[SqsMessage], budget: Duration) -> Vec<(usize, Outcome)> {
-        let started = Instant::now();
-        // Boxed one by one: a stream of closures over borrowed messages does not satisfy the compiler's Send check.
-        let work: Vec<BoxFuture<'_, (usize, Outcome)>> = messages
-            .iter()
-            .enumerate()
-            .map(|(index, message)| -> BoxFuture<'_, _> {
-                Box::pin(async move { (index, self.within(message, started, budget).await) })
-            })
-            .collect();
-        stream::iter(work).buffer_unordered(self.settings.concurrency).collect().await
-    }
-
-    /// Works on a message when there is time for it.
-    async fn within(&self, message: &SqsMessage, started: Instant, budget: Duration) -> Outcome {
-        let left = budget.saturating_sub(started.elapsed());
-        if left < STOP_MARGIN {
-            return Outcome::Failed { later: true };
-        }
-        // A panic fails its own message, not the batch.
-        let work = AssertUnwindSafe(self.one(message, left)).catch_unwind();
-        match tokio::time::timeout(left.saturating_sub(STOP_MARGIN / 3), work).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => {
-                tracing::error!(message_id = message.message_id, "the consumer panicked; the message is tried again");
-                Outcome::Failed { later: false }
-            }
-            Err(_) => {
-                tracing::error!(message_id = message.message_id, "the function's time ended before the message's work");
-                Outcome::Failed { later: false }
-            }
-        }
-    }
-
-    async fn one(&self, message: &SqsMessage, remaining: Duration) -> Outcome {
-        let id = message.message_id.as_deref().unwrap_or_default();
-        let body = match serde_json::from_str(message.body.as_deref().unwrap_or_default()) {
-            Ok(body) => body,
-            Err(error) => return self.poison(message, &format!("it cannot be decoded: {error}")).await,
-        };
-        let attempt =
-            message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
-        let received = Received { body, message_id: id.to_owned(), attempt, remaining };
-        match self.consumer.consume(received).await {
-            Ok(()) => Outcome::Done,
-            Err(ConsumeError::Poison(reason)) => self.poison(message, &reason).await,
-            Err(ConsumeError::Retry(error)) => {
-                tracing::warn!(message_id = id, attempt, error = chain(&*error), "a message failed and is tried again");
-                Outcome::Failed { later: false }
-            }
-        }
-    }
-
-    /// Moves a message to the dead-letter queue. Only when that succeeded is it done here.
-    async fn poison(&self, message: &SqsMessage, reason: &str) -> Outcome {
-        let id = message.message_id.as_deref().unwrap_or_default();
-        // SQS refuses control characters in attributes, and an error text may quote the message.
-        let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
-        let attribute =
-            |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().ok();
-        let sent = self
-            .sqs
-            .send_message()
-            .queue_url(&self.settings.dead_letter_url)
-            .message_body(message.body.as_deref().unwrap_or_default())
-            .set_message_attributes(Some(
-                [("reason", attribute(&reason)), ("source_message_id", attribute(id))]
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-                    .collect(),
-            ))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => {
-                tracing::error!(message_id = id, reason, "a poison message went to the dead-letter queue");
-                Outcome::Done
-            }
-            Err(error) => {
-                tracing::error!(
-                    message_id = id,
-                    reason,
-                    error = chain(&error),
-                    "a poison message could not be set aside"
-                );
-                Outcome::Failed { later: false }
-            }
-        }
-    }
-
-    /// Keeps the messages invisible to others for as long as this runs.
-    async fn keep_invisible(&self, messages: &[SqsMessage]) {
-        loop {
-            tokio::time::sleep((self.settings.visibility / 2).max(Duration::from_secs(1))).await;
-            self.change_visibility(messages.iter(), self.settings.visibility).await;
-        }
-    }
-
-    async fn change_visibility(&self, messages: impl Iterator<Item = &SqsMessage>, timeout: Duration) {
-        let entries: Vec<_> = messages
-            .enumerate()
-            .filter_map(|(index, message)| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(message.receipt_handle.clone()?)
-                    .visibility_timeout(i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX))
-                    .build()
-                    .ok()
-            })
-            .collect();
-        for entries in entries.chunks(10) {
-            let changed = self
-                .sqs
-                .change_message_visibility_batch()
-                .queue_url(&self.settings.queue_url)
-                .set_entries(Some(entries.to_vec()))
-                .send()
-                .await;
-            if let Err(error) = changed {
-                tracing::warn!(error = chain(&error), "the visibility of messages could not be changed");
-            }
-        }
+    pub(super) fn together<C: BatchConsumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
+        Self { delivery: Delivery::new(runtime, settings), worker: Box::new(together::Together(consumer)) }
     }
 }
 
-impl<C: Consumer> Invoke for Queue<C> {
+impl Invoke for Queue {
     fn invoke(&self, event: Box<RawValue>, context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
         Box::pin(async move {
             let event: SqsEvent = serde_json::from_str(event.get())?;
             let messages = event.records;
             let outcomes = tokio::select! {
-                outcomes = self.batch(&messages, super::remaining(&context)) => outcomes,
-                () = self.keep_invisible(&messages) => Vec::new(),
+                outcomes = self.worker.work(&self.delivery, &messages, super::remaining(&context)) => outcomes,
+                () = self.delivery.keep_invisible(&messages) => Vec::new(),
             };
             let failed = |wanted: fn(bool) -> bool| {
                 outcomes.iter().filter_map(move |(index, outcome)| match outcome {
@@ -247,7 +144,7 @@ impl<C: Consumer> Invoke for Queue<C> {
                 })
             };
             let not_begun = failed(|later| later).filter_map(|index| messages.get(index));
-            self.change_visibility(not_begun, Duration::ZERO).await;
+            self.delivery.change_visibility(not_begun, Duration::ZERO).await;
             let failures: Vec<_> = failed(|_| true)
                 .filter_map(|index| messages.get(index))
                 .map(|message| json!({"itemIdentifier": message.message_id}))
@@ -276,8 +173,22 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_failure_or_panic_fails_its_own_message_alone() {
+    impl BatchConsumer for Counter {
+        type Message = u32;
+
+        async fn consume(&self, messages: Vec<Received<u32>>) -> Vec<Result<(), ConsumeError>> {
+            let answer = |message: Received<u32>| match message.body {
+                0 => panic!("zero"),
+                1 => Err(ConsumeError::Retry("one".into())),
+                _ => Ok(()),
+            };
+            // The last message is left without an answer.
+            let answered = messages.len() - 1;
+            messages.into_iter().take(answered).map(answer).collect()
+        }
+    }
+
+    fn runtime() -> (Runtime, QueueSettings) {
         let names = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "A_QUEUE_URL", "A_DEAD_LETTER_URL"];
         let environment: Environment = names
             .map(|name| (name.to_owned(), "x".to_owned()))
@@ -286,14 +197,35 @@ mod tests {
             .collect();
         let settings = QueueSettings::read(&environment, "A").unwrap();
         let runtime = Runtime::new("a.b", environment).unwrap();
-        let queue = Queue::new(&runtime, settings, Counter);
+        (runtime, settings)
+    }
+
+    /// The ids of the messages that `queue` reports as failed, of messages with these bodies.
+    async fn failed(queue: &Queue, bodies: &[u32]) -> Vec<String> {
         let records: Vec<_> =
-            (0..4).map(|body| json!({"messageId": format!("m{body}"), "body": body.to_string()})).collect();
+            bodies.iter().map(|body| json!({"messageId": format!("m{body}"), "body": body.to_string()})).collect();
         let event = to_raw_value(&json!({ "Records": records })).unwrap();
         let answer = queue.invoke(event, Context::default()).await.unwrap();
-        let failed = json!({"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]});
-        let mut answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
-        answer["batchItemFailures"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
-        assert_eq!(answer, failed);
+        let answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
+        let failures = answer["batchItemFailures"].as_array().unwrap();
+        let mut ids: Vec<_> =
+            failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    }
+
+    #[tokio::test]
+    async fn a_failure_or_panic_fails_its_own_message_alone() {
+        let (runtime, settings) = runtime();
+        let queue = Queue::singly(&runtime, settings, Counter);
+        assert_eq!(failed(&queue, &[0, 1, 2, 3]).await, ["m0", "m1"]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_consumer_answers_for_each_message() {
+        let (runtime, settings) = runtime();
+        let queue = Queue::together(&runtime, settings, Counter);
+        assert_eq!(failed(&queue, &[1, 2, 3]).await, ["m1", "m3"]);
+        assert_eq!(failed(&queue, &[0, 2, 3]).await, ["m0", "m2", "m3"]);
     }
 }

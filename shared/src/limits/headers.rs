@@ -8,6 +8,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 
 use super::{Decision, LimitState, QuotaUnit};
+use crate::http::{Problem, ProblemType};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -32,6 +33,12 @@ impl Decision {
             fields.push((RETRY_AFTER, HeaderValue::from(whole_seconds(wait))));
         }
         fields
+    }
+
+    /// The refusal of a request for which this was decided: 429 with the fields above.
+    pub fn refusal(&self, detail: &str) -> Problem {
+        let problem = Problem::new(ProblemType::RateLimited, detail);
+        self.headers().into_iter().fold(problem, |problem, (name, value)| problem.header(name, value))
     }
 }
 

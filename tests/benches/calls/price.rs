@@ -50,16 +50,16 @@ pub(crate) struct Price {
 impl Price {
     pub(crate) fn of(row: &Row) -> Self {
         let calls = || row.before.iter().chain(&row.after);
-        let milliseconds = OWN_MILLISECONDS + MILLISECONDS_EACH_CALL * f64::from(u32::try_from(calls().count()).unwrap());
+        let milliseconds =
+            OWN_MILLISECONDS + MILLISECONDS_EACH_CALL * f64::from(u32::try_from(calls().count()).unwrap());
         let invoked = INVOCATIONS + milliseconds / 1e3 * f64::from(row.megabytes) / 1024.0 * GB_SECOND * 1e6;
         Self {
             api: if matches!(row.door, Door::Http) { API_REQUESTS } else { 0.0 },
             lambda: if matches!(row.door, Door::Inside) { 0.0 } else { invoked },
             dynamo: calls().fold(0.0, |sum, call| sum + call.read_units * READ_UNITS + call.write_units * WRITE_UNITS),
-            messages: calls().map(message).fold(
-                if matches!(row.door, Door::Queue) { 2.0 * SQS_REQUESTS } else { 0.0 },
-                std::ops::Add::add,
-            ),
+            messages: calls()
+                .map(message)
+                .fold(if matches!(row.door, Door::Queue) { 2.0 * SQS_REQUESTS } else { 0.0 }, std::ops::Add::add),
         }
     }
 

@@ -64,7 +64,7 @@ async fn dynamo_admits_exactly_the_burst_under_concurrency() {
 async fn a_check_of_several_limits_on_redis_is_one_round_trip() {
     let (policy, other) = (ten_a_minute(), Policy::new("other", 5, Duration::from_secs(1), 5).unwrap());
     let proxy = Proxy::start(&redis_url()).await;
-    let limiter = RedisLimiter::new(&proxy.url()).unwrap();
+    let limiter = RedisLimiter::new(proxy.url()).unwrap();
     let tenant = tenant("trip");
     check(&limiter, &tenant, &policy, 0).await.unwrap();
     let before = proxy.requests.load(Ordering::SeqCst);
@@ -101,7 +101,7 @@ async fn a_bucket_on_redis_shares_its_tenants_slot_and_goes_when_it_is_full_agai
 #[tokio::test]
 async fn a_lost_redis_is_an_error_at_once_and_comes_back_by_itself() {
     let proxy = Proxy::start(&redis_url()).await;
-    let limiter = RedisLimiter::new(&proxy.url()).unwrap();
+    let limiter = RedisLimiter::new(proxy.url()).unwrap();
     let (tenant, policy) = (tenant("lost"), ten_a_minute());
     check(&limiter, &tenant, &policy, 1).await.unwrap();
 
@@ -178,7 +178,8 @@ enum Fault {
 
 /// A TCP proxy before Redis that counts requests and plays faults. It ends with the test's runtime.
 struct Proxy {
-    port: u16,
+    /// The server's URL with the proxy's address in it: the password stays.
+    url: String,
     requests: Arc<AtomicUsize>,
     fault: watch::Sender<Fault>,
 }
@@ -189,7 +190,9 @@ impl Proxy {
         let redis::ConnectionAddr::Tcp(host, port) = url.addr().clone() else { panic!("Redis is not on TCP") };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (fault, faults) = watch::channel(Fault::None);
-        let proxy = Self { port: listener.local_addr().unwrap().port(), requests: Arc::default(), fault };
+        let own = listener.local_addr().unwrap().port();
+        let url = redis_url.replacen(&format!(":{port}"), &format!(":{own}"), 1);
+        let proxy = Self { url, requests: Arc::default(), fault };
         let requests = Arc::clone(&proxy.requests);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -200,8 +203,8 @@ impl Proxy {
         proxy
     }
 
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+    fn url(&self) -> &str {
+        &self.url
     }
 
     fn set(&self, fault: Fault) {

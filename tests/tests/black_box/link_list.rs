@@ -1,9 +1,10 @@
 //! The list of links: its filters and both orders.
 
+use http::Method;
 use serde_json::{Value, json};
-use tests::Tenant;
+use tests::{Ask as _, Tenant, anonymous};
 
-use crate::link::{link, path_of};
+use crate::link::{door_of, link, path_of};
 
 /// The titles of a list, in its order.
 async fn titles(tenant: &Tenant, query: &str) -> Vec<String> {
@@ -99,9 +100,13 @@ async fn what_was_edited_is_found_by_what_it_is_now() {
 }
 
 #[tokio::test]
-async fn a_list_does_not_count_clicks() {
+async fn a_list_shows_how_many_clicks_are_spent() {
     let tenant = Tenant::new().await;
-    link(&tenant, json!({"title": "limited", "max_clicks": 3})).await;
-    let page = tenant.get("/v1/links").await.json();
-    assert_eq!((&page["data"][0]["max_clicks"], &page["data"][0]["clicks_used"]), (&json!(3), &json!(null)));
+    let limited = link(&tenant, json!({"max_clicks": 1})).await;
+    link(&tenant, json!({})).await;
+    anonymous(Method::GET, &door_of(&limited)).answer().await.expect(302);
+    let listed = tenant.get("/v1/links?sort=created_at").await.expect(200).json();
+    let shown = |at: usize| (listed["data"][at]["clicks_used"].clone(), listed["data"][at]["status"].clone());
+    assert_eq!(shown(0), (json!(1), json!("exhausted")));
+    assert_eq!(shown(1), (json!(null), json!("active")));
 }

@@ -1,11 +1,11 @@
 //! The description of the API: it says what the code does, and is the one that is served.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::http::ProblemType;
-use tests::{Ask as _, anonymous, openapi};
+use tests::{Ask as _, Tenant, anonymous, openapi};
 
 /// The operations: method, path and description.
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
@@ -67,7 +67,8 @@ fn it_is_openapi_3_1_and_says_who_and_where() {
 #[test]
 fn every_operation_says_what_a_client_needs() {
     let document = document();
-    let tags: BTreeSet<_> = document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].clone().to_string()).collect();
+    let tags: BTreeSet<_> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].clone().to_string()).collect();
     let mut ids = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         let at = format!("{method} {path}");
@@ -121,6 +122,44 @@ fn every_body_has_an_example() {
         }
     }
     assert!(without.is_empty(), "no example: {without:#?}");
+}
+
+#[tokio::test]
+async fn the_examples_have_the_members_of_real_answers() {
+    let document = document();
+    let tenant = Tenant::new().await;
+    let link = tenant.post("/v1/links", &json!({"target": "https://example.com/", "tags": ["a"]})).await.expect(201);
+    let id = link.json()["id"].as_str().unwrap().to_owned();
+    let mut compared = 0;
+    for (method, path, operation) in operations(&document) {
+        let media = &operation["responses"]["200"]["content"]["application/json"];
+        if method != "GET" || media.is_null() || path.starts_with("/openapi") {
+            continue;
+        }
+        let example = match &media["example"] {
+            Value::Null => &resolve(&document, &media["schema"])["example"],
+            example => example,
+        };
+        let answer = tenant.get(&path.replace("{id}", &id)).await.expect(200).json();
+        let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(members(example), members(&answer), "{path}");
+        if answer["data"].is_array() {
+            assert_eq!(members(&example["data"][0]), members(&answer["data"][0]), "{path}: a row");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 5, "{compared}");
+}
+
+#[test]
+fn no_two_services_describe_different_things_by_one_name() {
+    let mut known = BTreeMap::new();
+    for (handler, part) in openapi::parts() {
+        for (name, schema) in part["components"]["schemas"].as_object().into_iter().flatten() {
+            let (first, before) = known.entry(name.clone()).or_insert_with(|| (handler, schema.clone()));
+            assert_eq!(before, schema, "{name} is not the same in {first} and in {handler}: give it a name by `as`");
+        }
+    }
 }
 
 fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
@@ -212,7 +251,10 @@ async fn who_has_no_credential_is_let_in_where_the_document_says_so_and_nowhere_
         let ways = operation["security"].as_array().unwrap();
         let is_public = ways.iter().any(|way| way.as_object().unwrap().is_empty());
         let schemes: BTreeSet<_> = ways.iter().flat_map(|way| way.as_object().unwrap().keys().cloned()).collect();
-        assert!(is_public || schemes == ["api_key".to_owned(), "bearer".to_owned()].into(), "{method} {path}: {ways:?}");
+        assert!(
+            is_public || schemes == ["api_key".to_owned(), "bearer".to_owned()].into(),
+            "{method} {path}: {ways:?}"
+        );
         let real = path.replace("{slug}", "nothing-here").replace("{id}", "link_01k9z4n2y6e0qv3m8t5w7x9abc");
         let answer = anonymous(method.parse().unwrap(), &real).answer().await;
         assert_eq!(answer.status != 401, is_public, "{method} {path}: {}", answer.status);

@@ -67,7 +67,8 @@ fn seconds(count: i64) -> SignedDuration {
 }
 
 fn ids(messages: &[aws_sdk_sqs::types::Message]) -> BTreeSet<String> {
-    let id = |message: &aws_sdk_sqs::types::Message| -> Value { serde_json::from_str(message.body().unwrap()).unwrap() };
+    let id =
+        |message: &aws_sdk_sqs::types::Message| -> Value { serde_json::from_str(message.body().unwrap()).unwrap() };
     messages.iter().map(|message| id(message)["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -245,7 +246,10 @@ fn assert_cloud_event(event: &Value, tenant: &Tenant, subject: &str) {
     assert_eq!(event["tenantid"], tenant.id.to_string());
     let time = event["time"].as_str().unwrap();
     let at: Timestamp = time.parse().unwrap();
-    assert!(time.ends_with('Z') && Clock::system().now().duration_since(at).abs() < SignedDuration::from_mins(2), "{time}");
+    assert!(
+        time.ends_with('Z') && Clock::system().now().duration_since(at).abs() < SignedDuration::from_mins(2),
+        "{time}"
+    );
     assert!(event["data"].is_object());
     // Attributes are lower-case letters and digits.
     for name in event.as_object().unwrap().keys() {

@@ -113,7 +113,11 @@ impl Queue {
 
 /// The text of an attribute of a message.
 pub(crate) fn attribute<'a>(message: &'a Message, name: &str) -> &'a str {
-    message.message_attributes().and_then(|all| all.get(name)).and_then(|value| value.string_value()).unwrap_or_default()
+    message
+        .message_attributes()
+        .and_then(|all| all.get(name))
+        .and_then(|value| value.string_value())
+        .unwrap_or_default()
 }
 
 /// A due index that the stack's scheduler does not know: the table's name.

@@ -127,7 +127,11 @@ fn no_time_out_is_longer_than_what_waits_for_it() {
         let most = if is_http { 30 } else { 900 };
         assert!(function.timeout.as_secs() <= most, "{}: {:?}", function.handler, function.timeout);
         let is_scheduled = function.triggers.iter().any(|trigger| matches!(trigger, Trigger::Schedule(_)));
-        assert!(!is_scheduled || function.timeout.as_secs() < 60, "{} would run beside its next tick", function.handler);
+        assert!(
+            !is_scheduled || function.timeout.as_secs() < 60,
+            "{} would run beside its next tick",
+            function.handler
+        );
     }
 }
 
@@ -185,7 +189,9 @@ fn every_queue_is_consumed_or_holds_dead_letters_for_which_there_is_an_alarm() {
     assert!(consumed.is_subset(&queues));
     let mut targets: BTreeSet<_> = consumed
         .iter()
-        .filter_map(|queue| Some(named(&properties(&template, queue)["RedrivePolicy"]["deadLetterTargetArn"])?.to_owned()))
+        .filter_map(|queue| {
+            Some(named(&properties(&template, queue)["RedrivePolicy"]["deadLetterTargetArn"])?.to_owned())
+        })
         .collect();
     assert_eq!(targets.len(), consumed.len(), "a queue of dead letters for each");
     targets.extend(triggers().filter_map(|trigger| match trigger {
@@ -245,7 +251,11 @@ fn expanded(resource: &Value) -> usize {
         "AWS::Serverless::Function" => {
             let events = resource["Properties"]["Events"].as_object();
             // The function and its role; a permission, mapping or schedule with its role for each event.
-            2 + events.into_iter().flatten().map(|(_, event)| 1 + usize::from(event["Type"] == "ScheduleV2")).sum::<usize>()
+            2 + events
+                .into_iter()
+                .flatten()
+                .map(|(_, event)| 1 + usize::from(event["Type"] == "ScheduleV2"))
+                .sum::<usize>()
         }
         // The API and its stage.
         "AWS::Serverless::HttpApi" => 2,

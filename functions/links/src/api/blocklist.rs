@@ -6,13 +6,14 @@ use shared::http::{Document, ETag, Json, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
-use super::update::stale;
+use super::update::{done, race};
 use crate::app::App;
 use crate::blocklist::{Blocklist, Domain};
 
 /// The domains that the tenant's links may not lead to, each with all below it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"domains": ["gambling.example", "phishing.example"]}))]
 pub struct Domains {
     /// At most 1,000.
     #[schema(value_type = Vec<Domain>, max_items = 1000)]
@@ -59,8 +60,12 @@ pub async fn put(
     conditions: Preconditions,
     Json(new): Json<Domains>,
 ) -> Result<Tagged<Domains>, Problem> {
-    let (_, revision) = app.links.blocklist(&caller.tenant).await?;
-    conditions.check(&ETag::of_version(revision))?;
-    app.links.put_blocklist(&caller.tenant, &new.domains, revision).await.map_err(stale)?;
-    Ok(Tagged::new(ETag::of_version(revision + 1), new))
+    let revision = race(async || {
+        let (_, revision) = app.links.blocklist(&caller.tenant).await?;
+        conditions.check(&ETag::of_version(revision))?;
+        let written = app.links.put_blocklist(&caller.tenant, &new.domains, revision).await;
+        Ok(done(written)?.then_some(revision + 1))
+    })
+    .await?;
+    Ok(Tagged::new(ETag::of_version(revision), new))
 }

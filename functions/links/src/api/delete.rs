@@ -4,7 +4,7 @@ use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
 use shared::identity::{Caller, permission};
 
-use super::update::stale;
+use super::update::{done, race};
 use crate::app::App;
 use crate::link::LinkId;
 use crate::view::etag;
@@ -28,8 +28,10 @@ pub async fn delete(
     Path(id): Path<LinkId>,
     conditions: Preconditions,
 ) -> Result<NoContent, Problem> {
-    let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
-    conditions.check(&etag(&link, app.clock.now()))?;
-    app.links.delete(&link).await.map_err(stale)?;
-    Ok(NoContent)
+    race(async || {
+        let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
+        conditions.check(&etag(&link, app.clock.now()))?;
+        Ok(done(app.links.delete(&link).await)?.then_some(NoContent))
+    })
+    .await
 }

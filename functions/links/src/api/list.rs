@@ -64,7 +64,17 @@ struct Position {
     get, path = "/v1/links", operation_id = "list_links", tag = "links",
     params(Parameters),
     responses(
-        (status = 200, description = "A page of links", body = Page<LinkView>, headers(("Link" = String))),
+        (status = 200, description = "A page of links", body = Page<LinkView>, headers(("Link" = String)), example = json!({
+            "data": [{
+                "id": "link_01k9z4n2y6e0qv3m8t5w7x9abc", "slug": "k7vq2mz", "short_url": "https://short.example/l/k7vq2mz",
+                "target": "https://example.com/spring?from=letter", "redirect_status": 302, "status": "active",
+                "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "not_before": null,
+                "expires_at": null, "max_clicks": null, "clicks_used": null, "has_password": false,
+                "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
+                "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc",
+            }],
+            "next_cursor": null, "has_more": false,
+        })),
         (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -97,6 +107,6 @@ pub async fn list(
         None => None,
     };
     let now = app.clock.now();
-    let data = page.links.iter().map(|link| LinkView::of(link, &base, now).uncounted()).collect();
+    let data = page.links.iter().map(|link| LinkView::of(link, &base, now)).collect();
     Ok(Page::new(&uri, data, cursor))
 }

@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::link::LinkId;
-use crate::store::counts::{Counts, DayCounts, MOST_REFERRERS, OTHER_REFERRERS};
+use crate::store::counting::{MOST_REFERRERS, OTHER_REFERRERS};
+use crate::store::counts::{Counts, DayCounts};
 
 /// The most days of one answer.
 const MOST_DAYS: i32 = 366;
@@ -32,6 +33,11 @@ pub struct Parameters {
 
 /// How often a link was followed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "link_id": "link_01k9z4n2y6e0qv3m8t5w7x9abc", "total": {"clicks": 120, "bots": 31, "previews": 8},
+    "from": "2026-05-01", "to": "2026-05-31", "days": [{"day": "2026-05-04", "clicks": 3, "bots": 1, "previews": 0}],
+    "referrers": {"news.example": 2, "direct": 1}, "countries": {"AT": 3}, "devices": {"mobile": 2, "desktop": 1},
+}))]
 pub struct Stats {
     /// The link.
     #[schema(value_type = String)]

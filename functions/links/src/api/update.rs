@@ -1,7 +1,8 @@
 //! `PATCH /v1/links/{id}`: edit a link.
 
 use axum::extract::State;
-use shared::http::{Document, MergePatch, Path, Preconditions, Problem, ProblemType, Tagged};
+use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
+use shared::id::TenantId;
 use shared::identity::{Caller, permission};
 
 use super::create::{due_write, nudge};
@@ -35,31 +36,69 @@ pub async fn update(
     conditions: Preconditions,
     patch: MergePatch,
 ) -> Result<Tagged<LinkView>, Problem> {
-    let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
-    let now = app.clock.now();
-    conditions.check(&etag(&link, now))?;
-    let edited: Editable = patch.apply(&link.editable())?;
-
-    let (blocklist, _) = app.links.blocklist(&caller.tenant).await?;
-    let edit = link.edit(edited, &Rules { now, base: &base.0, blocklist: &blocklist }).map_err(refused)?;
-    let new_hash = app.hash(edit.password()).await?;
-    let edited = edit.into_link(new_hash);
-
-    // An end that was moved away needs no withdrawal: the worker compares it with the link.
-    let moved = edited.expires_at != link.expires_at;
-    let expiry = expiry_message(&app.expiries_queue_url, &edited).map_err(Problem::internal)?.filter(|_| moved);
-    let along = Along { due: due_write(&app, expiry.as_ref(), &edited), ..Along::default() };
-    app.links.update(&edited, along).await.map_err(stale)?;
-    nudge(&app, expiry.as_ref(), &edited).await;
-    Ok(Tagged::new(etag(&edited, now), LinkView::of(&edited, &base, now)))
+    let edit = Edit { app: &app, tenant: caller.tenant, base: &base, id, conditions: &conditions, patch: &patch };
+    race(|| edit.once()).await
 }
 
-/// Another request was between our read and our write.
-pub(super) fn stale(error: WriteError) -> Problem {
-    match error {
-        WriteError::Stale => {
-            Problem::new(ProblemType::PreconditionFailed, "it was changed by another request at this moment")
+/// One request to edit a link.
+struct Edit<'a> {
+    app: &'a App,
+    tenant: TenantId,
+    base: &'a Base,
+    id: LinkId,
+    conditions: &'a Preconditions,
+    patch: &'a MergePatch,
+}
+
+impl Edit<'_> {
+    /// Reads, edits and writes; none when another request was between.
+    async fn once(&self) -> Result<Option<Tagged<LinkView>>, Problem> {
+        let app = self.app;
+        let link = app.links.get(&self.tenant, &self.id).await?.ok_or_else(Problem::not_found)?;
+        let now = app.clock.now();
+        self.conditions.check(&etag(&link, now))?;
+        let edited: Editable = self.patch.apply(&link.editable())?;
+
+        let (blocklist, _) = app.links.blocklist(&self.tenant).await?;
+        let rules = Rules { now, base: &self.base.0, blocklist: &blocklist };
+        let edit = link.edit(edited, &rules).map_err(refused)?;
+        let new_hash = app.hash(edit.password()).await?;
+        let edited = edit.into_link(new_hash);
+
+        // An end that was moved away needs no withdrawal: the worker compares it with the link.
+        let moved = edited.expires_at != link.expires_at;
+        let expiry = expiry_message(&app.expiries_queue_url, &edited).map_err(Problem::internal)?.filter(|_| moved);
+        let along = Along { due: due_write(app, expiry.as_ref(), &edited), ..Along::default() };
+        if !done(app.links.update(&edited, along).await)? {
+            return Ok(None);
         }
-        error => error.into(),
+        nudge(app, expiry.as_ref(), &edited).await;
+        Ok(Some(Tagged::new(etag(&edited, now), LinkView::of(&edited, self.base, now))))
+    }
+}
+
+/// How often a change is tried that meets others of the same thing.
+const RACES: usize = 8;
+
+/// Tries a change again, from its reading on, while other requests come between. A request with an `If-Match` that is
+/// overtaken finds the newer version then, and is refused by its condition.
+pub(super) async fn race<T, F>(mut once: impl FnMut() -> F) -> Result<T, Problem>
+where
+    F: Future<Output = Result<Option<T>, Problem>>,
+{
+    for _ in 0..RACES {
+        if let Some(done) = once().await? {
+            return Ok(done);
+        }
+    }
+    Err(WriteError::Stale.into())
+}
+
+/// Whether a write was done; not when another request was between our read and it.
+pub(super) fn done(written: Result<(), WriteError>) -> Result<bool, Problem> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(WriteError::Stale | WriteError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -3,12 +3,17 @@
 //! Filters are applied by DynamoDB after it has read. A page therefore reads at most [`MOST_READS`] times 1 MB; when
 //! these have too few matches, the page is short and its cursor goes on from there.
 
+use std::collections::HashMap;
+
 use shared::dynamo::{Item, Query, n, s};
 use shared::id::TenantId;
 use shared::time::Timestamp;
 
-use super::{LinkStore, WriteError, read};
+use super::{LinkStore, WriteError, door_key, read, visited};
 use crate::link::{Link, LinkId};
+
+/// The most items that DynamoDB reads in one batch.
+const MOST_IN_BATCH: usize = 100;
 
 /// The most reads of 1 MB for one page.
 const MOST_READS: usize = 4;
@@ -37,7 +42,7 @@ pub struct ListQuery {
 /// A page of links.
 #[derive(Debug)]
 pub struct ListedPage {
-    /// The links. The counts of click limits are not among what is read.
+    /// The links, with the counts of their click limits.
     pub links: Vec<Link>,
     /// Where the next page starts.
     pub next: Option<LinkId>,
@@ -78,7 +83,27 @@ impl LinkStore {
             // More may lie beyond what was read.
             after.as_ref().and_then(id_of)
         };
+        self.add_counts(&mut links).await?;
         Ok(ListedPage { links, next })
+    }
+
+    /// Sets the counts of the links that have a click limit: half a read unit for each.
+    async fn add_counts(&self, links: &mut [Link]) -> Result<(), WriteError> {
+        let slugs: Vec<_> =
+            links.iter().filter(|link| link.max_clicks.is_some()).map(|link| link.slug.clone()).collect();
+        let mut counts = HashMap::new();
+        for slugs in slugs.chunks(MOST_IN_BATCH) {
+            let doors = self.dynamo.batch_get(&self.table, slugs.iter().map(door_key).collect()).await?;
+            for door in doors {
+                if let Some(link) = visited(door)? {
+                    counts.insert(link.id, link.clicks_used);
+                }
+            }
+        }
+        for link in links {
+            link.clicks_used = counts.get(&link.id).copied().unwrap_or(link.clicks_used);
+        }
+        Ok(())
     }
 
     fn build(&self, tenant: &TenantId, query: &ListQuery, after: Option<Item>, wanted: usize) -> Query {

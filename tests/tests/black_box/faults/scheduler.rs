@@ -73,10 +73,8 @@ async fn of_a_batch_that_is_taken_in_part_the_rest_is_sent_later_or_set_aside() 
         {"Id": "0", "SenderFault": true, "Code": "InvalidMessageContents", "Message": "not allowed"},
         {"Id": "1", "SenderFault": false, "Code": "InternalError", "Message": "try again"},
         {"Id": "2", "SenderFault": true, "Code": "KMS.ThrottlingException", "Message": "slower"}]}"#;
-    let proxy = FaultProxy::start(move |operation| {
-        (operation == "SendMessageBatch").then_some(Fault::Instead(answer))
-    })
-    .await;
+    let proxy =
+        FaultProxy::start(move |operation| (operation == "SendMessageBatch").then_some(Fault::Instead(answer))).await;
     scheduler(&table, Some(&proxy)).await.invoke(&serde_json::json!({})).await.unwrap();
     scheduler(&table, None).await.invoke(&serde_json::json!({})).await.unwrap();
 

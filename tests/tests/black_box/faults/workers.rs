@@ -94,7 +94,7 @@ fn record(tenant: &Tenant, subject: &str, sequence: &str) -> Value {
             "StreamViewType": "NEW_AND_OLD_IMAGES", "Keys": {"pk": {"S": subject}, "sk": {"S": "s"}},
             "NewImage": {
                 "pk": {"S": subject}, "sk": {"S": "s"},
-                "outbox": {"S": serde_json::to_string(&[event]).unwrap()},
+                "outbox": {"S": outbox.as_s().unwrap()},
             },
         },
     })

@@ -118,8 +118,8 @@ async fn whichever_call_fails_an_edit_is_seen_everywhere_or_nowhere() {
         let made = tenant.post("/v1/links", &json!({"target": old})).await.expect(201);
         let (path, slug) = (made.header("location").to_owned(), made.json()["slug"].as_str().unwrap().to_owned());
 
-        let patch = json!({"target": new, "expires_at": in_an_hour()});
-        let answer = call(&behind(&proxy, "links.api").await, &tenant, "PATCH", &path, Some(&patch)).await;
+        let edit = json!({"target": new, "expires_at": in_an_hour()});
+        let answer = call(&behind(&proxy, "links.api").await, &tenant, "PATCH", &path, Some(&edit)).await;
         done_or_unavailable(&answer, 200, outage);
         let shown = tenant.get(&path).await.expect(200).json();
         let target = shown["target"].as_str().unwrap();
@@ -127,7 +127,7 @@ async fn whichever_call_fails_an_edit_is_seen_everywhere_or_nowhere() {
         assert_eq!(shown["expires_at"].is_string(), target == new, "{outage:?}: {shown}");
         assert_eq!(followed(&slug).await, (302, target.to_owned()), "{outage:?}");
 
-        let again = tenant.patch(&path, &patch).await.expect(200).json();
+        let again = tenant.patch(&path, &edit).await.expect(200).json();
         assert_eq!(again["target"], new);
         assert_eq!(followed(&slug).await, (302, new.to_owned()));
         proxy.calls().len()
@@ -220,9 +220,9 @@ async fn a_link_whose_maker_was_killed_between_write_and_send_still_tells_its_en
     assert_eq!(event["data"]["link_id"], id);
 
     // Another link's event comes after everything that was on its way.
-    let last = tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
+    let marker = tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
     tests::stack().tick("platform.scheduler").await.unwrap();
-    subscriber.await_event("link.created", last["id"].as_str().unwrap()).await;
+    subscriber.await_event("link.created", marker["id"].as_str().unwrap()).await;
     assert_eq!(subscriber.about("link.expired", id).len(), 1);
     assert_eq!(subscriber.about("link.created", id).len(), 1);
     let gone = tests::anonymous(Method::GET, &format!("/l/{}", link["slug"].as_str().unwrap())).answer().await;

@@ -11,7 +11,8 @@ type Variables = BTreeMap<String, String>;
 /// Builds a function, without any network; the error with its causes when it does not start.
 async fn start(handler: &str, variables: &Variables) -> Result<(), String> {
     let service = SERVICES.iter().find(|service| service.name == service_of(handler)).unwrap();
-    let variables = PLATFORM.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(variables.clone());
+    let variables =
+        PLATFORM.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(variables.clone());
     let built = service.build(handler, variables.collect::<Environment>()).await;
     built.map(|_| ()).map_err(|error| shared::telemetry::chain(&error))
 }
@@ -30,10 +31,14 @@ fn value(name: &str) -> String {
 async fn required(handler: &str) -> BTreeSet<String> {
     let mut variables = Variables::new();
     while let Err(fault) = start(handler, &variables).await {
-        let missing: Vec<_> =
-            fault.split(" is not set").filter_map(|part| part.rsplit([' ', ';', ':']).next()).map(str::to_owned).collect();
+        let missing: Vec<_> = fault
+            .split(" is not set")
+            .filter_map(|part| part.rsplit([' ', ';', ':']).next())
+            .map(str::to_owned)
+            .collect();
         let before = variables.len();
-        let names = missing.into_iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+        let names =
+            missing.into_iter().filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
         variables.extend(names.filter(|name| !name.is_empty()).map(|name| (name.clone(), value(&name))));
         assert!(variables.len() > before, "{handler} does not start: {fault}");
     }

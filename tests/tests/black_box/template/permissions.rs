@@ -20,7 +20,10 @@ fn statements(template: &Template, logical_id: &str) -> Vec<Statement> {
     policies
         .iter()
         .flat_map(|policy| {
-            assert!(policy["Statement"].is_array(), "{logical_id}: SAM's policy templates are wider than needed: {policy}");
+            assert!(
+                policy["Statement"].is_array(),
+                "{logical_id}: SAM's policy templates are wider than needed: {policy}"
+            );
             list(&policy["Statement"])
         })
         .map(|statement| {
@@ -125,7 +128,12 @@ fn what_a_consumer_needs_to_poll_and_settle_is_granted() {
             let (resource, needed): (Value, &[&str]) = match trigger {
                 Trigger::Queue(trigger) => (
                     json!({"Fn::GetAtt": [trigger.queue, "Arn"]}),
-                    &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+                    &[
+                        "sqs:ReceiveMessage",
+                        "sqs:DeleteMessage",
+                        "sqs:GetQueueAttributes",
+                        "sqs:ChangeMessageVisibility",
+                    ],
                 ),
                 Trigger::Stream(trigger) => (
                     json!({"Fn::GetAtt": [trigger.table, "StreamArn"]}),
@@ -154,12 +162,10 @@ fn what_uses_postgres_or_redis_is_inside_the_vpc_and_calls_neither_sqs_nor_sns()
         assert_eq!(vpc.is_object(), needs_vpc, "{}", function.handler);
         if needs_vpc {
             assert_eq!(vpc["Fn::If"][0], "HasVpc", "{}: without subnets there is no VPC", function.handler);
-            let reached: BTreeSet<_> = ["AWS::SQS::Queue", "AWS::SNS::Topic"]
-                .into_iter()
-                .flat_map(|kind| of_type(&template, kind))
-                .collect();
+            let outside: BTreeSet<_> =
+                ["AWS::SQS::Queue", "AWS::SNS::Topic"].into_iter().flat_map(|kind| of_type(&template, kind)).collect();
             for (name, value) in &function.variables {
-                let reaches = all_named(value).iter().any(|resource| reached.contains(resource));
+                let reaches = all_named(value).iter().any(|resource| outside.contains(resource));
                 let left_out = value["Fn::If"][0] == "HasVpc" && value["Fn::If"][1] == "";
                 assert!(!reaches || left_out, "{}: nothing reaches {name} from inside a VPC", function.handler);
             }

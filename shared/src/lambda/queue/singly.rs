@@ -1,0 +1,64 @@
+//! One message at a time, several at once.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::event::sqs::SqsMessage;
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+
+use super::delivery::{Delivery, Outcome};
+use super::{Consumer, STOP_MARGIN, Worker};
+use crate::BoxFuture;
+
+pub(super) struct Singly<C>(pub(super) C);
+
+impl<C: Consumer> Worker for Singly<C> {
+    fn work<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        messages: &'a [SqsMessage],
+        budget: Duration,
+    ) -> BoxFuture<'a, Vec<(usize, Outcome)>> {
+        let started = Instant::now();
+        // Boxed one by one: a stream of closures over borrowed messages does not satisfy the compiler's Send check.
+        let work: Vec<BoxFuture<'_, (usize, Outcome)>> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| -> BoxFuture<'_, _> {
+                Box::pin(async move { (index, self.within(delivery, message, started, budget).await) })
+            })
+            .collect();
+        Box::pin(stream::iter(work).buffer_unordered(delivery.settings.concurrency).collect())
+    }
+}
+
+impl<C: Consumer> Singly<C> {
+    /// Works on a message when there is time for it.
+    async fn within(&self, delivery: &Delivery, message: &SqsMessage, started: Instant, budget: Duration) -> Outcome {
+        let left = budget.saturating_sub(started.elapsed());
+        if left < STOP_MARGIN {
+            return Outcome::Failed { later: true };
+        }
+        // A panic fails its own message, not the batch.
+        let work = AssertUnwindSafe(self.one(delivery, message, left)).catch_unwind();
+        match tokio::time::timeout(left.saturating_sub(STOP_MARGIN / 3), work).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                tracing::error!(message_id = message.message_id, "the consumer panicked; the message is tried again");
+                Outcome::Failed { later: false }
+            }
+            Err(_) => {
+                tracing::error!(message_id = message.message_id, "the function's time ended before the message's work");
+                Outcome::Failed { later: false }
+            }
+        }
+    }
+
+    async fn one(&self, delivery: &Delivery, message: &SqsMessage, remaining: Duration) -> Outcome {
+        match Delivery::decode(message, remaining) {
+            Ok(received) => delivery.settle(message, self.0.consume(received).await).await,
+            Err(reason) => delivery.poison(message, &reason).await,
+        }
+    }
+}
