@@ -49,7 +49,6 @@ impl FaultProxy {
     ///
     /// # Panics
     /// When it cannot listen.
-    #[allow(clippy::expect_used)]
     pub async fn start(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound port"));

@@ -25,7 +25,6 @@ impl Instance {
     ///
     /// # Panics
     /// When it does not start.
-    #[allow(clippy::expect_used)]
     pub async fn with(
         service: &'static Service,
         handler: &str,
@@ -49,7 +48,6 @@ impl Instance {
     ///
     /// # Panics
     /// When the stack has no such function.
-    #[allow(clippy::expect_used)]
     pub fn runtime() -> Runtime {
         let environment = stack().environment("links.api").expect("the template has the function");
         Runtime::new("links.api", environment).expect("its environment is complete")
@@ -77,7 +75,6 @@ impl Instance {
     ///
     /// # Panics
     /// When it answers with something else than a response.
-    #[allow(clippy::expect_used)]
     pub async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let body = body.map(ToString::to_string);
         self.http_in(&http_event(method, path, headers, body.as_deref()), Context::default()).await
@@ -87,7 +84,6 @@ impl Instance {
     ///
     /// # Panics
     /// When it answers with something else than a response.
-    #[allow(clippy::expect_used)]
     pub async fn http_in(&self, event: &Value, context: Context) -> Answer {
         let answer = self.invoke_in(event, context).await.expect("it answers");
         let mut read = HeaderMap::new();

@@ -4,6 +4,9 @@
 //! The stack runs in this process, started by the first test that asks for it, on a runtime of its own; its servers end
 //! with the process, however it ends.
 
+// All of this crate is for tests: it fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
 mod fault;
 mod invoke;
 pub mod openapi;
@@ -21,10 +24,12 @@ pub use runtime_api::LambdaProcess;
 pub use tenant::{Answer, Ask, Tenant, anonymous, identity};
 
 /// How long [`eventually`] waits. Much longer than anything takes: a test that fails here has found something.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The stack that all tests of this process share. It fails loudly when it cannot start.
-#[allow(clippy::panic)]
+/// The stack that all tests of this process share.
+///
+/// # Panics
+/// When it does not start.
 pub fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
     STACK.get_or_init(|| {
@@ -36,10 +41,9 @@ pub fn stack() -> &'static Stack {
             std::mem::forget(runtime);
             anyhow::Ok(stack)
         });
-        match started.join() {
-            Ok(Ok(stack)) => stack,
-            Ok(Err(error)) => panic!("the stack did not start: {error:#}"),
-            Err(_) => panic!("the stack panicked while it started"),
+        match started.join().expect("the start of the stack does not panic") {
+            Ok(stack) => stack,
+            Err(error) => panic!("the stack did not start: {error:#}"),
         }
     })
 }
@@ -48,7 +52,6 @@ pub fn stack() -> &'static Stack {
 ///
 /// # Panics
 /// When it has found nothing for a minute.
-#[allow(clippy::panic)]
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
     let started = Instant::now();
     loop {

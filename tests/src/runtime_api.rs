@@ -83,7 +83,6 @@ impl LambdaProcess {
     ///
     /// # Panics
     /// When it does not start.
-    #[allow(clippy::expect_used)]
     pub async fn start(binary: &str, handler: &str, changes: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port").to_string();
@@ -107,7 +106,8 @@ impl LambdaProcess {
             .spawn()
             .expect("the binary runs");
         // Lambda invokes an instance when the function and all extensions have asked for their first event.
-        let ready = |state: &mut State| (state.started && state.extensions.values().all(|one| one.resting)).then_some(());
+        let ready =
+            |state: &mut State| (state.started && state.extensions.values().all(|one| one.resting)).then_some(());
         platform.until(ready).await;
         Self { child, platform }
     }
@@ -140,7 +140,6 @@ impl LambdaProcess {
     ///
     /// # Panics
     /// When it does not end.
-    #[allow(clippy::expect_used)]
     pub async fn terminate(mut self) -> ExitStatus {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("it runs"), rustix::process::Signal::TERM).expect("it takes signals");

@@ -39,7 +39,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it is not.
-    #[allow(clippy::panic)]
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
@@ -80,11 +79,7 @@ impl Answer {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap_or_default()
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap_or_default()
 }
 
 /// A request without a credential. `path` begins with a slash.
@@ -103,7 +98,6 @@ pub trait Ask {
 }
 
 impl Ask for reqwest::RequestBuilder {
-    #[allow(clippy::expect_used)]
     async fn answer(self) -> Answer {
         let response = self.send().await.expect("the stack answers");
         let (status, headers) = (response.status(), response.headers().clone());
@@ -142,7 +136,6 @@ impl Tenant {
     ///
     /// # Panics
     /// When the identity table does not take it.
-    #[allow(clippy::expect_used)]
     pub async fn put_key(record: &ApiKeyRecord) {
         identity().put_api_key(record).await.expect("the identity table takes a key");
     }
@@ -182,7 +175,6 @@ impl Tenant {
 ///
 /// # Panics
 /// When the stack has none.
-#[allow(clippy::expect_used)]
 pub fn identity() -> IdentityStore {
     let environment = stack().environment("links.api").expect("the stack has links.api");
     let aws = Aws::new(&environment).expect("the environment of links.api is complete");

@@ -19,6 +19,9 @@ const ATTEMPTS: u32 = 6;
 /// How many links are counted at once.
 const CONCURRENCY: usize = 10;
 
+/// The messages of a group, by their place in the batch, and whether they were counted.
+type Counted<'a> = (&'a [usize], Result<(), WriteError>);
+
 struct Clicks {
     links: LinkStore,
     random: Random,
@@ -35,7 +38,7 @@ impl BatchConsumer for Clicks {
         }
         let messages = &messages;
         // Boxed one by one: a stream of closures over borrowed messages does not satisfy the compiler's Send check.
-        let work: Vec<BoxFuture<'_, (&[usize], Result<(), WriteError>)>> = groups
+        let work: Vec<BoxFuture<'_, Counted<'_>>> = groups
             .values()
             .flat_map(|indexes| indexes.chunks(MOST_TOGETHER))
             .map(|indexes| -> BoxFuture<'_, _> {

@@ -34,12 +34,7 @@ impl Guard {
     }
 
     /// Takes one try from both limits, or refuses with 429.
-    pub(crate) async fn admit(
-        &self,
-        link: &Link,
-        network: ClientNetwork,
-        now: Timestamp,
-    ) -> Result<Decision, Problem> {
+    pub(crate) async fn admit(&self, link: &Link, network: ClientNetwork, now: Timestamp) -> Result<Decision, Problem> {
         let all = link.id.to_string();
         // An address is not stored as it is.
         let one = ETag::of_bytes(format!("{all}#{network}").as_bytes()).to_string();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use shared::random::Random;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::dev::DevFile;
@@ -45,15 +46,32 @@ pub(super) async fn run(options: Options, quiet: bool) -> anyhow::Result<()> {
 
 fn welcome(dev: &DevFile, logs: &str) {
     let DevFile { url, api_key, .. } = dev;
+    // A name of its own at each start: the links of the last one are still there.
+    let alias = format!("hello-{}", Random::system().text(b"abcdefghjkmnpqrstuvwxyz23456789", 4));
     terminal::say(&format!(
-        "\nTenfold is ready: {url}\n\n\
-         Demo API key:  {api_key}\n\
-         Logs:          {logs}\n\n\
-         Shorten a link:\n  curl {url}/v1/links -H 'Authorization: Bearer {api_key}' \\\n\
-         \x20   --json '{{\"target\": \"https://example.com/\", \"alias\": \"demo\"}}'\n\
-         Follow it:\n  curl -i {url}/l/demo\n\
-         See your links and their clicks:\n  curl {url}/v1/links -H 'Authorization: Bearer {api_key}'\n\n\
-         A walk through what works: cargo run -- tour. Ctrl-C stops.\n"
+        r#"
+Tenfold is ready: {url}
+
+Demo API key:  {api_key}
+Logs:          {logs}
+
+Try it in a second terminal:
+
+  KEY={api_key}
+
+  # Shorten a link
+  curl {url}/v1/links -H "Authorization: Bearer $KEY" \
+    --json '{{"target": "https://example.com/", "alias": "{alias}"}}'
+
+  # Follow it
+  curl -i {url}/l/{alias}
+
+  # See the click counted
+  LINK=$(curl -s "{url}/v1/links?search={alias}" -H "Authorization: Bearer $KEY" | grep -o 'link_[0-9a-z]*')
+  curl {url}/v1/links/$LINK/stats -H "Authorization: Bearer $KEY"
+
+A walk through what works: cargo run -- tour. Ctrl-C stops.
+"#
     ));
 }
 

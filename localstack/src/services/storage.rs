@@ -5,8 +5,6 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
 use super::supervisor::Supervisor;
 use super::{Error, postgres};
 
@@ -169,7 +167,7 @@ pub(super) fn secret(path: &Path) -> Result<String, Error> {
 
 /// 64 hexadecimal digits, 244 of their bits random.
 pub(super) fn random_token() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    shared::random::Random::system().text(b"0123456789abcdef", 64)
 }
 
 /// The last lines of a log, at most 2 KB of them, or why there are none.

@@ -11,6 +11,7 @@ mod recorder;
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use lambda_runtime::Context;
+use links::click::ClickId;
 use price::{Door, Price};
 use recorder::{Call, Called, Log};
 use serde_json::value::to_raw_value;
@@ -93,13 +94,16 @@ impl Bench {
     }
 }
 
-/// A batch of one message, as SQS brings it.
-fn queue_event(body: &str) -> Value {
-    json!({"Records": [{
-        "messageId": "bench", "receiptHandle": "bench", "body": body, "messageAttributes": {},
-        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
-        "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bench", "awsRegion": "us-east-1",
-    }]})
+/// A batch of messages, as SQS brings it.
+fn queue_event(bodies: &[String]) -> Value {
+    let record = |(number, body): (usize, &String)| {
+        json!({
+            "messageId": format!("bench-{number}"), "receiptHandle": "bench", "body": body, "messageAttributes": {},
+            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
+            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bench", "awsRegion": "us-east-1",
+        })
+    };
+    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
 async fn links_api(bench: &mut Bench) {
@@ -177,12 +181,21 @@ async fn links_behind(bench: &mut Bench) {
 
     let clicks = bench.subject(&links::SERVICE, "links.clicks", Door::Queue, Clock::system()).await;
     let done = json!({"batchItemFailures": []});
-    assert_eq!(bench.invoke("count a click", &clicks, &queue_event(&click)).await, done);
+    // A message that comes twice counts once, so each is given an id of its own.
+    let mut click: Value = serde_json::from_str(&click).unwrap();
+    for (name, count) in [("count a click", 1), ("count ten clicks of a link in one batch", 10)] {
+        let messages = (0..count).map(|_| {
+            click["id"] = json!(ClickId::new(now, &Random::system()));
+            click.to_string()
+        });
+        let event = queue_event(&messages.collect::<Vec<_>>());
+        assert_eq!(bench.invoke(name, &clicks, &event).await, done);
+    }
     let after_the_end = Clock::manual(end + SignedDuration::from_secs(1));
     let expiries = bench.subject(&links::SERVICE, "links.expiries", Door::Queue, after_the_end).await;
     let expiry =
         json!({"tenant_id": tenant.id, "link_id": ending["id"], "expires_at": ending["expires_at"]}).to_string();
-    assert_eq!(bench.invoke("tell an expiry", &expiries, &queue_event(&expiry)).await, done);
+    assert_eq!(bench.invoke("tell an expiry", &expiries, &queue_event(&[expiry])).await, done);
 }
 
 async fn platform(bench: &mut Bench) {

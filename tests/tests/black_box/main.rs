@@ -1,5 +1,12 @@
 //! What clients, event sources and developers may rely on, proved through the doors that they use.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod clicks;
 mod conventions;
@@ -18,9 +25,9 @@ mod links_api;
 mod openapi;
 mod pages;
 mod password_tries;
-mod preconditions;
 mod platform;
 mod postgres;
+mod preconditions;
 mod queue_consumer;
 mod redirect;
 mod resources;

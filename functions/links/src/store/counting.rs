@@ -94,8 +94,7 @@ impl LinkStore {
         let room = MOST_REFERRERS.saturating_sub(tally.hosts.len());
         let hosts: Vec<_> = tally.hosts.into_iter().collect();
         let contained: Vec<_> = (0..hosts.len()).map(|at| format!("contains(hosts, :h{at})")).collect();
-        let condition =
-            format!("attribute_not_exists(hosts) OR size(hosts) <= :room OR ({})", contained.join(" AND "));
+        let condition = format!("attribute_not_exists(hosts) OR size(hosts) <= :room OR ({})", contained.join(" AND "));
         let mut day = add(&self.table, day, &sums, ", hosts :hosts").only_if(condition).value(":room", n(room));
         for (at, host) in hosts.iter().enumerate() {
             day = day.value(format!(":h{at}"), s(host));

@@ -33,7 +33,10 @@ impl Delivery {
     }
 
     /// The message typed, or why it is poison.
-    pub(super) fn decode<M: DeserializeOwned>(message: &SqsMessage, remaining: Duration) -> Result<Received<M>, String> {
+    pub(super) fn decode<M: DeserializeOwned>(
+        message: &SqsMessage,
+        remaining: Duration,
+    ) -> Result<Received<M>, String> {
         let body = serde_json::from_str(message.body.as_deref().unwrap_or_default())
             .map_err(|error| format!("it cannot be decoded: {error}"))?;
         let attempt =
