@@ -12,7 +12,7 @@ use http::Method;
 use crate::dev::{self, ControlFile};
 use crate::services::{self, Storage};
 use crate::stack::{Options, default_data};
-use crate::{logs, loopback, terminal, tour};
+use crate::{files, logs, loopback, terminal, tour};
 
 /// Runs the whole of Tenfold on this machine.
 ///
@@ -85,14 +85,12 @@ struct StartArguments {
 impl StartArguments {
     fn options(&self) -> Options {
         let data = self.data.clone().unwrap_or_else(default_data);
-        let storage = if self.ephemeral { Storage::Ephemeral } else { Storage::Kept(data.clone()) };
-        Options {
-            storage,
-            aws_endpoint: self.aws_endpoint.clone(),
-            database_url: self.database_url.clone(),
-            redis_url: self.redis_url.clone(),
-            ..Options::kept(&data, self.port)
-        }
+        let storage = if self.ephemeral { Storage::Ephemeral } else { Storage::Kept(data) };
+        let mut options = Options::of(storage, self.port);
+        options.services.aws_endpoint.clone_from(&self.aws_endpoint);
+        options.services.database_url.clone_from(&self.database_url);
+        options.services.redis_url.clone_from(&self.redis_url);
+        options
     }
 }
 
@@ -129,13 +127,7 @@ fn reset(data: &std::path::Path) -> anyhow::Result<()> {
     services::remove(data)?;
     for name in [dev::DEV, dev::CONTROL, dev::CREDENTIALS, "streams", "mail"] {
         let path = data.join(name);
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot delete {}", path.display()));
-            }
-            _ => {}
-        }
+        files::remove(&path).with_context(|| format!("cannot delete {}", path.display()))?;
     }
     terminal::say(&format!("The data in {} is deleted.", data.display()));
     Ok(())
@@ -168,7 +160,8 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["tenfold", "--port", "9100", "--ephemeral", "--quiet"]).unwrap();
-        assert_eq!((cli.start.options().port, cli.start.options().storage), (9100, Storage::Ephemeral));
+        let options = cli.start.options();
+        assert_eq!((options.port, options.services.storage), (9100, Storage::Ephemeral));
         assert!(Cli::try_parse_from(["tenfold", "--ephemeral", "--data", "x"]).is_err());
         assert!(matches!(Cli::try_parse_from(["tenfold", "tick", "a.b"]).unwrap().command, Some(Command::Tick { .. })));
     }

@@ -1,13 +1,13 @@
 //! The files that tell other programs about a stack: `dev.json` for scripts, `control.json` for `tenfold tick`, and
 //! `credentials.json`, which keeps the demo credentials from run to run. Only their owner can read them.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::files;
 
 /// `dev.json`: where a stack is, and how to get in.
 #[derive(Clone, Serialize, Deserialize)]
@@ -79,18 +79,11 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file that its owner alone can read, whole or not at all.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let partial = path.with_extension("new");
-    // An older one may have other permissions.
-    match std::fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
-    file.write_all(b"\n")?;
-    std::fs::rename(partial, path)
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    files::write_private(path, &text)
 }
 
 #[cfg(test)]

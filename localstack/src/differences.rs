@@ -1,9 +1,9 @@
 //! Where the local AWS endpoint (MiniStack) differs from AWS, and what is done about it: the one place, so that no
 //! service knows of any of it.
 //!
-//! What needs nothing done here: routes (the gateway serves them), triggers and schedules (the pollers do), outputs
-//! (none are used). The records of a stream do not survive a restart of the endpoint as they
-//! do on AWS, for a day; so a stack reads its streams to the end before it stops.
+//! What needs nothing done here: routes (the gateway serves them), triggers (the pollers do), schedules, and outputs
+//! (none are used). The records of a stream do not survive a restart of the endpoint, as they do on AWS for a day; so a
+//! stack reads its streams to the end before it stops.
 
 use std::collections::BTreeMap;
 

@@ -18,6 +18,7 @@ mod clients;
 mod deploy;
 mod dev;
 mod differences;
+mod files;
 mod gateway;
 mod instances;
 mod logs;

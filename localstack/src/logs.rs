@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines before the file is there are kept up to this many bytes.
@@ -21,11 +20,10 @@ enum Sink {
 
 static SINK: Mutex<Sink> = Mutex::new(Sink::Off);
 
-/// Starts to collect the process's logs. `TENFOLD_LOG` filters them (`tracing`'s directives, default `info`).
+/// Starts to collect the process's logs.
 pub(crate) fn collect() {
     *SINK.lock().unwrap_or_else(PoisonError::into_inner) = Sink::Waiting(Vec::new());
-    let filter = EnvFilter::try_from_env("TENFOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(Writer).try_init();
+    shared::telemetry::init_logs(Writer);
 }
 
 /// Writes the logs to `path` from now on, what was collected first. Nothing happens when none are collected.

@@ -25,34 +25,26 @@ const PORTS_TRIED: u16 = 100;
 pub struct Options {
     /// The port on 127.0.0.1; 0 is any free one.
     pub port: u16,
-    /// Where the data is.
-    pub storage: Storage,
-    /// The Python environment of the AWS APIs. Stacks may share it.
-    pub venv: PathBuf,
-    /// Use these AWS APIs instead of starting some.
-    pub aws_endpoint: Option<String>,
-    /// Use this database instead of starting one.
-    pub database_url: Option<String>,
-    /// Use this Redis instead of starting one.
-    pub redis_url: Option<String>,
+    /// The servers, and where their data is.
+    pub services: services::Options,
 }
 
 impl Options {
     /// A throw-away stack on any free port, for tests.
     pub fn ephemeral() -> Self {
-        Self { port: 0, storage: Storage::Ephemeral, ..Self::kept(&default_data(), 0) }
+        Self::of(Storage::Ephemeral, 0)
     }
 
     /// A stack on `port` whose data stays in `data`.
     pub fn kept(data: &Path, port: u16) -> Self {
-        Self {
-            port,
-            storage: Storage::Kept(data.to_owned()),
-            venv: default_data().join("venv"),
-            aws_endpoint: None,
-            database_url: None,
-            redis_url: None,
-        }
+        Self::of(Storage::Kept(data.to_owned()), port)
+    }
+
+    /// A stack on `port` that starts all of its servers. Its Python environment is the one that all stacks share.
+    pub fn of(storage: Storage, port: u16) -> Self {
+        let venv = default_data().join("venv");
+        let services = services::Options { storage, venv, aws_endpoint: None, database_url: None, redis_url: None };
+        Self { port, services }
     }
 }
 
@@ -118,16 +110,9 @@ impl Stack {
     pub async fn start_with(options: Options, progress: Arc<Progress>) -> anyhow::Result<Self> {
         let template = Template::of_workspace()?;
         let listener = bind(options.port).await?;
-        let services_options = services::Options {
-            storage: options.storage,
-            venv: options.venv,
-            aws_endpoint: options.aws_endpoint,
-            database_url: options.database_url,
-            redis_url: options.redis_url,
-        };
         let told = progress.clone();
         let relay = move |step, state| told(Step::Servers(step), state);
-        let services = Services::start(services_options, &relay).await?;
+        let services = Services::start(options.services, &relay).await?;
         match Box::pin(assembly::assemble(&template, listener, &services, &*progress)).await {
             Ok(assembly) => Ok(Self { services, assembly }),
             Err(error) => {

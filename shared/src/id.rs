@@ -142,15 +142,6 @@ impl Kind for Tenant {
 /// A tenant: what every row, queue message and cache key of a customer is kept under.
 pub type TenantId = Id<Tenant>;
 
-/// The kind of a user's id.
-#[derive(Debug)]
-pub enum User {}
-impl Kind for User {
-    const PREFIX: &'static str = "user";
-}
-/// A person.
-pub type UserId = Id<User>;
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 
 pub use deferred::Deferred;
 pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received};
-pub use run::{init_logs, run};
+pub use run::run;
 pub use schedule::{Task, Tick};
 pub use stream::{StreamConsumer, StreamRecord};
 
@@ -66,11 +66,6 @@ impl Runtime {
     /// The same with another clock: how a test reaches next year.
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
-    }
-
-    /// The same with another source of randomness.
-    pub fn with_random(self, random: Random) -> Self {
-        Self { random, ..self }
     }
 }
 

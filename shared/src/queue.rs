@@ -7,10 +7,13 @@
 //! Where the message must not be lost although the sender may die after its own write, the due entry is part of that
 //! write's transaction ([`Sender::due_write`]), and [`Sender::nudge`] afterwards sends what is due too soon for the
 //! scheduler to be in time.
+//!
+//! What can never be handled goes to a dead-letter queue with its reason ([`DeadLetters`]).
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Serialize;
 
 use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, s};
@@ -155,6 +158,51 @@ impl Sender {
 
     fn delay_until(&self, at: Timestamp) -> Duration {
         Duration::try_from(at.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
+    }
+}
+
+/// A dead-letter queue: where what can never be handled is kept for a person to look at.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    sqs: Client,
+    queue_url: String,
+}
+
+impl DeadLetters {
+    /// The queue at `queue_url`.
+    pub const fn new(sqs: Client, queue_url: String) -> Self {
+        Self { sqs, queue_url }
+    }
+
+    /// Keeps `body`, with why it is there as the message attribute `reason` (without control characters, and at most 500
+    /// characters of it), and where it has one, the id of its message as `source_message_id`.
+    pub fn put<'a>(
+        &'a self,
+        body: &'a str,
+        reason: &'a str,
+        message_id: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            // SQS refuses control characters in attributes, and a reason may quote the message.
+            let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
+            let attribute = |text: &str| {
+                let attribute = MessageAttributeValue::builder().data_type("String").string_value(text).build();
+                attribute.map_err(|error| SendError::Sqs(error.into()))
+            };
+            let mut call = self
+                .sqs
+                .send_message()
+                .queue_url(&self.queue_url)
+                // An empty body is refused.
+                .message_body(if body.is_empty() { "(empty)" } else { body })
+                .message_attributes("reason", attribute(&reason)?);
+            if let Some(id) = message_id {
+                call = call.message_attributes("source_message_id", attribute(id)?);
+            }
+            call.send().await.map_err(|error| SendError::Sqs(error.into()))?;
+            tracing::error!(message_id, reason, "what can never be handled went to the dead-letter queue");
+            Ok(())
+        })
     }
 }
 

@@ -1,4 +1,17 @@
-//! What is logged and how: one structured line for each request, and an error's whole cause chain.
+//! How logs are written: one JSON object for each line, and an error with its whole cause chain.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Sends the process's logs to `writer`, one JSON object for each line; `TENFOLD_LOG` filters them (`tracing`'s
+/// directives, default `info`). A second call changes nothing.
+pub fn init_logs<W>(writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_from_env("TENFOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(writer).try_init();
+}
 
 /// An error with all its causes, outermost first.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -17,16 +17,12 @@ use http::StatusCode;
 use localstack::{Options, Stack};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use tests::{Tenant, stack};
+use tests::{Tenant, client, stack};
 
 const CONNECTIONS: usize = 16;
 const LASTS: Duration = Duration::from_secs(8);
 
 type Request = Arc<dyn Fn(&reqwest::Client) -> RequestBuilder + Send + Sync>;
-
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
-}
 
 /// Runs the loop and prints a row.
 async fn load(name: &str, expected: StatusCode, request: Request) {

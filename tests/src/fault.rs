@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 
+use crate::server::{Answered, serve};
 use crate::stack;
+use crate::tenant::client;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +39,13 @@ type Rule = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 #[derive(Clone)]
 pub struct FaultProxy {
     url: String,
-    rule: Arc<Mutex<Rule>>,
-    calls: Arc<Mutex<Vec<Call>>>,
+    traffic: Arc<Traffic>,
+}
+
+/// What decides about calls, and those that came by.
+struct Traffic {
+    rule: Mutex<Rule>,
+    calls: Mutex<Vec<Call>>,
 }
 
 impl FaultProxy {
@@ -50,23 +54,14 @@ impl FaultProxy {
     /// # Panics
     /// When it cannot listen.
     pub async fn start(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a bound port"));
-        let proxy = Self { url, rule: Arc::new(Mutex::new(Box::new(rule))), calls: Arc::default() };
-        let serving = proxy.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let proxy = serving.clone();
-                let service = service_fn(move |request| {
-                    let proxy = proxy.clone();
-                    async move { proxy.pass(request).await }
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
-            }
-        });
-        proxy
+        let traffic = Arc::new(Traffic { rule: Mutex::new(Box::new(rule)), calls: Mutex::default() });
+        let passing = traffic.clone();
+        let address = serve(move |request| {
+            let traffic = passing.clone();
+            async move { traffic.pass(request).await }
+        })
+        .await;
+        Self { url: format!("http://{address}"), traffic }
     }
 
     /// A proxy that passes everything on, to see which calls are made.
@@ -81,19 +76,21 @@ impl FaultProxy {
 
     /// The operations that were called so far, in their order.
     pub fn calls(&self) -> Vec<String> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.traffic.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.iter().map(|call| call.operation.clone()).collect()
     }
 
     /// What the calls of `operation` asked for so far, in their order: the bodies of a JSON protocol.
     pub fn requests(&self, operation: &str) -> Vec<serde_json::Value> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.traffic.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let of_operation = calls.iter().filter(|call| call.operation == operation);
         of_operation.map(|call| serde_json::from_slice(&call.body).unwrap_or_default()).collect()
     }
+}
 
+impl Traffic {
     /// Answers a call, or breaks the connection by an error.
-    async fn pass(&self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+    async fn pass(&self, request: hyper::Request<Incoming>) -> Answered {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let operation = operation(&parts.headers, &body);
@@ -126,10 +123,9 @@ fn operation(headers: &http::HeaderMap, body: &[u8]) -> String {
     text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
 }
 
-async fn forward(parts: http::request::Parts, body: Bytes) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+async fn forward(parts: http::request::Parts, body: Bytes) -> Answered {
     let url = format!("{}{}", stack().dev().aws_endpoint, parts.uri);
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let answer = client.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+    let answer = client().request(parts.method, url).headers(parts.headers).body(body).send().await?;
     let mut response = hyper::Response::builder().status(answer.status());
     for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
         response = response.header(name, value);
@@ -138,7 +134,7 @@ async fn forward(parts: http::request::Parts, body: Bytes) -> Result<hyper::Resp
 }
 
 /// A service's refusal, in the protocol in which it was asked.
-fn refusal(asked: &http::HeaderMap, status: u16, code: &str) -> Result<hyper::Response<Full<Bytes>>, anyhow::Error> {
+fn refusal(asked: &http::HeaderMap, status: u16, code: &str) -> Answered {
     let response = hyper::Response::builder().status(status);
     if asked.contains_key("x-amz-target") {
         let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"injected"}}"#);

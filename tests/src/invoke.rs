@@ -1,6 +1,8 @@
 //! A function of a test's own: built from the stack's environment, with another clock or another network, and invoked
 //! by the events that Lambda would bring.
 
+use std::fmt::Display;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lambda_runtime::Context;
 use serde_json::{Value, json};
@@ -129,4 +131,16 @@ pub fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: Opti
         "body": body,
         "isBase64Encoded": false
     })
+}
+
+/// The event that Lambda makes of a queue's messages: each an id and a body.
+pub fn queue_event(messages: impl IntoIterator<Item = (impl Display, String)>) -> Value {
+    let record = |(id, body)| {
+        json!({
+            "messageId": format!("{id}"), "receiptHandle": format!("receipt-{id}"), "body": body,
+            "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {},
+            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:test", "awsRegion": "us-east-1",
+        })
+    };
+    json!({"Records": messages.into_iter().map(record).collect::<Vec<_>>()})
 }

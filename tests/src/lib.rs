@@ -11,6 +11,7 @@ mod fault;
 mod invoke;
 pub mod openapi;
 mod runtime_api;
+mod server;
 mod tenant;
 
 use std::sync::OnceLock;
@@ -19,9 +20,9 @@ use std::time::{Duration, Instant};
 use localstack::{Options, Stack};
 
 pub use fault::{Fault, FaultProxy};
-pub use invoke::{Instance, http_event};
+pub use invoke::{Instance, http_event, queue_event};
 pub use runtime_api::LambdaProcess;
-pub use tenant::{Answer, Ask, Tenant, anonymous, identity};
+pub use tenant::{Answer, Ask, Tenant, anonymous, client, identity};
 
 /// How long [`eventually`] waits. Much longer than anything takes: a test that fails here has found something.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -7,18 +7,15 @@ use std::collections::{HashMap, VecDeque};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use shared::time::Clock;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 
+use crate::server::{Answered, serve};
 use crate::stack;
 
 /// A deployed binary that runs under an emulated Lambda. Killed when dropped.
@@ -40,7 +37,7 @@ struct State {
     waiting: VecDeque<(String, String)>,
     /// Answers by invocation.
     answered: HashMap<String, Result<Value, Value>>,
-    /// Extensions by id: name, whether told of invocations, events not taken yet, and whether it waits for the next.
+    /// Extensions by name, which is their id here.
     extensions: HashMap<String, Extension>,
     /// Whether the function has asked for its first invocation.
     started: bool,
@@ -48,8 +45,11 @@ struct State {
 }
 
 struct Extension {
+    /// Whether it is told of invocations.
     invoked: bool,
+    /// Events that it has not taken yet.
     waiting: u64,
+    /// Whether it waits for the next event.
     resting: bool,
 }
 
@@ -84,21 +84,18 @@ impl LambdaProcess {
     /// # Panics
     /// When it does not start.
     pub async fn start(binary: &str, handler: &str, changes: &[(&str, &str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound port").to_string();
         let platform = Arc::<Platform>::default();
-        tokio::spawn(serve(listener, platform.clone()));
+        let serving = platform.clone();
+        let address = serve(move |request| {
+            let platform = serving.clone();
+            async move { answer(&platform, request).await }
+        })
+        .await;
         let environment = stack().environment(handler).expect("the template has the function");
         let child = Command::new(binary)
             .env_clear()
             .envs(environment.iter())
-            .envs([
-                ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
-                ("AWS_LAMBDA_FUNCTION_NAME", "function"),
-                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-                ("_HANDLER", handler),
-            ])
+            .env("AWS_LAMBDA_RUNTIME_API", address)
             .envs(changes.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -146,19 +143,6 @@ impl LambdaProcess {
         self.child.wait().await.expect("it ends")
     }
 }
-
-async fn serve(listener: TcpListener, platform: Arc<Platform>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let platform = platform.clone();
-        let service = service_fn(move |request| {
-            let platform = platform.clone();
-            async move { answer(&platform, request).await }
-        });
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    }
-}
-
-type Answered = anyhow::Result<hyper::Response<Full<Bytes>>>;
 
 async fn answer(platform: &Platform, request: hyper::Request<Incoming>) -> Answered {
     let (parts, body) = request.into_parts();

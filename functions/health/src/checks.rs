@@ -140,7 +140,7 @@ pub struct Check {
     "status": "degraded",
     "checks": [
         {"name": "dynamodb", "status": "ok", "critical": true, "latency_ms": 3.25},
-        {"name": "redis", "status": "down", "critical": false, "latency_ms": 1000.0, "detail": "it did not answer in time"},
+        {"name": "redis", "status": "down", "critical": false, "latency_ms": 900.25, "detail": "it did not answer in time"},
         {"name": "postgres", "status": "off", "critical": false},
     ],
     "checked_at": "2026-01-31T12:00:00Z",

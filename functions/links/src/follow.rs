@@ -1,8 +1,9 @@
 //! `links.redirect`: `GET /l/{slug}`, the public address of a link.
 //!
 //! On its path is at most one read of half a unit, and none when the link was read within [`MAX_STALENESS`]. It writes
-//! nothing, but for a link with a click limit, whose count is taken there. The click goes to the queue after the answer
-//! has gone out; when the instance is killed in between, that click is not counted.
+//! nothing, but for a link with a click limit, whose count is taken there, and for a password that is tried, whose tries
+//! are counted. The click goes to the queue after the answer has gone out; when the instance is killed in between, that
+//! click is not counted.
 
 use axum::Router;
 use axum::extract::State;

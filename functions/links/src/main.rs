@@ -1,4 +1,4 @@
-//! Runs the function of `links` that `_HANDLER` names.
+//! The shortener's Lambdas.
 
 fn main() -> std::process::ExitCode {
     shared::lambda::run(&links::SERVICE)

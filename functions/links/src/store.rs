@@ -127,7 +127,11 @@ impl LinkStore {
         if link.max_clicks.is_some()
             && let Some(door) = self.dynamo.get(&self.table, door_key(&link.slug), true).await?
         {
-            link.clicks_used = read::<Door>(door)?.clicks_used;
+            // Behind the door of a link that was deleted since its record was read there is none, or a newer one.
+            match visited(door)? {
+                Some(current) if current.id == link.id => link.clicks_used = current.clicks_used,
+                _ => return Ok(None),
+            }
         }
         Ok(Some(link))
     }

@@ -8,10 +8,9 @@
 //! # Calls
 //! One publish for each changed item with new events (up to ten of them); none for an item without.
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageAttributeValue;
 use shared::events::{Event, Events};
 use shared::lambda::{Function, Runtime, StreamConsumer, StreamRecord};
+use shared::queue::DeadLetters;
 use shared::{BoxError, BoxFuture};
 
 use crate::batch;
@@ -29,8 +28,7 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
         reader.finish()?;
         let relay = Relay {
             events: Events::new(runtime.aws.sns.clone(), topic),
-            sqs: runtime.aws.sqs.clone(),
-            dead_letter_url,
+            dead_letters: DeadLetters::new(runtime.aws.sqs.clone(), dead_letter_url),
         };
         Ok(Function::stream(&runtime, relay))
     })
@@ -40,15 +38,14 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
 #[derive(Debug)]
 pub struct Relay {
     events: Events,
-    sqs: Client,
-    dead_letter_url: String,
+    dead_letters: DeadLetters,
 }
 
 impl StreamConsumer for Relay {
     async fn consume(&self, record: StreamRecord) -> Result<(), BoxError> {
         let found = new_events(&record.old, &record.new);
         for (text, fault) in &found.undecodable {
-            self.set_aside(text, &format!("it is no event: {fault}")).await?;
+            self.dead_letters.put(text, &format!("it is no event: {fault}"), None).await?;
         }
         let (fitting, too_large): (Vec<_>, Vec<_>) = found
             .events
@@ -56,31 +53,12 @@ impl StreamConsumer for Relay {
             .map(|(event, length)| (event, length + ATTRIBUTE_BYTES))
             .partition(|(_, size)| *size <= batch::MAX_BYTES);
         for (event, _) in too_large {
-            self.set_aside(&serde_json::to_string(&event)?, "it is too large for SNS").await?;
+            self.dead_letters.put(&serde_json::to_string(&event)?, "it is too large for SNS", None).await?;
         }
         for batch in batch::pack(fitting, |(_, size)| *size) {
             let events: Vec<Event> = batch.into_iter().map(|(event, _)| event).collect();
             self.events.publish(&events).await?;
         }
-        Ok(())
-    }
-}
-
-impl Relay {
-    /// Puts what can never be published into the dead-letter queue.
-    async fn set_aside(&self, text: &str, reason: &str) -> Result<(), BoxError> {
-        // SQS refuses control characters in attributes, and a fault may quote the text.
-        let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
-        let attribute = MessageAttributeValue::builder().data_type("String").string_value(&reason).build()?;
-        self.sqs
-            .send_message()
-            .queue_url(&self.dead_letter_url)
-            // An empty body is refused.
-            .message_body(if text.is_empty() { "(empty)" } else { text })
-            .message_attributes("reason", attribute)
-            .send()
-            .await?;
-        tracing::error!(reason, "what an outbox held can never be published and went to the dead-letter queue");
         Ok(())
     }
 }

@@ -9,11 +9,13 @@
 //! A tick with nothing due: 8 queries, half a read unit each. For each 1,000 messages due: 4 queries or more (a page
 //! has 250 entries and at most 1 MB), 100 sends, 1,000 removals.
 
+mod refusal;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures::future::join_all;
@@ -25,6 +27,7 @@ use shared::telemetry::chain;
 use shared::time::{Clock, SignedDuration, Timestamp};
 use shared::{BoxError, BoxFuture};
 
+use self::refusal::{Refusal, passes, refusal};
 use crate::batch;
 use crate::due::{DueIndex, DueMessage};
 
@@ -255,37 +258,6 @@ fn entry(
         .build()
 }
 
-/// Why a call can never succeed.
-#[derive(Debug, PartialEq)]
-enum Refusal {
-    /// No message for this queue can.
-    Queue(String),
-    /// One of its messages is at fault.
-    Call(String),
-}
-
-/// What an error means for good. `None`: it may pass (an outage, throttling, a permission that an operator restores).
-fn refusal(error: &SdkError<SendMessageBatchError>) -> Option<Refusal> {
-    let service = error.as_service_error()?;
-    let code = service.code().unwrap_or_default();
-    let reason = || format!("{code}: {}", service.message().unwrap_or_default());
-    // Codes may carry the prefix `AWS.SimpleQueueService.`.
-    match code.rsplit('.').next().unwrap_or_default() {
-        "NonExistentQueue" | "QueueDoesNotExist" | "InvalidAddress" => Some(Refusal::Queue(reason())),
-        "BatchRequestTooLong"
-        | "InvalidMessageContents"
-        | "InvalidParameterValue"
-        | "InvalidAttributeValue"
-        | "MissingParameter" => Some(Refusal::Call(reason())),
-        _ => None,
-    }
-}
-
-/// Whether an entry's failure passes although SQS calls it the sender's fault.
-fn passes(code: &str) -> bool {
-    code.contains("Throttl") || code.contains("AccessDenied") || code.contains("OverLimit")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -318,11 +290,5 @@ mod tests {
         let now = Timestamp::from_millisecond(10_000).unwrap();
         let delay = |due_at| entry(0, &message("a", "{}", due_at), now).unwrap().delay_seconds().unwrap();
         assert_eq!([delay(9_000), delay(10_000), delay(10_001), delay(70_000)], [0, 0, 1, 60]);
-    }
-
-    #[test]
-    fn throttling_is_not_a_refusal() {
-        assert!(passes("KmsThrottled") && passes("ThrottlingException"));
-        assert!(!passes("InvalidMessageContents"));
     }
 }

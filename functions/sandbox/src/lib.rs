@@ -1,6 +1,6 @@
 //! A function without a framework: CRUD of items in memory, on the bare Lambda runtime.
 //!
-//! It shows what the other services leave to `shared`, axum and `lambda_http`. To Lambda, an HTTP API is JSON in and
+//! It shows what the other services leave to `shared` and axum. To Lambda, an HTTP API is JSON in and
 //! JSON out. API Gateway turns a request into an event ([`request`] reads it) and the function's answer into a response
 //! ([`response`] writes it); what lies between is a decision on method and path ([`items`]) and some state
 //! ([`store`]). It is also the floor that the benchmarks compare the others with.

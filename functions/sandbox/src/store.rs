@@ -33,7 +33,8 @@ impl Store {
         Self(Mutex::new(Shelf { items: BTreeMap::new(), bytes: 0, last: 0 }))
     }
 
-    /// A thread that panicked with the lock has changed nothing by halves: each change here is a single step.
+    /// A thread that panicked with the lock has changed nothing by halves: what may panic, the caller's `write`, comes
+    /// before any change.
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

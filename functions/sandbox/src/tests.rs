@@ -31,7 +31,7 @@ fn send(store: &Store, event: Value) -> Answer {
 fn event(method: &str, path: &str, body: Option<&str>) -> Value {
     let mut event = json!({
         "version": "2.0",
-        "routeKey": "ANY /sandbox/{proxy+}",
+        "routeKey": "ANY /sandbox/items/{proxy+}",
         "rawPath": path,
         "rawQueryString": "",
         "headers": {"host": "example.com"},

@@ -32,8 +32,7 @@ struct Pattern {
     segments: Option<Vec<Segment>>,
 }
 
-/// In the order of precedence.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 enum Segment {
     Fixed(String),
     Variable(String),
@@ -41,6 +40,7 @@ enum Segment {
 }
 
 impl Segment {
+    /// The smaller goes first.
     fn rank(&self) -> u8 {
         match self {
             Self::Fixed(_) => 0,

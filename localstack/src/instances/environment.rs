@@ -63,7 +63,7 @@ pub(crate) fn environment_of(
 }
 
 fn variable(name: &str, value: &Value, scope: &Scope, addresses: &Addresses) -> Result<String, TemplateError> {
-    // Deployed, it is made of the API's own address, which has no like here.
+    // Deployed, it is a parameter. It is none here: with it, another port would look like another template.
     if name == "PUBLIC_URL" {
         return Ok(addresses.url.clone());
     }

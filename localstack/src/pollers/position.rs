@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// How far one shard has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,9 +62,7 @@ impl Positions {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let partial = self.path.with_extension("new");
-        std::fs::write(&partial, serde_json::to_vec(&self.kept)?)?;
-        std::fs::rename(partial, &self.path)
+        files::write_private(&self.path, &serde_json::to_vec(&self.kept)?)
     }
 }
 

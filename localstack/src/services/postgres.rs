@@ -19,7 +19,7 @@ pub(super) use login::Login;
 
 use super::account::Account;
 use super::server::{Probe, Server};
-use super::storage::{private_dir, secret, start_afresh, tail, write_private};
+use super::storage::{private_dir, remove_if_there, secret, start_afresh, tail, write_private};
 use super::supervisor::Process;
 use super::{Context, Error, Service, Step};
 
@@ -59,9 +59,7 @@ impl Cluster {
     async fn init(&self, context: &Context<'_>) -> Result<(), Error> {
         let (new, data) = (self.home.join("new"), self.home.join("data"));
         for unfinished in [&new, &data] {
-            if unfinished.exists() {
-                fs::remove_dir_all(unfinished).map_err(Error::file("cannot delete", unfinished))?;
-            }
+            remove_if_there(unfinished)?;
         }
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let argv = vec![
@@ -180,14 +178,9 @@ fn elsewhere(data: &Path) -> Option<PathBuf> {
 /// Deletes a cluster that is outside the data directory.
 pub(super) fn remove_elsewhere(data: &Path) -> Result<(), Error> {
     if let Some(path) = elsewhere(data) {
-        fs::remove_dir_all(&path).map_err(Error::file("cannot delete", &path))?;
+        remove_if_there(&path)?;
     }
-    match fs::remove_file(data.join(ELSEWHERE)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::File { what: "cannot delete", path: data.join(ELSEWHERE), source: error })
-        }
-        _ => Ok(()),
-    }
+    remove_if_there(&data.join(ELSEWHERE))
 }
 
 fn owner(directory: &Path) -> Option<Account> {

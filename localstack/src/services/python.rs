@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::storage::{private_dir, tail};
+use super::storage::{private_dir, remove_if_there, tail};
 use super::supervisor::Process;
 use super::{Context, Error, State, Step};
 
@@ -187,13 +187,4 @@ fn beside(path: &Path, ending: impl AsRef<OsStr>) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
-}
-
-fn remove_if_there(directory: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::File { what: "cannot delete", path: directory.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
 }

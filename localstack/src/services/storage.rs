@@ -2,11 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::supervisor::Supervisor;
 use super::{Error, postgres};
+use crate::files;
 
 /// Where a stack keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,14 +112,7 @@ pub fn remove(data: &Path) -> Result<(), Error> {
     }
     postgres::remove_elsewhere(data)?;
     for name in ["aws", "postgres", "redis", "logs", "ports.json", "supervise.py", "supervise.lock"] {
-        let path = data.join(name);
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::File { what: "cannot delete", path, source: error });
-            }
-            _ => {}
-        }
+        remove_if_there(&data.join(name))?;
     }
     Ok(())
 }
@@ -130,24 +124,18 @@ pub(super) fn private_dir(path: &Path) -> Result<(), Error> {
 
 /// Empties a directory, or makes it.
 pub(super) fn start_afresh(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::File { what: "cannot delete", path: path.to_owned(), source: error })
-        }
-        _ => private_dir(path),
-    }
+    remove_if_there(path)?;
+    private_dir(path)
 }
 
 /// Writes a file that only the current user can read, whole or not at all.
 pub(super) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        file.write_all(contents)?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(Error::file("cannot write", path))
+    files::write_private(path, contents).map_err(Error::file("cannot write", path))
+}
+
+/// Deletes a file or a directory, if it is there.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
+    files::remove(path).map_err(Error::file("cannot delete", path))
 }
 
 /// The secret kept in this file; made, with 244 random bits, when there is none.

@@ -28,6 +28,7 @@ use crate::{logs, request_id, seed};
 const MIGRATE: &str = "platform.migrate";
 /// Invocations that are under way when the stack stops get this long.
 const LAST_INVOCATIONS: Duration = Duration::from_secs(30);
+
 /// A stack without its servers.
 #[derive(Debug)]
 pub(super) struct Assembly {

@@ -241,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn every_type_has_its_row_in_the_documentation() {
+        let documented: Vec<_> = include_str!("../../../docs/problems.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .map(|(slug, rest)| (slug, rest.split_once(' ').unwrap_or_default().0))
+            .collect();
+        let statuses: Vec<_> = ProblemType::ALL.iter().map(|kind| kind.status().as_str().to_owned()).collect();
+        let defined = ProblemType::ALL.iter().zip(&statuses).map(|(kind, status)| (kind.slug(), status.as_str()));
+        assert_eq!(documented, defined.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_cause_of_an_internal_problem_stays_out_of_the_document() {
         let problem = Problem::internal("SELECT secret FROM arn:aws:…");
         let text = serde_json::to_string(&problem.document("/v1/links", "req_1")).unwrap_or_default();

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use super::api_key::{ApiKey, ApiKeyId};
 use super::permission::Permission;
 use super::principal::{Principal, PrincipalKind};
-use super::store::{ApiKeyRecord, IdentityStore};
+use super::store::{ApiKeyRecord, IdentityStore, USE_NOTED_EVERY};
 use super::token::{InvalidToken, KeySet, Verifier};
 use crate::cache::Cache;
 use crate::config::ConfigError;
@@ -57,7 +57,7 @@ impl Authenticator {
             api_keys: Cache::new(10_000, MAX_STALENESS, clock.clone()),
             key_sets: Cache::new(1, MAX_STALENESS, clock.clone()),
             fresh_key_sets: Cache::new(1, KEY_SET_RETRY, clock.clone()),
-            noted_uses: Cache::new(10_000, SignedDuration::from_mins(10), clock.clone()),
+            noted_uses: Cache::new(10_000, USE_NOTED_EVERY, clock.clone()),
             clock,
         })
     }

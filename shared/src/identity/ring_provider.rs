@@ -1,21 +1,21 @@
 //! Ed25519 by ring for the `jsonwebtoken` crate, and nothing else: a token with another algorithm has no verifier.
 
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use signature::{Signer, Verifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
         require_ed25519(*algorithm)?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(encoding_bytes(key))
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes())
             .map_err(|_| Error::from(ErrorKind::InvalidEddsaKey))?;
         Ok(Box::new(RingSigner(pair)))
     },
     verifier_factory: |algorithm, key| {
         require_ed25519(*algorithm)?;
-        Ok(Box::new(RingVerifier(decoding_bytes(key)?.to_vec())))
+        Ok(Box::new(RingVerifier(key.try_get_as_bytes()?.to_vec())))
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
@@ -27,14 +27,6 @@ pub(super) fn install() {
 
 fn require_ed25519(algorithm: Algorithm) -> Result<(), Error> {
     if algorithm == Algorithm::EdDSA { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
-}
-
-fn encoding_bytes(key: &EncodingKey) -> &[u8] {
-    key.as_bytes()
-}
-
-fn decoding_bytes(key: &DecodingKey) -> Result<&[u8], Error> {
-    key.try_get_as_bytes()
 }
 
 struct RingSigner(Ed25519KeyPair);

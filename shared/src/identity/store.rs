@@ -14,7 +14,10 @@ use super::token::KeySet;
 use crate::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Put, Update, n, s};
 use crate::id::TenantId;
 use crate::random::Random;
-use crate::time::Timestamp;
+use crate::time::{SignedDuration, Timestamp};
+
+/// How often the use of an API key is noted, at most.
+pub(super) const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -92,7 +95,7 @@ impl IdentityStore {
         let update = Update::new(&self.table, key_of(id), "SET last_used_at = :now")
             .only_if("attribute_exists(pk) AND (attribute_not_exists(last_used_at) OR last_used_at < :before)")
             .value(":now", n(now.as_second()))
-            .value(":before", n(now.as_second() - 600));
+            .value(":before", n(now.as_second() - USE_NOTED_EVERY.as_secs()));
         match self.dynamo.update(update).await {
             Ok(_) | Err(DynamoError::ConditionFailed { .. }) => Ok(()),
             Err(error) => Err(error),

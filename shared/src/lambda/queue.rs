@@ -24,6 +24,9 @@ use crate::{BoxError, BoxFuture};
 /// Kept back from the function's time: work that has not begun by then goes back to the queue.
 const STOP_MARGIN: Duration = Duration::from_secs(3);
 
+/// Kept back for what comes after the work: settling, and the answer. Work that has not ended by then has failed.
+const SETTLE_MARGIN: Duration = Duration::from_secs(1);
+
 /// A message that is being worked on.
 #[derive(Debug)]
 pub struct Received<M> {
@@ -82,8 +85,6 @@ pub struct QueueSettings {
     dead_letter_url: String,
     /// The queue's own visibility time-out.
     visibility: Duration,
-    /// How many messages of a batch are worked on at once.
-    concurrency: usize,
 }
 
 impl QueueSettings {
@@ -94,7 +95,6 @@ impl QueueSettings {
             queue_url: reader.required(&format!("{prefix}_QUEUE_URL")),
             dead_letter_url: reader.required(&format!("{prefix}_DEAD_LETTER_URL")),
             visibility: Duration::from_secs(reader.required(&format!("{prefix}_VISIBILITY_SECONDS"))),
-            concurrency: 10,
         };
         reader.finish()?;
         Ok(settings)

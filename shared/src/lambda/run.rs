@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use super::{Function, Service};
-use crate::BoxError;
 use crate::config::Environment;
+use crate::{BoxError, telemetry};
 
 /// Runs the function of `service` that `_HANDLER` names, until Lambda ends the instance.
 #[must_use]
 pub fn run(service: &'static Service) -> ExitCode {
-    init_logs();
+    telemetry::init_logs(std::io::stdout);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -25,18 +25,10 @@ pub fn run(service: &'static Service) -> ExitCode {
     match runtime.block_on(serve(service)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = crate::telemetry::chain(&*error), "the function ended");
+            tracing::error!(error = telemetry::chain(&*error), "the function ended");
             ExitCode::FAILURE
         }
     }
-}
-
-/// Sends the process's logs to standard output, one JSON object for each line; `TENFOLD_LOG` filters them
-/// (`tracing`'s directives, default `info`). A second call changes nothing.
-pub fn init_logs() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TENFOLD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).try_init();
 }
 
 async fn serve(service: &'static Service) -> Result<(), BoxError> {

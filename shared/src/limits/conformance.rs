@@ -1,8 +1,8 @@
-// The property that every limiter passes: it answers what a brute-force oracle answers, which keeps every admitted
-// charge and looks at every trailing interval.
-//
-// The file is compiled into the unit tests of `shared` (against the arithmetic alone) and, by path, into the black-box
-// tests (against Redis and DynamoDB). It takes the names it needs from the module above it.
+//! The property that every limiter passes: it answers what a brute-force oracle answers, which keeps every admitted
+//! charge and looks at every trailing interval.
+//!
+//! The file is compiled into the unit tests of `shared` (against the arithmetic alone) and, by path, into the black-box
+//! tests (against Redis and DynamoDB). It takes the names it needs from the module above it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -26,7 +26,7 @@ use shared::limits::{DynamoLimiter, Limit, Limiter as _, Policy};
 use shared::queue::{Message, Sender};
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp};
-use tests::{Tenant, http_event, stack};
+use tests::{Tenant, http_event, queue_event, stack};
 
 /// An operation and what it did.
 struct Row {
@@ -92,18 +92,6 @@ impl Bench {
         assert_eq!(answer["statusCode"], status, "{name}: {answer}");
         serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or(Value::Null)
     }
-}
-
-/// A batch of messages, as SQS brings it.
-fn queue_event(bodies: &[String]) -> Value {
-    let record = |(number, body): (usize, &String)| {
-        json!({
-            "messageId": format!("bench-{number}"), "receiptHandle": "bench", "body": body, "messageAttributes": {},
-            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"},
-            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bench", "awsRegion": "us-east-1",
-        })
-    };
-    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
 async fn links_api(bench: &mut Bench) {
@@ -184,18 +172,18 @@ async fn links_behind(bench: &mut Bench) {
     // A message that comes twice counts once, so each is given an id of its own.
     let mut click: Value = serde_json::from_str(&click).unwrap();
     for (name, count) in [("count a click", 1), ("count ten clicks of a link in one batch", 10)] {
-        let messages = (0..count).map(|_| {
+        let messages = (0..count).map(|number| {
             click["id"] = json!(ClickId::new(now, &Random::system()));
-            click.to_string()
+            (number, click.to_string())
         });
-        let event = queue_event(&messages.collect::<Vec<_>>());
+        let event = queue_event(messages);
         assert_eq!(bench.invoke(name, &clicks, &event).await, done);
     }
     let after_the_end = Clock::manual(end + SignedDuration::from_secs(1));
     let expiries = bench.subject(&links::SERVICE, "links.expiries", Door::Queue, after_the_end).await;
     let expiry =
         json!({"tenant_id": tenant.id, "link_id": ending["id"], "expires_at": ending["expires_at"]}).to_string();
-    assert_eq!(bench.invoke("tell an expiry", &expiries, &queue_event(&[expiry])).await, done);
+    assert_eq!(bench.invoke("tell an expiry", &expiries, &queue_event([("expiry", expiry)])).await, done);
 }
 
 async fn platform(bench: &mut Bench) {

@@ -5,10 +5,10 @@ use links::click::ClickId;
 use serde_json::{Value, json};
 use shared::random::Random;
 use shared::time::Clock;
-use tests::{Ask as _, Instance, Tenant, anonymous, eventually, http_event, stack};
+use tests::{Ask as _, Instance, Tenant, anonymous, eventually, http_event, queue_event, stack};
 
 use crate::link::{door_of, link, path_of};
-use crate::resources::{Queue, attribute, failures, items, queue_event};
+use crate::resources::{Queue, attribute, failures, items};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604.1";

@@ -87,7 +87,7 @@ async fn a_mistyped_key_is_told_so_by_its_checksum() {
 async fn an_unknown_key_and_one_with_a_known_id_are_answered_alike() {
     let tenant = Tenant::new().await;
     let now = Clock::system().now();
-    // The same seed gives the same id before the secret; the record holds the hash of the other key.
+    // The record under the id of the one holds the hash of the other.
     let (unknown, known) = (
         ApiKey::generate(KeyMode::Live, now, &Random::system()),
         ApiKey::generate(KeyMode::Live, now, &Random::system()),

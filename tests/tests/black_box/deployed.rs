@@ -3,25 +3,22 @@
 use serde_json::json;
 use tests::{Fault, FaultProxy, LambdaProcess, Tenant, eventually, http_event};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_links-lambda");
+use crate::link::{door_of, link, path_of};
 
-async fn link(tenant: &Tenant) -> (String, String) {
-    let link = tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
-    (link["id"].as_str().unwrap().to_owned(), link["slug"].as_str().unwrap().to_owned())
-}
+const BINARY: &str = env!("CARGO_BIN_EXE_links-lambda");
 
 #[tokio::test]
 async fn the_redirect_answers_and_its_click_is_sent_before_the_instance_is_frozen() {
     let tenant = Tenant::new().await;
-    let (id, slug) = link(&tenant).await;
+    let link = link(&tenant, json!({})).await;
     let network = FaultProxy::watching().await;
     let lambda = LambdaProcess::start(BINARY, "links.redirect", &[("AWS_ENDPOINT_URL", network.url())]).await;
-    let answer = lambda.invoke(&http_event("GET", &format!("/l/{slug}"), &[], None)).await.unwrap();
+    let answer = lambda.invoke(&http_event("GET", &door_of(&link), &[], None)).await.unwrap();
     assert_eq!((&answer["statusCode"], &answer["headers"]["location"]), (&json!(302), &json!("https://example.com/")));
     lambda.rest().await;
     assert_eq!(network.calls(), ["GetItem", "SendMessage"]);
     eventually("the click to be counted", || async {
-        let stats = tenant.get(&format!("/v1/links/{id}/stats")).await.json();
+        let stats = tenant.get(&format!("{}/stats", path_of(&link))).await.json();
         (stats["total"]["clicks"] == 1).then_some(())
     })
     .await;
@@ -30,11 +27,11 @@ async fn the_redirect_answers_and_its_click_is_sent_before_the_instance_is_froze
 #[tokio::test]
 async fn a_queue_that_does_not_answer_does_not_hold_up_the_redirect() {
     let tenant = Tenant::new().await;
-    let (_, slug) = link(&tenant).await;
+    let link = link(&tenant, json!({})).await;
     let network = FaultProxy::start(|call| (call == "SendMessage").then_some(Fault::LostRequest)).await;
     let lambda = LambdaProcess::start(BINARY, "links.redirect", &[("AWS_ENDPOINT_URL", network.url())]).await;
     for _ in 0..3 {
-        let answer = lambda.invoke(&http_event("GET", &format!("/l/{slug}"), &[], None)).await.unwrap();
+        let answer = lambda.invoke(&http_event("GET", &door_of(&link), &[], None)).await.unwrap();
         assert_eq!(answer["statusCode"], 302);
         lambda.rest().await;
     }
@@ -43,9 +40,9 @@ async fn a_queue_that_does_not_answer_does_not_hold_up_the_redirect() {
 #[tokio::test]
 async fn an_instance_ends_in_order_when_it_is_told_to() {
     let tenant = Tenant::new().await;
-    let (_, slug) = link(&tenant).await;
+    let link = link(&tenant, json!({})).await;
     let lambda = LambdaProcess::start(BINARY, "links.redirect", &[]).await;
-    lambda.invoke(&http_event("GET", &format!("/l/{slug}"), &[], None)).await.unwrap();
+    lambda.invoke(&http_event("GET", &door_of(&link), &[], None)).await.unwrap();
     lambda.rest().await;
     assert_eq!(lambda.terminate().await.code(), Some(0));
 }

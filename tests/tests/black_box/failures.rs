@@ -1,7 +1,7 @@
 //! Handlers that fail: the client is answered all the same, and learns nothing of the inside.
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
 use lambda_runtime::Context;
 use shared::http::Problem;
 use shared::lambda::Function;
@@ -21,8 +21,7 @@ fn instance() -> Instance {
         .route("/panics", get(panics))
         .route("/fails", get(fails))
         .route("/hangs", get(std::future::pending::<()>))
-        .route("/works", get(async || "it works"))
-        .route("/reads", post(async |body: axum::body::Bytes| body.len().to_string()));
+        .route("/works", get(async || "it works"));
     Instance::from_function(Function::http(&Instance::runtime(), router))
 }
 

@@ -1,15 +1,10 @@
 //! The limiters against their real servers: the property that both share, and what each does when its server fails.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
-};
-use shared::aws::{Aws, Usage, count};
+use shared::aws::{Usage, count};
 use shared::dynamo::Dynamo;
 use shared::limits::{Decision, DynamoLimiter, Limit, LimitError, Limiter, Policy, RedisLimiter, Timestamp};
 use shared::random::Random;
@@ -22,10 +17,9 @@ mod conformance;
 
 use conformance::{admits_exactly_the_burst_under_concurrency, agrees_with_the_oracle};
 
-/// A tenant of this run, so that a server which lives longer holds nothing that disturbs.
-fn tenant(test: &str) -> String {
-    format!("{test}-{}", Random::system().text(b"abcdefghijklmnopqrstuvwxyz", 8))
-}
+// A tenant of this run, so that a server which lives longer holds nothing that disturbs.
+use crate::resources::name as tenant;
+use crate::resources::{aws, table};
 
 async fn check(limiter: &dyn Limiter, tenant: &str, policy: &Policy, cost: u32) -> Result<Decision, LimitError> {
     let now = Timestamp::from_second(4_102_444_800).unwrap();
@@ -241,28 +235,7 @@ async fn forward(
 }
 
 async fn dynamo_limiter() -> DynamoLimiter {
-    let aws = aws();
-    let table = tenant("limits");
-    let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap();
-    let attribute = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S);
-    let created = aws
-        .dynamo
-        .create_table()
-        .table_name(&table)
-        .key_schema(key)
-        .attribute_definitions(attribute.build().unwrap())
-        .billing_mode(BillingMode::PayPerRequest)
-        .send()
-        .await
-        .unwrap();
-    let status = created.table_description().and_then(|table| table.table_status());
-    assert_eq!(status, Some(&TableStatus::Active));
-    DynamoLimiter::new(Dynamo::new(aws.dynamo), table, Random::system())
-}
-
-/// The stack's AWS.
-fn aws() -> Aws {
-    Aws::new(&tests::stack().environment("links.api").unwrap()).unwrap()
+    DynamoLimiter::new(Dynamo::new(aws().dynamo), table("limits", &["pk"]).await, Random::system())
 }
 
 /// The stack's Redis.

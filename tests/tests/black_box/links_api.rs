@@ -207,8 +207,7 @@ async fn a_deleted_link_is_gone_and_a_second_delete_is_404() {
     let tenant = Tenant::new().await;
     let made = link(&tenant, json!({"max_clicks": 5})).await;
     let path = path_of(&made);
-    let answer = tenant.delete(&path).await.expect(204);
-    assert_eq!((answer.body.len(), answer.header("content-type")), (0, answer.header("content-type")));
+    assert!(tenant.delete(&path).await.expect(204).body.is_empty());
     tenant.delete(&path).await.problem(404, "not-found");
     tenant.get(&path).await.problem(404, "not-found");
     tenant.patch(&path, &json!({"title": "x"})).await.problem(404, "not-found");

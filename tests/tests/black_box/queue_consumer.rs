@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use shared::BoxFuture;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
 use shared::time::Clock;
-use tests::{Fault, FaultProxy, Instance, eventually, stack};
+use tests::{Fault, FaultProxy, Instance, eventually, queue_event, stack};
 use tokio::sync::Notify;
 
-use crate::resources::{Queue, attribute, failures, queue_event, received_event};
+use crate::resources::{Queue, attribute, failures, received_event};
 
 #[derive(Debug, Deserialize)]
 struct Order {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use serde_json::{Value, json};
 use shared::aws::Aws;
@@ -122,24 +124,21 @@ pub(crate) fn attribute<'a>(message: &'a Message, name: &str) -> &'a str {
 
 /// A due index that the stack's scheduler does not know: the table's name.
 pub(crate) async fn due_table() -> String {
-    let table = name("due");
-    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
-    let attribute = |name: &str| {
-        let definition = AttributeDefinition::builder().attribute_name(name);
-        definition.attribute_type(ScalarAttributeType::S).build().unwrap()
-    };
-    aws()
-        .dynamo
-        .create_table()
-        .table_name(&table)
-        .key_schema(key("pk", KeyType::Hash))
-        .key_schema(key("sk", KeyType::Range))
-        .attribute_definitions(attribute("pk"))
-        .attribute_definitions(attribute("sk"))
-        .billing_mode(BillingMode::PayPerRequest)
-        .send()
-        .await
-        .unwrap();
+    table("due", &["pk", "sk"]).await
+}
+
+/// A new table whose keys are texts, the partition's first: its name.
+pub(crate) async fn table(kind: &str, keys: &[&str]) -> String {
+    let table = name(kind);
+    let mut create = aws().dynamo.create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
+    for (key, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+        let attribute = AttributeDefinition::builder().attribute_name(*key).attribute_type(ScalarAttributeType::S);
+        create = create
+            .attribute_definitions(attribute.build().unwrap())
+            .key_schema(KeySchemaElement::builder().attribute_name(*key).key_type(kind).build().unwrap());
+    }
+    let created = create.send().await.unwrap().table_description.unwrap();
+    assert_eq!(created.table_status(), Some(&TableStatus::Active));
     table
 }
 
@@ -215,19 +214,7 @@ impl Subscriber {
     }
 }
 
-/// The event that Lambda makes of messages: each an id and a body.
-pub(crate) fn queue_event<'a>(messages: impl IntoIterator<Item = (&'a str, String)>) -> Value {
-    let record = |(id, body): (&str, String)| {
-        json!({
-            "messageId": id, "receiptHandle": format!("receipt-{id}"), "body": body,
-            "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {},
-            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:test", "awsRegion": "us-east-1",
-        })
-    };
-    json!({"Records": messages.into_iter().map(record).collect::<Vec<_>>()})
-}
-
-/// The same of messages that were received.
+/// The event that Lambda makes of messages that were received; [`tests::queue_event`] makes one of any others.
 pub(crate) fn received_event(messages: &[Message]) -> Value {
     let record = |message: &Message| {
         let attributes: BTreeMap<_, _> =

@@ -13,16 +13,17 @@ use shared::queue::Message;
 use crate::app::{App, Base, refused};
 use crate::expiries::expiry_message;
 use crate::link::{Link, LinkId};
-use crate::rules::{Draft, NewLink, Origin, Rules};
+use crate::rules::{NewLink, Origin, Rules};
+use crate::slug::Slug;
 use crate::store::{Along, WriteError};
 use crate::view::{LinkView, etag, location};
 
-/// A drawn slug that is taken is drawn again so often. At one in 27 thousand million it never comes to that.
+/// A drawn slug that is taken is drawn again so often. With a million links one draw in 27,000 is taken.
 const DRAWS: usize = 5;
 
 /// Shorten a URL.
 ///
-/// Without an `alias` the slug is drawn at random. The link works at once, in all regions of the deployment.
+/// Without an `alias` the slug is drawn at random. The link works at once.
 #[utoipa::path(
     post, path = "/v1/links", operation_id = "create_link", tag = "links",
     request_body(content = NewLink, example = json!({"target": "https://example.com/spring?from=letter", "title": "Spring sale"})),
@@ -63,7 +64,7 @@ pub async fn create(
         match insert(&app, &base, &link, &attempt).await {
             Ok(created) => return Ok(created.into_response()),
             Err(InsertError::Write(WriteError::SlugTaken)) if !draft.has_alias() => {}
-            Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&draft)),
+            Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&link.slug)),
             Err(InsertError::Write(WriteError::KeyUsed)) => {
                 return match app.idempotency.begin(&caller.tenant, "POST /v1/links", &new).await? {
                     Begin::Replay(response) => Ok(response),
@@ -122,8 +123,6 @@ pub(super) async fn nudge(app: &App, expiry: Option<&Message>, link: &Link) {
     }
 }
 
-fn alias_taken(draft: &Draft) -> Problem {
-    // Drawing from an alias gives the alias.
-    let alias = draft.slug(&shared::random::Random::seeded(0));
+fn alias_taken(alias: &Slug) -> Problem {
     Problem::new(ProblemType::AliasTaken, format!("the alias {alias} is in use; choose another"))
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
+use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
 use serde::de::DeserializeOwned;
 
 use super::{ConsumeError, QueueSettings, Received};
 use crate::lambda::Runtime;
+use crate::queue::DeadLetters;
 use crate::telemetry::chain;
 
 /// What became of one message of a batch.
@@ -24,12 +25,15 @@ pub(super) enum Outcome {
 /// The queue and its dead-letter queue.
 pub(super) struct Delivery {
     sqs: Client,
-    pub(super) settings: QueueSettings,
+    settings: QueueSettings,
+    dead_letters: DeadLetters,
 }
 
 impl Delivery {
     pub(super) fn new(runtime: &Runtime, settings: QueueSettings) -> Self {
-        Self { sqs: runtime.aws.sqs.clone(), settings }
+        let sqs = runtime.aws.sqs.clone();
+        let dead_letters = DeadLetters::new(sqs.clone(), settings.dead_letter_url.clone());
+        Self { sqs, settings, dead_letters }
     }
 
     /// The message typed, or why it is poison.
@@ -64,33 +68,12 @@ impl Delivery {
 
     /// Moves a message to the dead-letter queue. Only when that succeeded is it done here.
     pub(super) async fn poison(&self, message: &SqsMessage, reason: &str) -> Outcome {
-        let id = message.message_id.as_deref().unwrap_or_default();
-        // SQS refuses control characters in attributes, and an error text may quote the message.
-        let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
-        let attribute =
-            |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().ok();
-        let sent = self
-            .sqs
-            .send_message()
-            .queue_url(&self.settings.dead_letter_url)
-            .message_body(message.body.as_deref().unwrap_or_default())
-            .set_message_attributes(Some(
-                [("reason", attribute(&reason)), ("source_message_id", attribute(id))]
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-                    .collect(),
-            ))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => {
-                tracing::error!(message_id = id, reason, "a poison message went to the dead-letter queue");
-                Outcome::Done
-            }
+        let body = message.body.as_deref().unwrap_or_default();
+        match self.dead_letters.put(body, reason, message.message_id.as_deref()).await {
+            Ok(()) => Outcome::Done,
             Err(error) => {
                 tracing::error!(
-                    message_id = id,
-                    reason,
+                    message_id = message.message_id,
                     error = chain(&error),
                     "a poison message could not be set aside"
                 );

@@ -8,8 +8,11 @@ use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
 use super::delivery::{Delivery, Outcome};
-use super::{Consumer, STOP_MARGIN, Worker};
+use super::{Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
+
+/// How many messages of a batch are worked on at once.
+const CONCURRENCY: usize = 10;
 
 pub(super) struct Singly<C>(pub(super) C);
 
@@ -29,7 +32,7 @@ impl<C: Consumer> Worker for Singly<C> {
                 Box::pin(async move { (index, self.within(delivery, message, started, budget).await) })
             })
             .collect();
-        Box::pin(stream::iter(work).buffer_unordered(delivery.settings.concurrency).collect())
+        Box::pin(stream::iter(work).buffer_unordered(CONCURRENCY).collect())
     }
 }
 
@@ -42,7 +45,7 @@ impl<C: Consumer> Singly<C> {
         }
         // A panic fails its own message, not the batch.
         let work = AssertUnwindSafe(self.one(delivery, message, left)).catch_unwind();
-        match tokio::time::timeout(left.saturating_sub(STOP_MARGIN / 3), work).await {
+        match tokio::time::timeout(left.saturating_sub(SETTLE_MARGIN), work).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => {
                 tracing::error!(message_id = message.message_id, "the consumer panicked; the message is tried again");

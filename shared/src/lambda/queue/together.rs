@@ -7,7 +7,7 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use futures::FutureExt as _;
 
 use super::delivery::{Delivery, Outcome};
-use super::{BatchConsumer, STOP_MARGIN, Worker};
+use super::{BatchConsumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
 
 pub(super) struct Together<C>(pub(super) C);
@@ -35,7 +35,7 @@ impl<C: BatchConsumer> Worker for Together<C> {
                 }
             }
             let work = AssertUnwindSafe(self.0.consume(batch)).catch_unwind();
-            let mut answers = match tokio::time::timeout(budget.saturating_sub(STOP_MARGIN / 3), work).await {
+            let mut answers = match tokio::time::timeout(budget.saturating_sub(SETTLE_MARGIN), work).await {
                 Ok(Ok(answers)) => answers,
                 Ok(Err(_)) => {
                     tracing::error!("the consumer panicked; the batch is tried again");

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
-use tests::{FaultProxy, Instance, Tenant};
+use tests::{FaultProxy, Instance, Tenant, queue_event};
 
 use super::{at_each_call, behind};
-use crate::resources::{Queue, Subscriber, due_table, failures, queue_event};
+use crate::resources::{Queue, Subscriber, due_table, failures};
 
 /// A place where ends are told by the test's own workers alone.
 struct Shop {

@@ -6,10 +6,10 @@ use shared::events::Event;
 use shared::events::links::LinkCreated;
 use shared::random::Random;
 use shared::time::Clock;
-use tests::{Fault, FaultProxy, Instance, Tenant};
+use tests::{Fault, FaultProxy, Instance, Tenant, queue_event};
 
 use super::{at_each_call, behind};
-use crate::resources::{Subscriber, failures, name, queue_event};
+use crate::resources::{Subscriber, failures, name};
 
 /// A link, and clicks of it as the redirect sends them, one for each day.
 async fn clicks(tenant: &Tenant, days: &[&str]) -> (String, Vec<String>) {
@@ -27,9 +27,8 @@ async fn clicks(tenant: &Tenant, days: &[&str]) -> (String, Vec<String>) {
 }
 
 fn event_of(clicks: &[String]) -> (Vec<String>, Value) {
-    let ids: Vec<_> = (0..clicks.len()).map(|index| index.to_string()).collect();
-    let event = queue_event(ids.iter().map(String::as_str).zip(clicks.iter().cloned()));
-    (ids, event)
+    let ids = (0..clicks.len()).map(|index| index.to_string()).collect();
+    (ids, queue_event(clicks.iter().cloned().enumerate()))
 }
 
 async fn stats(tenant: &Tenant, path: &str) -> Value {

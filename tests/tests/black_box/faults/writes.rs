@@ -1,11 +1,12 @@
 //! The endpoints that write, with each of their calls failing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration, rfc3339_millis};
-use tests::{Answer, Ask as _, Instance, Tenant, http_event};
+use tests::{Answer, Ask as _, Fault, FaultProxy, Instance, Tenant, anonymous, http_event, stack};
 use tokio::sync::Notify;
 
 use super::{at_each_call, behind, done_or_unavailable, unavailable};
@@ -164,16 +165,13 @@ async fn while_dynamodb_is_down_every_endpoint_says_when_to_try_again() {
     let link = json!({"target": "https://example.com/"});
     let title = json!({"title": "t"});
     for fault in super::FAULTS {
-        // The credential is known, so that it is the endpoint's own calls that fail.
-        let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counted = calls.clone();
-        let proxy = tests::FaultProxy::start(move |_| {
-            (counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 1_000).then_some(fault)
-        })
-        .await;
+        let is_down = Arc::new(AtomicBool::new(false));
+        let down = is_down.clone();
+        let proxy = FaultProxy::start(move |_| down.load(Ordering::SeqCst).then_some(fault)).await;
         let api = behind(&proxy, "links.api").await;
+        // The credential is known by then, so that it is the endpoint's own calls that fail.
         call(&api, &tenant, "GET", path, None).await.expect(200);
-        calls.store(1_000, std::sync::atomic::Ordering::SeqCst);
+        is_down.store(true, Ordering::SeqCst);
         for (method, path, body) in [
             ("POST", "/v1/links", Some(&link)),
             ("GET", "/v1/links", None),
@@ -194,10 +192,10 @@ async fn a_link_whose_maker_was_killed_between_write_and_send_still_tells_its_en
     let mut subscriber = Subscriber::of(&tenant.id).await;
     let sending = Arc::new(Notify::new());
     let told = sending.clone();
-    let proxy = tests::FaultProxy::start(move |operation| {
+    let proxy = FaultProxy::start(move |operation| {
         (operation == "SendMessage").then(|| {
             told.notify_one();
-            tests::Fault::LostRequest
+            Fault::LostRequest
         })
     })
     .await;
@@ -214,17 +212,17 @@ async fn a_link_whose_maker_was_killed_between_write_and_send_still_tells_its_en
     let list = tenant.get("/v1/links").await.expect(200).json();
     let link = &list["data"][0];
     assert_eq!(list["data"].as_array().unwrap().len(), 1, "the write was done: {list}");
-    tests::stack().tick("platform.scheduler").await.unwrap();
+    stack().tick("platform.scheduler").await.unwrap();
     let id = link["id"].as_str().unwrap();
     let event = subscriber.await_event("link.expired", id).await;
     assert_eq!(event["data"]["link_id"], id);
 
     // Another link's event comes after everything that was on its way.
     let marker = tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
-    tests::stack().tick("platform.scheduler").await.unwrap();
+    stack().tick("platform.scheduler").await.unwrap();
     subscriber.await_event("link.created", marker["id"].as_str().unwrap()).await;
     assert_eq!(subscriber.about("link.expired", id).len(), 1);
     assert_eq!(subscriber.about("link.created", id).len(), 1);
-    let gone = tests::anonymous(Method::GET, &format!("/l/{}", link["slug"].as_str().unwrap())).answer().await;
+    let gone = anonymous(Method::GET, &format!("/l/{}", link["slug"].as_str().unwrap())).answer().await;
     gone.problem(410, "gone");
 }

@@ -1,0 +1,119 @@
+//! What holds while the server is away, and after connections were lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shared::config::Secret;
+use shared::http::{Problem, ProblemType};
+use shared::postgres::{Postgres, Settings};
+use shared::random::Random;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{insert, insert_despite, migrated_database, notes, number, owner, postgres, tenant, texts};
+
+/// The road to the server, which can be cut and mended.
+struct Road {
+    url: String,
+    open: Arc<AtomicBool>,
+    cut: Arc<tokio::sync::Notify>,
+}
+
+impl Road {
+    async fn to(url: &str) -> Self {
+        let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        let road =
+            Self { url: url.replace(&address, &here), open: Arc::new(AtomicBool::new(true)), cut: Arc::default() };
+        let (open, cut) = (road.open.clone(), road.cut.clone());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                if !open.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let (cut, address) = (cut.clone(), address.clone());
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(address).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        () = cut.notified() => {}
+                    }
+                });
+            }
+        });
+        road
+    }
+
+    /// All connections break, and new ones are refused.
+    fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+        self.cut.notify_waiters();
+    }
+
+    fn mend(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_server_is_away_the_answer_is_unavailable_and_afterwards_all_is_well() {
+    let url = migrated_database().await;
+    notes(&url).await;
+    let road = Road::to(&url).await;
+    let notes = postgres(&road.url);
+    let tenant = tenant();
+    notes.in_tenant(&tenant, |transaction| insert(transaction, "before")).await.unwrap();
+
+    road.close();
+    for _ in 0..2 {
+        let error = notes.in_tenant(&tenant, |transaction| insert(transaction, "away")).await.unwrap_err();
+        assert_eq!(Problem::from(error).kind(), ProblemType::Unavailable);
+        assert_eq!(Problem::from(notes.ping().await.unwrap_err()).kind(), ProblemType::Unavailable);
+    }
+    road.mend();
+    notes.in_tenant(&tenant, |transaction| insert(transaction, "back")).await.unwrap();
+    assert_eq!(texts(&notes, &tenant).await, ["back", "before"], "nothing was half written");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_has_ended_is_replaced() {
+    let url = migrated_database().await;
+    let notes = notes(&url).await;
+    let tenant = tenant();
+    notes.in_tenant(&tenant, |transaction| insert(transaction, "before")).await.unwrap();
+    let mut owner = owner(&url).await;
+    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'test'";
+    assert_eq!(number(&mut owner, ended.to_owned()).await, 1);
+    notes.in_tenant(&tenant, |transaction| insert(transaction, "restarted")).await.unwrap();
+    assert_eq!(texts(&notes, &tenant).await, ["before", "restarted"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_the_middle_is_made_again_and_the_work_is_done_once() {
+    let url = migrated_database().await;
+    let notes = notes(&url).await;
+    let tenant = tenant();
+    let suicide = "RESET ROLE; SELECT pg_terminate_backend(pg_backend_pid())";
+    assert_eq!(insert_despite(&notes, &tenant, suicide, 1).await, 2);
+    assert_eq!(texts(&notes, &tenant).await, ["once"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_ended() {
+    let url = migrated_database().await;
+    let settings =
+        Settings { statement_timeout: std::time::Duration::from_millis(100), ..Settings::new("test", "notes") };
+    let postgres = Postgres::new(&Secret::new(url), settings, Random::system()).unwrap();
+    let slow = postgres
+        .in_tenant(&tenant(), |transaction| {
+            Box::pin(async move {
+                sqlx::query("SELECT pg_sleep(60)").execute(transaction).await?;
+                Ok(())
+            })
+        })
+        .await;
+    assert_eq!(Problem::from(slow.unwrap_err()).kind(), ProblemType::Unavailable);
+    postgres.ping().await.unwrap();
+}
