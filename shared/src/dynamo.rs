@@ -4,22 +4,26 @@
 //! Throttling and outages are [`DynamoError::Unavailable`], which becomes 503; a condition that does not hold is
 //! [`DynamoError::ConditionFailed`], with the item that stands in the way.
 
+mod error;
+mod expression;
+mod transaction;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 pub use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
-    ConsumedCapacity, Delete as SdkDelete, KeysAndAttributes, Put as SdkPut, ReturnConsumedCapacity, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
+    ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 
-use crate::http::Problem;
-use crate::{BoxError, BoxFuture};
+pub use self::error::{Cancellation, DynamoError};
+use self::error::{cancelled, unavailable_or_refused};
+pub use self::expression::{Delete, Put, Query, Update};
+pub use self::transaction::TransactWrite;
+use crate::BoxFuture;
 
 /// How often what a batch left unprocessed is asked for again.
 const BATCH_ROUNDS: usize = 5;
@@ -46,51 +50,6 @@ pub fn s(text: impl Into<String>) -> AttributeValue {
 #[allow(clippy::needless_pass_by_value)] // numbers are passed by value
 pub fn n(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
-}
-
-/// Why an operation did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum DynamoError {
-    /// The condition did not hold.
-    #[error("the condition did not hold")]
-    ConditionFailed {
-        /// The item as it stands; empty when there is none.
-        current: Item,
-    },
-    /// A transaction was cancelled.
-    #[error("the transaction was cancelled")]
-    Cancelled {
-        /// One for each write, in their order.
-        reasons: Vec<Cancellation>,
-    },
-    /// DynamoDB is down, throttles, or did not answer in time; the SDK's retries are used up.
-    #[error("DynamoDB is not available")]
-    Unavailable(#[source] BoxError),
-    /// A call that cannot succeed: a fault in the code or the permissions.
-    #[error("DynamoDB refused the call")]
-    Refused(#[source] BoxError),
-}
-
-/// Why one write of a transaction was not done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cancellation {
-    /// It was not the cause.
-    None,
-    /// Its condition did not hold; the item as it stands.
-    ConditionFailed(Item),
-    /// Another transaction holds the item.
-    Conflict,
-    /// Another cause, by DynamoDB's code.
-    Other(String),
-}
-
-impl From<DynamoError> for Problem {
-    fn from(error: DynamoError) -> Self {
-        match error {
-            DynamoError::Unavailable(_) => Self::unavailable(error),
-            _ => Self::internal(error),
-        }
-    }
 }
 
 /// The client.
@@ -272,246 +231,6 @@ pub struct QueryPage {
     pub items: Vec<Item>,
     /// Where the next page starts; none after the last.
     pub next: Option<Item>,
-}
-
-/// The names, values and text of an expression.
-#[derive(Clone, Debug, Default)]
-struct Condition {
-    expression: Option<String>,
-    names: Option<HashMap<String, String>>,
-    values: Option<Item>,
-}
-
-/// The methods that every operation with an expression has.
-macro_rules! expression_methods {
-    ($type:ident, $only_if:ident, $doc:literal) => {
-        impl $type {
-            #[doc = $doc]
-            pub fn $only_if(mut self, expression: impl Into<String>) -> Self {
-                self.condition.expression = Some(expression.into());
-                self
-            }
-
-            /// A value of the expressions: `:name`.
-            pub fn value(mut self, name: impl Into<String>, value: AttributeValue) -> Self {
-                self.condition.values.get_or_insert_default().insert(name.into(), value);
-                self
-            }
-
-            /// A placeholder for an attribute's name: `#name`.
-            pub fn name(mut self, placeholder: impl Into<String>, name: impl Into<String>) -> Self {
-                self.condition.names.get_or_insert_default().insert(placeholder.into(), name.into());
-                self
-            }
-        }
-    };
-}
-
-/// A write of a whole item.
-#[derive(Clone, Debug)]
-pub struct Put {
-    table: String,
-    item: Item,
-    condition: Condition,
-}
-expression_methods!(Put, only_if, "The condition, on the item that is there now.");
-
-impl Put {
-    /// Puts `item` into `table`.
-    pub fn new(table: &str, item: Item) -> Self {
-        Self { table: table.to_owned(), item, condition: Condition::default() }
-    }
-}
-
-/// A change of an item.
-#[derive(Clone, Debug)]
-pub struct Update {
-    table: String,
-    key: Key,
-    expression: String,
-    condition: Condition,
-}
-expression_methods!(Update, only_if, "The condition, on the item that is there now.");
-
-impl Update {
-    /// Changes the item at `key` as `expression` says.
-    pub fn new(table: &str, key: Key, expression: impl Into<String>) -> Self {
-        Self { table: table.to_owned(), key, expression: expression.into(), condition: Condition::default() }
-    }
-}
-
-/// A removal of an item.
-#[derive(Clone, Debug)]
-pub struct Delete {
-    table: String,
-    key: Key,
-    condition: Condition,
-}
-expression_methods!(Delete, only_if, "The condition, on the item that is there now.");
-
-impl Delete {
-    /// Removes the item at `key`.
-    pub fn new(table: &str, key: Key) -> Self {
-        Self { table: table.to_owned(), key, condition: Condition::default() }
-    }
-}
-
-/// A query of one partition.
-#[derive(Clone, Debug)]
-pub struct Query {
-    table: String,
-    index: Option<String>,
-    key_condition: String,
-    condition: Condition,
-    start: Option<Item>,
-    limit: Option<i32>,
-    descending: bool,
-    consistent: bool,
-}
-expression_methods!(Query, filter, "The filter, applied after reading: what it drops is paid for.");
-
-impl Query {
-    /// Reads the items of `table` that `key_condition` names.
-    pub fn new(table: &str, key_condition: impl Into<String>) -> Self {
-        Self {
-            table: table.to_owned(),
-            index: None,
-            key_condition: key_condition.into(),
-            condition: Condition::default(),
-            start: None,
-            limit: None,
-            descending: false,
-            consistent: false,
-        }
-    }
-
-    /// Reads from a secondary index.
-    pub fn index(mut self, index: &str) -> Self {
-        self.index = Some(index.to_owned());
-        self
-    }
-
-    /// Starts after the item with this key.
-    pub fn after(mut self, start: Option<Item>) -> Self {
-        self.start = start;
-        self
-    }
-
-    /// Reads at most so many items.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = i32::try_from(limit).ok();
-        self
-    }
-
-    /// Reads backwards.
-    pub const fn descending(mut self) -> Self {
-        self.descending = true;
-        self
-    }
-
-    /// Reads what has been written, at twice the price; not offered by secondary indexes.
-    pub const fn consistent(mut self) -> Self {
-        self.consistent = true;
-        self
-    }
-}
-
-/// One write of a transaction.
-#[derive(Clone, Debug)]
-pub enum TransactWrite {
-    /// A whole item.
-    Put(Put),
-    /// A change.
-    Update(Update),
-    /// A removal.
-    Delete(Delete),
-}
-
-impl TransactWrite {
-    fn build(self) -> Result<TransactWriteItem, DynamoError> {
-        let old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let item = TransactWriteItem::builder();
-        let item = match self {
-            Self::Put(put) => item.put(
-                SdkPut::builder()
-                    .table_name(put.table)
-                    .set_item(Some(put.item))
-                    .set_condition_expression(put.condition.expression)
-                    .set_expression_attribute_names(put.condition.names)
-                    .set_expression_attribute_values(put.condition.values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(|error| DynamoError::Refused(error.into()))?,
-            ),
-            Self::Update(update) => item.update(
-                SdkUpdate::builder()
-                    .table_name(update.table)
-                    .set_key(Some(update.key.0))
-                    .update_expression(update.expression)
-                    .set_condition_expression(update.condition.expression)
-                    .set_expression_attribute_names(update.condition.names)
-                    .set_expression_attribute_values(update.condition.values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(|error| DynamoError::Refused(error.into()))?,
-            ),
-            Self::Delete(delete) => item.delete(
-                SdkDelete::builder()
-                    .table_name(delete.table)
-                    .set_key(Some(delete.key.0))
-                    .set_condition_expression(delete.condition.expression)
-                    .set_expression_attribute_names(delete.condition.names)
-                    .set_expression_attribute_values(delete.condition.values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(|error| DynamoError::Refused(error.into()))?,
-            ),
-        };
-        Ok(item.build())
-    }
-}
-
-fn cancelled(error: SdkError<TransactWriteItemsError>) -> DynamoError {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
-        return unavailable_or_refused(error);
-    };
-    let reasons: Vec<_> = cancelled
-        .cancellation_reasons()
-        .iter()
-        .map(|reason| match reason.code() {
-            None | Some("None") => Cancellation::None,
-            Some("ConditionalCheckFailed") => Cancellation::ConditionFailed(reason.item().cloned().unwrap_or_default()),
-            Some("TransactionConflict") => Cancellation::Conflict,
-            Some(code) => Cancellation::Other(code.to_owned()),
-        })
-        .collect();
-    let throttled = |reason: &Cancellation| matches!(reason, Cancellation::Other(code) if code == "ThrottlingError" || code == "ProvisionedThroughputExceeded");
-    if reasons.iter().any(throttled) {
-        return DynamoError::Unavailable(error.into());
-    }
-    DynamoError::Cancelled { reasons }
-}
-
-/// Splits failures into those that pass and those that do not.
-fn unavailable_or_refused<E>(error: SdkError<E>) -> DynamoError
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let refused = match &error {
-        SdkError::ServiceError(service) => {
-            service.raw().status().is_client_error()
-                && !service.err().code().is_some_and(|code| {
-                    code.contains("Throttl")
-                        || code.contains("ThroughputExceeded")
-                        || code == "RequestLimitExceeded"
-                        || code == "TransactionInProgressException"
-                        || code == "TransactionConflictException"
-                })
-        }
-        SdkError::ConstructionFailure(_) => true,
-        _ => false,
-    };
-    if refused { DynamoError::Refused(error.into()) } else { DynamoError::Unavailable(error.into()) }
 }
 
 /// Adds what a call consumed to the invocation's usage. The answer does not say which kind it was for a plain call.

@@ -6,6 +6,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod qr;
+mod race;
 pub mod stats;
 pub mod update;
 

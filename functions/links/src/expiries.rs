@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 use shared::BoxError;
 use shared::BoxFuture;
-use shared::dynamo::Dynamo;
+use shared::dynamo::{Dynamo, TransactWrite};
 use shared::events::Event;
 use shared::events::links::LinkExpired;
 use shared::id::TenantId;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
-use shared::queue::Message;
+use shared::queue::{Message, Sender};
 use shared::random::Random;
 use shared::time::{Clock, Timestamp};
 
@@ -34,6 +34,20 @@ pub(crate) fn expiry_message(queue_url: &str, link: &Link) -> Result<Option<Mess
     let Some(expires_at) = link.expires_at else { return Ok(None) };
     let expiry = Expiry { tenant_id: link.tenant_id, link_id: link.id, expires_at };
     Message::json(queue_url, link.tenant_id, format!("expiry#{}", link.id), &expiry).map(Some)
+}
+
+/// The entry in the due index that makes a link's expiry arrive.
+pub(crate) fn due_write(sender: &Sender, expiry: Option<&Message>, link: &Link) -> Option<TransactWrite> {
+    Some(sender.due_write(expiry?, link.expires_at?))
+}
+
+/// Sends an expiry that comes too soon for the scheduler. The entry in the due index is there, so a failure only makes
+/// the expiry late.
+pub(crate) async fn nudge(sender: &Sender, expiry: Option<&Message>, link: &Link) {
+    let (Some(expiry), Some(at)) = (expiry, link.expires_at) else { return };
+    if let Err(error) = sender.nudge(expiry, at).await {
+        tracing::warn!(error = shared::telemetry::chain(&error), "an expiry was left to the scheduler");
+    }
 }
 
 struct Expiries {

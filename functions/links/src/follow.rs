@@ -5,14 +5,15 @@
 //! are counted. The click goes to the queue after the answer has gone out; when the instance is killed in between, that
 //! click is not counted.
 
+mod answer;
+
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode};
 use shared::cache::Cache;
 use shared::dynamo::Dynamo;
-use shared::http::{ClientNetwork, Document, Path, Problem, ProblemType, body_within};
+use shared::http::{ClientNetwork, Document, Path, Problem, body_within};
 use shared::lambda::{Deferred, Function, Runtime};
 use shared::limits::DynamoLimiter;
 use shared::queue::Message;
@@ -22,15 +23,16 @@ use shared::{BoxError, BoxFuture};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::answer::{gone, nothing_here, page, redirect, wants_html};
 use crate::app::{Base, PublicUrl};
 use crate::click::Click;
 use crate::guard::Guard;
 use crate::link::Link;
-use crate::pages::{self, PageFailed};
+use crate::pages;
 use crate::password::PasswordHash;
 use crate::slug::Slug;
 use crate::store::{LinkStore, Spending, WriteError};
-use crate::visit::{Decision, GoneReason, Step};
+use crate::visit::{Decision, Step};
 use crate::visitor::Visitor;
 
 /// How long after an edit a visitor may still find the link as it was.
@@ -269,47 +271,6 @@ impl Door {
 /// Whether `password` has this hash, checked where it does not hold up the other requests.
 async fn matches(hash: PasswordHash, password: String) -> Result<bool, Problem> {
     tokio::task::spawn_blocking(move || hash.matches(&password)).await.map_err(Problem::internal)
-}
-
-fn redirect(link: &Link, status: u16) -> Result<Response, Problem> {
-    let status = StatusCode::from_u16(status).map_err(Problem::internal)?;
-    let location = HeaderValue::from_str(link.target.as_str()).map_err(Problem::internal)?;
-    // A browser that kept the answer would not be counted, nor find out about an edit.
-    let kept = HeaderValue::from_static("private, max-age=0, no-cache");
-    Ok((status, [(LOCATION, location), (CACHE_CONTROL, kept)]).into_response())
-}
-
-fn nothing_here(wants_html: bool) -> Result<Response, Problem> {
-    if wants_html { page(StatusCode::NOT_FOUND, pages::not_found()) } else { Err(Problem::not_found()) }
-}
-
-fn gone(reason: GoneReason, wants_html: bool) -> Result<Response, Problem> {
-    if wants_html {
-        return page(StatusCode::GONE, pages::gone(reason));
-    }
-    let detail = match reason {
-        GoneReason::Expired => "the link has expired",
-        GoneReason::Exhausted => "the clicks of the link are used up",
-        GoneReason::Archived => "the link was put away by its owner",
-    };
-    Err(Problem::new(ProblemType::Gone, detail))
-}
-
-fn page(status: StatusCode, html: Result<String, PageFailed>) -> Result<Response, Problem> {
-    let html = html.map_err(Problem::internal)?;
-    let headers: [(HeaderName, &str); 5] = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, pages::CONTENT_SECURITY_POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("x-robots-tag"), "noindex"),
-        (VARY, "Accept"),
-    ];
-    Ok((status, headers, html).into_response())
-}
-
-/// Whether `Accept` names HTML, as browsers do and programs do not.
-fn wants_html(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/html"))
 }
 
 pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {

@@ -40,7 +40,7 @@ pub(super) fn server(context: &Context<'_>, binary: &Path, port: u16) -> Result<
     // In a file, as arguments can be read by every user. The eviction policy is ElastiCache's default.
     let settings = format!(
         "bind 127.0.0.1\nport {port}\nprotected-mode yes\nrequirepass {password}\ndaemonize no\nsave \"\"\n\
-         appendonly no\nmaxmemory 128mb\nmaxmemory-policy volatile-lru\nloglevel warning\n"
+         appendonly no\nmaxmemory 128mb\nmaxmemory-policy volatile-ttl\nloglevel warning\n"
     );
     let file = home.join("server.conf");
     write_private(&file, settings.as_bytes())?;

@@ -6,7 +6,7 @@ use shared::http::{Document, ETag, Json, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
-use super::update::{done, race};
+use super::race::{done, race};
 use crate::app::App;
 use crate::blocklist::{Blocklist, Domain};
 

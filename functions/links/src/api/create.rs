@@ -2,16 +2,14 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use shared::dynamo::TransactWrite;
 use shared::events::Event;
 use shared::events::links::LinkCreated;
 use shared::http::idempotency::{Attempt, Begin, Submitted, in_progress};
 use shared::http::{Created, Document, Problem, ProblemType};
 use shared::identity::{Caller, permission};
-use shared::queue::Message;
 
 use crate::app::{App, Base, refused};
-use crate::expiries::expiry_message;
+use crate::expiries::{due_write, expiry_message, nudge};
 use crate::link::{Link, LinkId};
 use crate::rules::{NewLink, Origin, Rules};
 use crate::slug::Slug;
@@ -101,26 +99,12 @@ async fn insert(app: &App, base: &Base, link: &Link, attempt: &Attempt) -> Resul
     let expiry = expiry_message(&app.expiries_queue_url, link).map_err(internal)?;
     let along = Along {
         outbox: Some(event.outbox().map_err(internal)?),
-        due: due_write(app, expiry.as_ref(), link),
+        due: due_write(&app.sender, expiry.as_ref(), link),
         idempotency: attempt.record(&created).map_err(InsertError::Problem)?,
     };
     app.links.insert(link, along).await.map_err(InsertError::Write)?;
-    nudge(app, expiry.as_ref(), link).await;
+    nudge(&app.sender, expiry.as_ref(), link).await;
     Ok(created)
-}
-
-/// The entry in the due index that makes a link's expiry arrive.
-pub(super) fn due_write(app: &App, expiry: Option<&Message>, link: &Link) -> Option<TransactWrite> {
-    Some(app.sender.due_write(expiry?, link.expires_at?))
-}
-
-/// Sends an expiry that comes too soon for the scheduler. The entry in the due index is there, so a failure only makes
-/// the expiry late.
-pub(super) async fn nudge(app: &App, expiry: Option<&Message>, link: &Link) {
-    let (Some(expiry), Some(at)) = (expiry, link.expires_at) else { return };
-    if let Err(error) = app.sender.nudge(expiry, at).await {
-        tracing::warn!(error = shared::telemetry::chain(&error), "an expiry was left to the scheduler");
-    }
 }
 
 fn alias_taken(alias: &Slug) -> Problem {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
 use shared::identity::{Caller, permission};
 
-use super::update::{done, race};
+use super::race::{done, race};
 use crate::app::App;
 use crate::link::LinkId;
 use crate::view::etag;

@@ -5,12 +5,12 @@ use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
 use shared::id::TenantId;
 use shared::identity::{Caller, permission};
 
-use super::create::{due_write, nudge};
+use super::race::{done, race};
 use crate::app::{App, Base, refused};
-use crate::expiries::expiry_message;
+use crate::expiries::{due_write, expiry_message, nudge};
 use crate::link::LinkId;
 use crate::rules::{Editable, Rules};
-use crate::store::{Along, WriteError};
+use crate::store::Along;
 use crate::view::{LinkView, etag};
 
 /// Edit a link.
@@ -68,37 +68,11 @@ impl Edit<'_> {
         // An end that was moved away needs no withdrawal: the worker compares it with the link.
         let moved = edited.expires_at != link.expires_at;
         let expiry = expiry_message(&app.expiries_queue_url, &edited).map_err(Problem::internal)?.filter(|_| moved);
-        let along = Along { due: due_write(app, expiry.as_ref(), &edited), ..Along::default() };
+        let along = Along { due: due_write(&app.sender, expiry.as_ref(), &edited), ..Along::default() };
         if !done(app.links.update(&edited, along).await)? {
             return Ok(None);
         }
-        nudge(app, expiry.as_ref(), &edited).await;
+        nudge(&app.sender, expiry.as_ref(), &edited).await;
         Ok(Some(Tagged::new(etag(&edited, now), LinkView::of(&edited, self.base, now))))
-    }
-}
-
-/// How often a change is tried that meets others of the same thing.
-const RACES: usize = 8;
-
-/// Tries a change again, from its reading on, while other requests come between. A request with an `If-Match` that is
-/// overtaken finds the newer version then, and is refused by its condition.
-pub(super) async fn race<T, F>(mut once: impl FnMut() -> F) -> Result<T, Problem>
-where
-    F: Future<Output = Result<Option<T>, Problem>>,
-{
-    for _ in 0..RACES {
-        if let Some(done) = once().await? {
-            return Ok(done);
-        }
-    }
-    Err(WriteError::Stale.into())
-}
-
-/// Whether a write was done; not when another request was between our read and it.
-pub(super) fn done(written: Result<(), WriteError>) -> Result<bool, Problem> {
-    match written {
-        Ok(()) => Ok(true),
-        Err(WriteError::Stale | WriteError::Conflict) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
