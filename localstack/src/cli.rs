@@ -35,6 +35,18 @@ enum Command {
     Tour(DataArguments),
     /// Delete the local data: tables, queues, database, demo credentials. The Python environment stays.
     Reset(DataArguments),
+    /// Invoke a function of the running stack with an event, and print its answer.
+    ///
+    /// An API key is made by: invoke platform.keys '{"name": "mine"}'
+    Invoke {
+        /// The function's name (platform.keys).
+        function: String,
+        /// The event: JSON of a few kilobytes at most.
+        #[arg(default_value = "null")]
+        event: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
     /// Fire a schedule of the running stack now, and wait for its function.
     Tick {
         /// The schedule's name in template.yaml, or its function's (platform.scheduler).
@@ -119,7 +131,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         None => Box::pin(start::run(cli.start.options(), cli.start.quiet)).await,
         Some(Command::Tour(data)) => Box::pin(tour::run(&data.folder())).await,
         Some(Command::Reset(data)) => reset(&data.folder()),
-        Some(Command::Tick { name, data }) => tick(&data.folder(), &name).await,
+        Some(Command::Tick { name, data }) => {
+            control(&data.folder(), &format!("tick/{}", encoded(&name))).await?;
+            terminal::say("done");
+            Ok(())
+        }
+        Some(Command::Invoke { function, event, data }) => {
+            let path = format!("invoke/{}?{}", encoded(&function), encoded(&event));
+            terminal::say(&control(&data.folder(), &path).await?.to_string());
+            Ok(())
+        }
     }
 }
 
@@ -133,20 +154,23 @@ fn reset(data: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tick(data: &std::path::Path, name: &str) -> anyhow::Result<()> {
-    let path = data.join(dev::CONTROL);
-    let control: Option<ControlFile> = dev::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect()
+}
+
+/// Has the running stack do what is at `path` below its control endpoints, and returns its answer.
+async fn control(data: &std::path::Path, path: &str) -> anyhow::Result<serde_json::Value> {
+    let file = data.join(dev::CONTROL);
+    let control: Option<ControlFile> = dev::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let Some(control) = control else { bail!("no stack is running on {}", data.display()) };
-    let name: String = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).collect();
-    let path = format!("{}tick/{name}", crate::gateway::CONTROL_PREFIX);
+    let path = format!("{}{path}", crate::gateway::CONTROL_PREFIX);
     let reply = loopback::send(Method::POST, &control.url, &path, Some(&control.token), None).await;
     let reply = reply.with_context(|| format!("no stack answers on {}", control.url))?;
+    let answer = reply.json();
     if !reply.status.is_success() {
-        let answer = reply.json();
-        bail!("{}", answer.get("message").and_then(serde_json::Value::as_str).unwrap_or("the tick failed"));
+        bail!("{}", answer.get("message").and_then(serde_json::Value::as_str).unwrap_or("it failed"));
     }
-    terminal::say("done");
-    Ok(())
+    Ok(answer)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 pub use self::error::{Cancellation, DynamoError};
-use self::error::{cancelled, unavailable_or_refused};
+use self::error::{cancelled, sorted};
 pub use self::expression::{Delete, Put, Query, Update};
 pub use self::transaction::TransactWrite;
 use crate::BoxFuture;
@@ -66,11 +66,7 @@ impl Dynamo {
     pub fn get(&self, table: &str, key: Key, consistent: bool) -> BoxFuture<'_, Result<Option<Item>, DynamoError>> {
         let call = self.0.get_item().table_name(table).set_key(Some(key.0)).consistent_read(consistent);
         Box::pin(async move {
-            let answer = call
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(unavailable_or_refused)?;
+            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(sorted)?;
             used(answer.consumed_capacity(), false);
             Ok(answer.item)
         })
@@ -88,11 +84,8 @@ impl Dynamo {
                 let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).build();
                 let keys = keys.map_err(|error| DynamoError::Refused(error.into()))?;
                 let call = self.0.batch_get_item().request_items(table, keys);
-                let answer = call
-                    .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                    .send()
-                    .await
-                    .map_err(unavailable_or_refused)?;
+                let answer =
+                    call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(sorted)?;
                 for capacity in answer.consumed_capacity() {
                     used(Some(capacity), false);
                 }
@@ -121,7 +114,7 @@ impl Dynamo {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
                 }
-                _ => unavailable_or_refused(error),
+                _ => sorted(error),
             })?;
             used(answer.consumed_capacity(), true);
             Ok(())
@@ -147,7 +140,7 @@ impl Dynamo {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
                 }
-                _ => unavailable_or_refused(error),
+                _ => sorted(error),
             })?;
             used(answer.consumed_capacity(), true);
             Ok(answer.attributes.unwrap_or_default())
@@ -171,7 +164,7 @@ impl Dynamo {
                 Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
                     DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
                 }
-                _ => unavailable_or_refused(error),
+                _ => sorted(error),
             })?;
             used(answer.consumed_capacity(), true);
             Ok(())
@@ -194,11 +187,7 @@ impl Dynamo {
             .scan_index_forward(!query.descending)
             .consistent_read(query.consistent);
         Box::pin(async move {
-            let answer = call
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(unavailable_or_refused)?;
+            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(sorted)?;
             used(answer.consumed_capacity(), false);
             Ok(QueryPage { items: answer.items.unwrap_or_default(), next: answer.last_evaluated_key })
         })

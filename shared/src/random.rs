@@ -1,6 +1,7 @@
 //! The source of randomness that is passed in: the operating system's in production, a seeded one in tests.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -34,6 +35,13 @@ impl Random {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(buffer);
     }
 
+    /// A pause for a further attempt, the first after `base`: any up to `base`, doubled with each attempt and at most 64
+    /// times it. Full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+    pub fn pause(&self, base: Duration, attempt: u32) -> Duration {
+        let fraction = u32::from(u16::from_le_bytes(self.bytes()));
+        base * (1 << attempt.saturating_sub(1).min(6)) / u32::from(u16::MAX) * fraction
+    }
+
     /// A text of `length` characters, each drawn with equal probability from `alphabet`
     /// (1 to 256 ASCII characters; an empty one gives an empty text).
     pub fn text(&self, alphabet: &[u8], length: usize) -> String {
@@ -61,6 +69,17 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_grows_up_to_its_bound() {
+        let random = Random::seeded(1);
+        let longest =
+            |attempt| (0..200).map(|_| random.pause(Duration::from_millis(10), attempt)).max().unwrap_or_default();
+        for (attempt, bound) in [(1, 10), (2, 20), (7, 640), (40, 640)] {
+            let longest = longest(attempt).as_millis();
+            assert!((bound / 2..=bound).contains(&longest), "{attempt}: {longest}");
+        }
+    }
 
     #[test]
     fn a_seed_repeats_and_every_character_is_used() {

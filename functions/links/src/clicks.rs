@@ -14,13 +14,16 @@ use crate::store::counting::MOST_TOGETHER;
 use crate::store::{LinkStore, WriteError};
 
 /// How often a count is tried when other counts of the same link are in its way, before the queue brings it again.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 10;
+
+/// The first pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many links are counted at once.
 const CONCURRENCY: usize = 10;
 
-/// The messages of a group, by their place in the batch, and whether they were counted.
-type Counted<'a> = (&'a [usize], Result<(), WriteError>);
+/// The messages that were not counted, by their place in the batch, and why.
+type Failures = BTreeMap<usize, String>;
 
 struct Clicks {
     links: LinkStore,
@@ -38,22 +41,12 @@ impl BatchConsumer for Clicks {
         }
         let messages = &messages;
         // Boxed one by one: a stream of closures over borrowed messages does not satisfy the compiler's Send check.
-        let work: Vec<BoxFuture<'_, Counted<'_>>> = groups
-            .values()
-            .flat_map(|indexes| indexes.chunks(MOST_TOGETHER))
-            .map(|indexes| -> BoxFuture<'_, _> {
-                let clicks: Vec<_> = indexes.iter().filter_map(|at| Some(&messages.get(*at)?.body)).collect();
-                Box::pin(async move { (indexes, self.count(&clicks).await) })
-            })
+        let work: Vec<BoxFuture<'_, Failures>> = groups
+            .into_values()
+            .map(|indexes| -> BoxFuture<'_, _> { Box::pin(self.count_group(messages, indexes)) })
             .collect();
-        let mut counted = stream::iter(work).buffer_unordered(CONCURRENCY);
-        let mut failures = BTreeMap::new();
-        while let Some((indexes, outcome)) = counted.next().await {
-            if let Err(error) = outcome {
-                let reason = shared::telemetry::chain(&error);
-                failures.extend(indexes.iter().map(|at| (*at, reason.clone())));
-            }
-        }
+        let counted: Vec<Failures> = stream::iter(work).buffer_unordered(CONCURRENCY).collect().await;
+        let mut failures: Failures = counted.into_iter().flatten().collect();
         (0..messages.len())
             .map(|at| failures.remove(&at).map_or(Ok(()), |reason| Err(ConsumeError::Retry(reason.into()))))
             .collect()
@@ -61,24 +54,30 @@ impl BatchConsumer for Clicks {
 }
 
 impl Clicks {
+    /// Counts the clicks of one link and day, part after part: at once they would be in one another's way.
+    async fn count_group(&self, messages: &[Received<Click>], indexes: Vec<usize>) -> Failures {
+        let mut failures = Failures::new();
+        for part in indexes.chunks(MOST_TOGETHER) {
+            let clicks: Vec<_> = part.iter().filter_map(|at| Some(&messages.get(*at)?.body)).collect();
+            if let Err(error) = self.count(&clicks).await {
+                let reason = shared::telemetry::chain(&error);
+                failures.extend(part.iter().map(|at| (*at, reason.clone())));
+            }
+        }
+        failures
+    }
+
     async fn count(&self, clicks: &[&Click]) -> Result<(), WriteError> {
         let mut attempt = 1;
         loop {
             match self.links.count(clicks).await {
                 Err(WriteError::Conflict) if attempt < ATTEMPTS => {
-                    tokio::time::sleep(self.pause(attempt)).await;
+                    tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
                     attempt += 1;
                 }
                 counted => return counted,
             }
         }
-    }
-
-    /// Full jitter: up to 20 ms, doubled with each attempt
-    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
-    fn pause(&self, attempt: u32) -> Duration {
-        let [random] = self.random.bytes::<1>();
-        Duration::from_millis(10 << attempt.min(6)) * u32::from(random) / 256
     }
 }
 

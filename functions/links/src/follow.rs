@@ -7,6 +7,8 @@
 
 mod answer;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -40,6 +42,12 @@ pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(10);
 
 /// The most links that an instance remembers, of about a kilobyte each.
 const REMEMBERED: u64 = 10_000;
+
+/// How often a visit that is to spend a click is decided about while others edit the link.
+const RACES: u32 = 5;
+
+/// The first pause after meeting an edit.
+const RACE_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest form with a password, in bytes.
 const FORM_LIMIT: usize = 4 * 1024;
@@ -190,13 +198,21 @@ impl Door {
     /// Decides about a visit of `link`, takes its click where there is a limit, and answers it.
     async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
         // A link that was changed since it was remembered is decided about once more, as it is now.
-        for _ in 0..2 {
+        for attempt in 1..=RACES {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
             let Decision::Redirect { spends_click: true, .. } = decision else {
                 return self.answer(&link, &visit, decision).await;
             };
             let asked_at = self.clock.now();
-            match self.links.spend_click(&link).await? {
+            let spending = match self.links.spend_click(&link).await {
+                // An edit is being written at this moment.
+                Err(WriteError::Conflict) => {
+                    tokio::time::sleep(self.random.pause(RACE_PAUSE, attempt)).await;
+                    continue;
+                }
+                spending => spending?,
+            };
+            match spending {
                 Spending::Spent => return self.answer(&link, &visit, decision).await,
                 Spending::Changed(None) => {
                     self.remembered.remove(&visit.slug.key()).await;
@@ -210,7 +226,7 @@ impl Door {
                 }
             }
         }
-        // Edited twice within this visit.
+        // Edited again and again within this visit.
         Err(WriteError::Conflict.into())
     }
 

@@ -62,6 +62,7 @@ pub struct NewLink {
 #[serde(deny_unknown_fields)]
 pub struct Editable {
     /// Where it leads.
+    #[schema(required = false)]
     pub target: Target,
     /// How visitors are sent on.
     #[serde(default)]

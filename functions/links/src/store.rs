@@ -220,6 +220,7 @@ impl LinkStore {
             Ok(_) => Ok(Spending::Spent),
             Err(DynamoError::ConditionFailed { current }) if current.is_empty() => Ok(Spending::Changed(None)),
             Err(DynamoError::ConditionFailed { current }) => Ok(Spending::Changed(visited(current)?.map(Box::new))),
+            Err(DynamoError::Conflict(_)) => Err(WriteError::Conflict),
             Err(error) => Err(error.into()),
         }
     }

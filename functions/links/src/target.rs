@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _, skeleton};
 use url::{Host, Url};
@@ -54,12 +55,13 @@ impl Target {
 
     /// Whether it leads to something under `base`, whatever the scheme: for `base` the address under which slugs live
     /// (`https://short.example/l/`), whether it would make a loop.
-    /// It does not see through every spelling (`/%6c/`): against what is left, browsers stop after some 20 redirects.
     pub fn is_under(&self, base: &Url) -> bool {
         let host = |url: &Url| url.host_str().map(|name| name.trim_end_matches('.').to_owned());
         // Behind the default ports of both schemes stands the same server.
         let port = |url: &Url| url.port_or_known_default().filter(|port| ![80, 443].contains(port));
-        host(&self.0) == host(base) && port(&self.0) == port(base) && self.0.path().starts_with(base.path())
+        // The gateway decodes a path before it is routed.
+        let path = percent_decode_str(self.0.path()).decode_utf8_lossy();
+        host(&self.0) == host(base) && port(&self.0) == port(base) && path.starts_with(base.path())
     }
 }
 

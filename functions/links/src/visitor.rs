@@ -52,7 +52,7 @@ impl Referrer {
             .and_then(|text| url::Url::parse(text).ok())
             .filter(|url| matches!(url.scheme(), "http" | "https" | "android-app"))
             .and_then(|url| url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase()))
-            .filter(|host| (1..=253).contains(&host.len()) && host.bytes().all(|byte| byte.is_ascii_graphic()));
+            .filter(|host| (1..=253).contains(&host.len()) && host != Self::DIRECT && host.bytes().all(is_of_a_host));
         Self(host.unwrap_or_else(|| Self::DIRECT.to_owned()))
     }
 
@@ -60,6 +60,12 @@ impl Referrer {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Names have letters, digits, `-` and `.`, in practice `_` too; IPv6 addresses have `[`, `:` and `]`. So no header makes a
+/// host that stands for something else in the statistics.
+const fn is_of_a_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'[' | b':' | b']')
 }
 
 /// A country's two letters (ISO 3166-1 alpha-2) in upper case.
@@ -172,6 +178,8 @@ mod tests {
             ("android-app://org.telegram.messenger/", "org.telegram.messenger"),
             ("http://[2001:db8::1]/", "[2001:db8::1]"),
             ("https://news.example./", "news.example"),
+            ("https://(other)/", "direct"),
+            ("https://direct/", "direct"),
             ("", "direct"),
             ("about:blank", "direct"),
             ("/relative", "direct"),

@@ -5,10 +5,12 @@
 //! | `platform.scheduler` | each minute, hands what is due soon in the due index to SQS ([`scheduler`]) |
 //! | `platform.relay` | publishes the events that items carry, from a table's stream ([`relay`]) |
 //! | `platform.migrate` | applies all services' Postgres migrations when a release is deployed ([`migrate`]) |
+//! | `platform.keys` | makes API keys for whoever runs the deployment ([`keys`]) |
 //! | `platform.openapi` | serves the OpenAPI document ([`openapi`]) |
 
 pub mod batch;
 pub mod due;
+pub mod keys;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;
@@ -24,6 +26,7 @@ pub static SERVICE: Service = Service {
         ("platform.scheduler", scheduler::build),
         ("platform.relay", relay::build),
         ("platform.migrate", migrate::build),
+        ("platform.keys", keys::build),
         ("platform.openapi", openapi::build),
     ],
 };

@@ -66,7 +66,7 @@ Try it in a second terminal:
   # Follow it
   curl -i {url}/l/{alias}
 
-  # See the click counted
+  # See the click counted, within seconds
   LINK=$(curl -s "{url}/v1/links?search={alias}" -H "Authorization: Bearer $KEY" | grep -o 'link_[0-9a-z]*')
   curl {url}/v1/links/$LINK/stats -H "Authorization: Bearer $KEY"
 

@@ -1,4 +1,4 @@
-//! The local stack's own endpoints below `/_tenfold/`: what `tenfold tick` calls. They are no part of the API, and
+//! The local stack's own endpoints below `/_tenfold/`: what `tenfold tick` and `tenfold invoke` call. They are no part of the API, and
 //! answer only to who can read the token in the data directory: a web page in the same machine's browser cannot.
 
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
 use super::answer::{self, Answer};
+use crate::instances::Instance;
 use crate::schedules::{Schedules, TickError};
 
 /// Where the control endpoints are.
@@ -22,8 +24,8 @@ pub(crate) struct Control {
     pub(crate) token: String,
     /// The schedules.
     pub(crate) schedules: Arc<Schedules>,
-    /// The functions' names.
-    pub(crate) functions: Vec<String>,
+    /// The functions.
+    pub(crate) functions: Vec<Arc<Instance>>,
 }
 
 impl Control {
@@ -37,10 +39,32 @@ impl Control {
         let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
         match (&parts.method, path.split_once('/')) {
             (&Method::GET, None) if path == "functions" => {
-                answer::json(StatusCode::OK, &json!({"functions": self.functions, "schedules": self.schedules.names()}))
+                let functions: Vec<_> = self.functions.iter().map(|instance| &instance.declared.handler).collect();
+                answer::json(StatusCode::OK, &json!({"functions": functions, "schedules": self.schedules.names()}))
             }
+            (&Method::POST, Some(("invoke", name))) => self.invoke(&super::routes::decoded(name), parts).await,
             (&Method::POST, Some(("tick", name))) => self.tick(&super::routes::decoded(name)).await,
             _ => answer::failure(StatusCode::NOT_FOUND, "Not Found"),
+        }
+    }
+
+    /// Invokes a function with the event that is the query, as `aws lambda invoke` does with its payload.
+    async fn invoke(&self, name: &str, parts: &Parts) -> Answer {
+        let Some(instance) = self.functions.iter().find(|instance| instance.declared.handler == name) else {
+            let known: Vec<_> = self.functions.iter().map(|instance| instance.declared.handler.as_str()).collect();
+            let message = format!("there is no function {name}; there are {}", known.join(", "));
+            return answer::failure(StatusCode::NOT_FOUND, &message);
+        };
+        let event = super::routes::decoded(parts.uri.query().unwrap_or("null"));
+        let Ok(event) = RawValue::from_string(event) else {
+            return answer::failure(StatusCode::BAD_REQUEST, "the event is not JSON");
+        };
+        match instance.invoke(event).await {
+            Ok(answer) => match serde_json::from_str::<Value>(answer.get()) {
+                Ok(answer) => answer::json(StatusCode::OK, &answer),
+                Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
+            },
+            Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
         }
     }
 

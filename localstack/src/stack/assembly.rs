@@ -108,11 +108,7 @@ pub(super) async fn assemble(
     let (streams, streams_stopping) = watch::channel(false);
     let gateway = Arc::new(Gateway {
         routes: Routes::new(routes(&instances)),
-        control: Control {
-            token: token.clone(),
-            schedules: schedules.clone(),
-            functions: instances.iter().map(|instance| instance.declared.handler.clone()).collect(),
-        },
+        control: Control { token: token.clone(), schedules: schedules.clone(), functions: instances.clone() },
         port,
     });
     let stops = Stopping { queues: stopping.clone(), streams: streams_stopping };

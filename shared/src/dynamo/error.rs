@@ -22,6 +22,9 @@ pub enum DynamoError {
         /// One for each write, in their order.
         reasons: Vec<Cancellation>,
     },
+    /// A transaction holds the item at this moment.
+    #[error("a transaction holds the item")]
+    Conflict(#[source] BoxError),
     /// DynamoDB is down, throttles, or did not answer in time; the SDK's retries are used up.
     #[error("DynamoDB is not available")]
     Unavailable(#[source] BoxError),
@@ -46,7 +49,7 @@ pub enum Cancellation {
 impl From<DynamoError> for Problem {
     fn from(error: DynamoError) -> Self {
         match error {
-            DynamoError::Unavailable(_) => Self::unavailable(error),
+            DynamoError::Unavailable(_) | DynamoError::Conflict(_) => Self::unavailable(error),
             _ => Self::internal(error),
         }
     }
@@ -54,7 +57,7 @@ impl From<DynamoError> for Problem {
 
 pub(super) fn cancelled(error: SdkError<TransactWriteItemsError>) -> DynamoError {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
-        return unavailable_or_refused(error);
+        return sorted(error);
     };
     let reasons: Vec<_> = cancelled
         .cancellation_reasons()
@@ -74,10 +77,17 @@ pub(super) fn cancelled(error: SdkError<TransactWriteItemsError>) -> DynamoError
 }
 
 /// Splits failures into those that pass and those that do not.
-pub(super) fn unavailable_or_refused<E>(error: SdkError<E>) -> DynamoError
+pub(super) fn sorted<E>(error: SdkError<E>) -> DynamoError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    let code = match &error {
+        SdkError::ServiceError(service) => service.err().code(),
+        _ => None,
+    };
+    if code == Some("TransactionConflictException") {
+        return DynamoError::Conflict(error.into());
+    }
     let refused = match &error {
         SdkError::ServiceError(service) => {
             service.raw().status().is_client_error()
@@ -86,7 +96,6 @@ where
                         || code.contains("ThroughputExceeded")
                         || code == "RequestLimitExceeded"
                         || code == "TransactionInProgressException"
-                        || code == "TransactionConflictException"
                 })
         }
         SdkError::ConstructionFailure(_) => true,

@@ -74,6 +74,10 @@ pub(super) fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Re
 
 /// Reads JSON into a `T`: what [`Json`] does, for a body that is at hand.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would fill a struct from an array by the order of its fields.
+    if body.trim_ascii_start().first() == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+        return Err(Problem::validation(vec![FieldError::new("", "invalid_type", "must be a JSON object")]));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut reader);
     match parsed {
@@ -322,6 +326,12 @@ mod tests {
         assert_eq!(refused(r#"{"count": "x", "name": ]"#).kind(), ProblemType::MalformedJson);
         assert_eq!(refused(r#"{"count": 1, "name": "x"} {}"#).kind(), ProblemType::MalformedJson);
         assert_eq!(refused("").kind(), ProblemType::MalformedJson);
+    }
+
+    #[test]
+    fn an_array_is_no_object_however_well_its_order_fits() {
+        let problem = refused(r#" [1, "name", []]"#);
+        assert_eq!((&*problem.errors()[0].code, problem.errors()[0].pointer.as_str()), ("invalid_type", ""));
     }
 
     #[test]

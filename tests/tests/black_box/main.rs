@@ -18,6 +18,7 @@ mod failures;
 mod faults;
 mod health;
 mod idempotency;
+mod keys;
 mod later;
 mod limits;
 mod link;

@@ -60,7 +60,7 @@ pub async fn put(
     conditions: Preconditions,
     Json(new): Json<Domains>,
 ) -> Result<Tagged<Domains>, Problem> {
-    let revision = race(async || {
+    let revision = race(&app.random, async || {
         let (_, revision) = app.links.blocklist(&caller.tenant).await?;
         conditions.check(&ETag::of_version(revision))?;
         let written = app.links.put_blocklist(&caller.tenant, &new.domains, revision).await;

@@ -28,7 +28,7 @@ pub async fn delete(
     Path(id): Path<LinkId>,
     conditions: Preconditions,
 ) -> Result<NoContent, Problem> {
-    race(async || {
+    race(&app.random, async || {
         let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         conditions.check(&etag(&link, app.clock.now()))?;
         Ok(done(app.links.delete(&link).await)?.then_some(NoContent))

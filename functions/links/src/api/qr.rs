@@ -6,17 +6,31 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use shared::http::{Document, FieldError, Path, Problem, ProblemType, Query};
 use shared::identity::{Caller, permission};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
 use crate::app::{App, Base, refused};
 use crate::link::LinkId;
 use crate::qr::{Options, QrFailed, png, svg};
+
+/// The bytes of a picture, for the description alone.
+struct Picture;
+
+impl utoipa::PartialSchema for Picture {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl utoipa::ToSchema for Picture {}
 
 /// The link's address as a QR code, in SVG or PNG by `Accept`.
 #[utoipa::path(
     get, path = "/v1/links/{id}/qr", operation_id = "get_link_qr", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), Options),
     responses(
-        (status = 200, description = "The code", content((Vec<u8> = "image/png"), (String = "image/svg+xml"))),
+        (status = 200, description = "The code", content((inline(Picture) = "image/png"), (String = "image/svg+xml"))),
         (status = 406, description = "not-acceptable: neither SVG nor PNG is accepted", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),

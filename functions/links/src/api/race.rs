@@ -1,24 +1,31 @@
 //! Changes that meet others of the same thing.
 
-use shared::http::Problem;
+use std::time::Duration;
+
+use shared::http::{Problem, ProblemType};
+use shared::random::Random;
 
 use crate::store::WriteError;
 
 /// How often a change is tried that meets others of the same thing.
-const RACES: usize = 8;
+const RACES: u32 = 8;
+
+/// The first pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Tries a change again, from its reading on, while other requests come between. A request with an `If-Match` that is
 /// overtaken finds the newer version then, and is refused by its condition.
-pub(super) async fn race<T, F>(mut once: impl FnMut() -> F) -> Result<T, Problem>
+pub(super) async fn race<T, F>(random: &Random, mut once: impl FnMut() -> F) -> Result<T, Problem>
 where
     F: Future<Output = Result<Option<T>, Problem>>,
 {
-    for _ in 0..RACES {
+    for attempt in 1..=RACES {
         if let Some(done) = once().await? {
             return Ok(done);
         }
+        tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
     }
-    Err(WriteError::Stale.into())
+    Err(Problem::new(ProblemType::Conflict, "other requests change it at this moment").retry_after(1))
 }
 
 /// Whether a write was done; not when another request was between our read and it.

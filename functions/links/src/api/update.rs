@@ -37,7 +37,7 @@ pub async fn update(
     patch: MergePatch,
 ) -> Result<Tagged<LinkView>, Problem> {
     let edit = Edit { app: &app, tenant: caller.tenant, base: &base, id, conditions: &conditions, patch: &patch };
-    race(|| edit.once()).await
+    race(&app.random, || edit.once()).await
 }
 
 /// One request to edit a link.
@@ -58,6 +58,10 @@ impl Edit<'_> {
         let now = app.clock.now();
         self.conditions.check(&etag(&link, now))?;
         let edited: Editable = self.patch.apply(&link.editable())?;
+        if edited == link.editable() {
+            // Nothing is changed, so nothing is written.
+            return Ok(Some(Tagged::new(etag(&link, now), LinkView::of(&link, self.base, now))));
+        }
 
         let (blocklist, _) = app.links.blocklist(&self.tenant).await?;
         let rules = Rules { now, base: &self.base.0, blocklist: &blocklist };

@@ -45,7 +45,7 @@ where
     let instance = Arc::new(Instance::of(declared, Environment::default(), function, running.clone()));
     let route = Route { method: None, path: "/x".to_owned() };
     let schedules = Arc::new(Schedules::of(&[]).unwrap());
-    let control = Control { token: TOKEN.to_owned(), schedules, functions: vec!["x.api".to_owned()] };
+    let control = Control { token: TOKEN.to_owned(), schedules, functions: vec![instance.clone()] };
     let gateway = Arc::new(Gateway { routes: Routes::new([(route, instance)]), control, port });
     let (stop, stopping) = watch::channel(false);
     let serving = tokio::spawn(gateway.serve(listener, stopping));
