@@ -177,7 +177,6 @@ impl Dynamo {
             .0
             .query()
             .table_name(query.table)
-            .set_index_name(query.index)
             .key_condition_expression(query.key_condition)
             .set_filter_expression(query.condition.expression)
             .set_expression_attribute_names(query.condition.names)

@@ -20,6 +20,8 @@ pub enum Fault {
     LostAnswer,
     /// The service refuses because it is overloaded.
     Throttled,
+    /// DynamoDB refuses because a transaction holds the item.
+    InTransaction,
     /// The service fails.
     ServerError,
     /// Nothing is done, and the answer is 200 with this body: what only a service in trouble would say.
@@ -104,6 +106,7 @@ impl Traffic {
                 forward(parts, body).await?;
                 anyhow::bail!("the answer is lost")
             }
+            Some(Fault::InTransaction) => refusal(&parts.headers, 400, "TransactionConflictException"),
             Some(Fault::Throttled) => refusal(&parts.headers, 400, "ThrottlingException"),
             Some(Fault::ServerError) => refusal(&parts.headers, 500, "InternalServerError"),
             Some(Fault::Instead(answer)) => Ok(hyper::Response::builder()

@@ -103,3 +103,28 @@ where
     };
     if refused { DynamoError::Refused(error.into()) } else { DynamoError::Unavailable(error.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::http::HttpResponse;
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    fn of_code(code: &str) -> DynamoError {
+        let Ok(status) = 400_u16.try_into() else { unreachable!("400 is a status") };
+        let error = UpdateItemError::generic(ErrorMetadata::builder().code(code).build());
+        sorted(SdkError::service_error(error, HttpResponse::new(status, SdkBody::empty())))
+    }
+
+    #[test]
+    fn a_conflict_an_outage_and_a_fault_of_ours_are_told_apart() {
+        assert!(matches!(of_code("TransactionConflictException"), DynamoError::Conflict(_)));
+        for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"] {
+            assert!(matches!(of_code(code), DynamoError::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(of_code("ValidationException"), DynamoError::Refused(_)));
+    }
+}

@@ -90,7 +90,6 @@ impl Delete {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(super) table: String,
-    pub(super) index: Option<String>,
     pub(super) key_condition: String,
     pub(super) condition: Condition,
     pub(super) start: Option<Item>,
@@ -105,7 +104,6 @@ impl Query {
     pub fn new(table: &str, key_condition: impl Into<String>) -> Self {
         Self {
             table: table.to_owned(),
-            index: None,
             key_condition: key_condition.into(),
             condition: Condition::default(),
             start: None,
@@ -113,12 +111,6 @@ impl Query {
             descending: false,
             consistent: false,
         }
-    }
-
-    /// Reads from a secondary index.
-    pub fn index(mut self, index: &str) -> Self {
-        self.index = Some(index.to_owned());
-        self
     }
 
     /// Starts after the item with this key.
@@ -139,7 +131,7 @@ impl Query {
         self
     }
 
-    /// Reads what has been written, at twice the price; not offered by secondary indexes.
+    /// Reads what has been written, at twice the price.
     pub const fn consistent(mut self) -> Self {
         self.consistent = true;
         self

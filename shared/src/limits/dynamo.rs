@@ -18,8 +18,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use futures::future::try_join_all;
 
 use super::gcra::Meter;
@@ -29,7 +27,7 @@ use crate::random::Random;
 
 /// Attempts against other writers of the same buckets before giving up.
 const MAX_ATTEMPTS: u32 = 8;
-/// The longest pause before the second attempt; it doubles for each further one, up to 16 times this.
+/// The longest pause before the second attempt; it doubles for each further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a check may take in all. A write that is under way then may still be charged.
@@ -68,7 +66,7 @@ impl DynamoLimiter {
         {
             return self.decide_one(key, limit, now).await;
         }
-        for attempt in 0..MAX_ATTEMPTS {
+        for attempt in 1..=MAX_ATTEMPTS {
             match self.attempt_all(&keys, limits, now).await? {
                 Outcome::Decided(decision) => return Ok(decision),
                 Outcome::Raced => {}
@@ -81,7 +79,7 @@ impl DynamoLimiter {
     /// Assumes a bucket that is new or has debt; a refused condition brings the item, so the next attempt knows.
     async fn decide_one(&self, key: &str, limit: &Limit<'_>, now: i64) -> Result<Decision, LimitError> {
         let mut known = None;
-        for attempt in 0..MAX_ATTEMPTS {
+        for attempt in 1..=MAX_ATTEMPTS {
             let charge = Charge::new(limit, known, now);
             match self.dynamo.update(charge.write(&self.table, key)).await {
                 Ok(item) => {
@@ -96,7 +94,8 @@ impl DynamoLimiter {
                         return Ok(Decision::of(std::iter::once((limit, before)), now));
                     }
                 }
-                Err(error) if in_transaction(&error) => self.pause(attempt).await,
+                // It met the transaction of another check.
+                Err(DynamoError::Conflict(_)) => self.pause(attempt).await,
                 Err(error) => return Err(LimitError::unavailable(error)),
             }
         }
@@ -134,11 +133,8 @@ impl DynamoLimiter {
         }
     }
 
-    /// Waits a random part of a time that doubles with each attempt.
     async fn pause(&self, attempt: u32) {
-        let longest = PAUSE * (1 << attempt.min(4));
-        let part = u32::from(u8::from_be_bytes(self.random.bytes()));
-        tokio::time::sleep(longest * part / 255).await;
+        tokio::time::sleep(self.random.pause(PAUSE, attempt)).await;
     }
 }
 
@@ -226,41 +222,10 @@ fn stored(item: &Item, limit: &Limit<'_>) -> Result<Option<Meter>, LimitError> {
     meter().map(Some).ok_or_else(malformed)
 }
 
-/// A single write meets the transaction of another check.
-fn in_transaction(error: &DynamoError) -> bool {
-    let DynamoError::Unavailable(source) = error else { return false };
-    source
-        .downcast_ref::<SdkError<UpdateItemError>>()
-        .and_then(SdkError::as_service_error)
-        .is_some_and(UpdateItemError::is_transaction_conflict_exception)
-}
-
 fn malformed() -> LimitError {
     LimitError::unavailable("a stored bucket has an unknown form")
 }
 
 fn contended() -> LimitError {
     LimitError::unavailable("too many checks of the same buckets at once")
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_dynamodb::config::http::HttpResponse;
-    use aws_sdk_dynamodb::types::error::{InternalServerError, TransactionConflictException};
-    use aws_smithy_types::body::SdkBody;
-
-    use super::*;
-
-    fn unavailable(error: UpdateItemError) -> DynamoError {
-        let Ok(status) = 400_u16.try_into() else { unreachable!("400 is a status") };
-        DynamoError::Unavailable(SdkError::service_error(error, HttpResponse::new(status, SdkBody::empty())).into())
-    }
-
-    #[test]
-    fn a_conflict_with_a_transaction_is_told_from_an_outage() {
-        let conflict = TransactionConflictException::builder().build();
-        assert!(in_transaction(&unavailable(UpdateItemError::TransactionConflictException(conflict))));
-        let outage = InternalServerError::builder().build();
-        assert!(!in_transaction(&unavailable(UpdateItemError::InternalServerError(outage))));
-    }
 }

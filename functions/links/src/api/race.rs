@@ -23,7 +23,9 @@ where
         if let Some(done) = once().await? {
             return Ok(done);
         }
-        tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
+        if attempt < RACES {
+            tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
+        }
     }
     Err(Problem::new(ProblemType::Conflict, "other requests change it at this moment").retry_after(1))
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use shared::aws::Aws;
+use shared::dynamo::Dynamo;
+use shared::limits::{DynamoLimiter, Limit, Limiter as _, Policy};
+use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
 use tests::{Fault, FaultProxy, Instance, Tenant, eventually, http_event};
 
@@ -105,4 +109,42 @@ async fn whichever_call_fails_no_visitor_more_than_the_limit_gets_through() {
         proxy.calls().len()
     })
     .await;
+}
+
+/// A network in which the first `count` calls (more than the SDK tries by itself) of `operation` meet a transaction.
+async fn meeting_transactions(operation: &'static str, mut count: u32) -> FaultProxy {
+    FaultProxy::start(move |called| {
+        let meets = called == operation && count > 0;
+        count -= u32::from(meets);
+        meets.then_some(Fault::InTransaction)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_visit_that_meets_an_edit_waits_for_it() {
+    let tenant = Tenant::new().await;
+    let (_, limited) = link(&tenant, &json!({"target": "https://example.com/", "max_clicks": 1})).await;
+    let network = meeting_transactions("UpdateItem", 4).await;
+    let door = Instance::with(&links::SERVICE, "links.redirect", Clock::system(), |environment| {
+        environment.with("AWS_ENDPOINT_URL", network.url())
+    })
+    .await;
+    door.http("GET", &limited, &[], None).await.expect(302);
+    door.http("GET", &limited, &[], None).await.expect(410);
+}
+
+#[tokio::test]
+async fn a_limit_whose_bucket_is_in_a_transaction_waits_for_it() {
+    let network = meeting_transactions("UpdateItem", 4).await;
+    let environment = tests::stack().environment("links.redirect").unwrap();
+    let aws = Aws::new(&environment.with("AWS_ENDPOINT_URL", network.url())).unwrap();
+    let table = environment.get("LIMITS_TABLE").unwrap();
+    let limiter = DynamoLimiter::new(Dynamo::new(aws.dynamo), table, Random::system());
+    let policy = Policy::new("one", 1, std::time::Duration::from_mins(1), 1).unwrap();
+    let limits = [Limit { policy: &policy, key: "k", cost: 1 }];
+    let tenant = Tenant::new().await.id.to_string();
+    let now = Clock::system().now();
+    assert!(limiter.check(&tenant, &limits, now).await.unwrap().allowed);
+    assert!(!limiter.check(&tenant, &limits, now).await.unwrap().allowed);
 }
