@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use http::Method;
 
 use crate::dev::{self, ControlFile};
+use crate::instances::Functions;
 use crate::services::{self, Storage};
 use crate::stack::{Options, default_data};
 use crate::{files, logs, loopback, terminal, tour};
@@ -95,10 +96,10 @@ struct StartArguments {
 }
 
 impl StartArguments {
-    fn options(&self) -> Options {
+    fn options(&self, functions: Functions) -> Options {
         let data = self.data.clone().unwrap_or_else(default_data);
         let storage = if self.ephemeral { Storage::Ephemeral } else { Storage::Kept(data) };
-        let mut options = Options::of(storage, self.port);
+        let mut options = Options::of(functions, storage, self.port);
         options.services.aws_endpoint.clone_from(&self.aws_endpoint);
         options.services.database_url.clone_from(&self.database_url);
         options.services.redis_url.clone_from(&self.redis_url);
@@ -106,8 +107,8 @@ impl StartArguments {
     }
 }
 
-/// Runs the program.
-pub fn main() -> ExitCode {
+/// Runs the program, whose stacks run `functions`.
+pub fn main(functions: Functions) -> ExitCode {
     let cli = Cli::parse();
     logs::collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -117,7 +118,7 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(run(cli, functions)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::complain(&format!("error: {error:#}"));
@@ -126,10 +127,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli, functions: Functions) -> anyhow::Result<()> {
     match cli.command {
-        None => Box::pin(start::run(cli.start.options(), cli.start.quiet)).await,
-        Some(Command::Tour(data)) => Box::pin(tour::run(&data.folder())).await,
+        None => Box::pin(start::run(cli.start.options(functions), cli.start.quiet)).await,
+        Some(Command::Tour(data)) => Box::pin(tour::run(functions, &data.folder())).await,
         Some(Command::Reset(data)) => reset(&data.folder()),
         Some(Command::Tick { name, data }) => {
             control(&data.folder(), &format!("tick/{}", encoded(&name))).await?;
@@ -184,7 +185,7 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["tenfold", "--port", "9100", "--ephemeral", "--quiet"]).unwrap();
-        let options = cli.start.options();
+        let options = cli.start.options(&[]);
         assert_eq!((options.port, options.services.storage), (9100, Storage::Ephemeral));
         assert!(Cli::try_parse_from(["tenfold", "--ephemeral", "--data", "x"]).is_err());
         assert!(matches!(Cli::try_parse_from(["tenfold", "tick", "a.b"]).unwrap().command, Some(Command::Tick { .. })));

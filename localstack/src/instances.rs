@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::Context;
 use serde_json::value::RawValue;
 use shared::config::Environment;
-use shared::lambda::{Deferred, Function, Service};
+use shared::lambda::{Function, Service};
 use tokio::sync::oneshot;
 
 pub(crate) use environment::{Addresses, environment_of, parameters};
@@ -23,12 +23,13 @@ use crate::running::Running;
 use crate::template::DeclaredFunction;
 use crate::terminal;
 
-/// The services whose functions the template may name.
-const SERVICES: [&Service; 3] = [&links::SERVICE, &health::SERVICE, &platform::SERVICE];
-
 /// The most that a function may be sent and may answer, in bytes
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
 pub(crate) const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024;
+
+/// The services whose functions the template may name. Whoever starts a stack passes them in, so that this crate
+/// depends on no service.
+pub type Functions = &'static [&'static Service];
 
 /// One function, ready.
 #[derive(Debug)]
@@ -69,28 +70,23 @@ pub enum InvokeError {
     AnswerTooLarge(String),
 }
 
-/// Builds the function called `handler`, wherever it is.
-pub(crate) async fn build(handler: &str, environment: Environment) -> anyhow::Result<Function> {
-    // The sandbox knows nothing of `shared`: its bare handler is wrapped here.
-    if handler == "sandbox.api" {
-        return Ok(Function::event(Deferred::default(), |event, context| {
-            sandbox::handle(LambdaEvent::new(event, context))
-        }));
-    }
+/// Builds the function called `handler`, of whichever service it is.
+async fn build(functions: Functions, handler: &str, environment: Environment) -> anyhow::Result<Function> {
     let name = handler.split('.').next().unwrap_or_default();
-    let service = SERVICES.into_iter().find(|service| service.name == name);
+    let service = functions.iter().find(|service| service.name == name);
     let service = service.ok_or_else(|| anyhow::anyhow!("template.yaml: no service has the function {handler:?}"))?;
     Ok(service.build(handler, environment).await?)
 }
 
 impl Instance {
-    /// Builds the function that `declared` names.
+    /// Builds the one of `functions` that `declared` names.
     pub(crate) async fn start(
+        functions: Functions,
         declared: DeclaredFunction,
         environment: Environment,
         running: Running,
     ) -> anyhow::Result<Arc<Self>> {
-        let function = build(&declared.handler, environment.clone()).await?;
+        let function = build(functions, &declared.handler, environment.clone()).await?;
         Ok(Arc::new(Self::of(declared, environment, function, running)))
     }
 

@@ -1,5 +1,6 @@
 //! The local stack: the whole of Tenfold in one process on one machine, from the same `template.yaml` that is
 //! deployed. The program `tenfold` (`cargo run`) is its command line; tests start it as a library ([`Stack::start`]).
+//! Both give it the services whose functions it runs: the list of the crate `tenfold`. It knows no service itself.
 //!
 //! | module | what it stands in for |
 //! |---|---|
@@ -35,6 +36,6 @@ mod terminal;
 mod tour;
 
 pub use dev::DevFile;
-pub use instances::InvokeError;
+pub use instances::{Functions, InvokeError};
 pub use schedules::{Expression, ExpressionError, TickError};
 pub use stack::{Options, PortTaken, Progress, Stack, Step, default_data};

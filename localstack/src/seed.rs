@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::json;
+use serde_json::value::RawValue;
 use shared::aws::Aws;
 use shared::config::Environment;
 use shared::dynamo::Dynamo;
@@ -38,17 +40,21 @@ pub(crate) async fn seed(environment: &Environment, data: &Path) -> anyhow::Resu
     let tenant: TenantId = credentials.tenant_id.parse().with_context(|| format!("{}: tenant_id", path.display()))?;
     let table = environment.get("IDENTITY_TABLE").context("no function has IDENTITY_TABLE")?.to_owned();
     let store = IdentityStore::new(Dynamo::new(Aws::new(environment)?.dynamo), table, random);
-    let record = ApiKeyRecord {
-        id: key.id(),
-        hash: key.hash(),
-        tenant,
-        name: "Demo key of the local stack".to_owned(),
-        scopes: Scopes::all(),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let record = ApiKeyRecord::new(&key, tenant, "Demo key of the local stack", Scopes::all(), "localstack");
     store.put_api_key(&record).await.context("cannot write the demo API key")?;
     Ok(credentials)
+}
+
+/// The event that makes the demo administrator, or finds the one that is there.
+pub(crate) fn admin(credentials: &Credentials) -> anyhow::Result<Box<RawValue>> {
+    let event = json!({
+        "email": credentials.admin_email,
+        "password": credentials.admin_password,
+        "name": "Demo administrator",
+        "tenant_id": credentials.tenant_id,
+        "tenant_name": "Demo",
+    });
+    Ok(serde_json::value::to_raw_value(&event)?)
 }
 
 fn generate(random: &Random) -> Credentials {

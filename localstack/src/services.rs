@@ -1,6 +1,6 @@
 //! The servers that the local stack carries inside itself: the AWS APIs by `MiniStack`, `PostgreSQL`, and Valkey.
 //!
-//! [`Services::start`] brings them up in parallel on loopback, each on a free port, and hands back their addresses. All
+//! `Services::start` brings them up in parallel on loopback, each on a free port, and hands back their addresses. All
 //! of them are children of one small supervisor process that stops them when this process is gone, however it went
 //! (`supervise.py`). A server whose address is given in [`Options`] is not started: that address is used as it stands.
 
@@ -26,6 +26,7 @@ use launch::Context;
 use ports::Ports;
 use server::Server;
 pub use step::{Progress, Service, State, Step};
+pub(crate) use storage::{Opened, open};
 pub use storage::{Storage, remove};
 use supervisor::Supervisor;
 use tokio::sync::OnceCell;
@@ -63,20 +64,19 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts what `options` does not name an address for, and returns when all of it answers.
+    /// Starts what `options` does not name an address for, on the opened storage, and returns when all of it answers.
     ///
     /// A first start installs the Python packages (about ten seconds and 90 MB) and makes a database cluster; a later one
     /// takes about a second.
     ///
     /// # Errors
     /// Each names what to do about it. Whatever had been started by then is stopped again.
-    pub async fn start(options: Options, progress: &Progress) -> Result<Self, Error> {
+    pub(crate) async fn start(options: Options, opened: Opened, progress: &Progress) -> Result<Self, Error> {
         // Boxed: this future is large, and every caller's would be.
-        Box::pin(Self::bring_up(options, progress)).await
+        Box::pin(Self::bring_up(options, opened, progress)).await
     }
 
-    async fn bring_up(options: Options, progress: &Progress) -> Result<Self, Error> {
-        let opened = storage::open(&options.storage)?;
+    async fn bring_up(options: Options, opened: Opened, progress: &Progress) -> Result<Self, Error> {
         let data = opened.data.clone();
         storage::start_afresh(&data.join("logs"))?;
         let python = python::find(&options.venv).await?;

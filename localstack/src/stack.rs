@@ -12,6 +12,7 @@ use shared::config::Environment;
 use tokio::net::TcpListener;
 
 use crate::dev::{self, DevFile};
+use crate::instances::Functions;
 use crate::schedules::TickError;
 use crate::services::{self, Services, State, Storage};
 use crate::template::{Template, workspace_root};
@@ -23,6 +24,8 @@ const PORTS_TRIED: u16 = 100;
 /// What to start, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What it runs.
+    pub functions: Functions,
     /// The port on 127.0.0.1; 0 is any free one.
     pub port: u16,
     /// The servers, and where their data is.
@@ -31,20 +34,20 @@ pub struct Options {
 
 impl Options {
     /// A throw-away stack on any free port, for tests.
-    pub fn ephemeral() -> Self {
-        Self::of(Storage::Ephemeral, 0)
+    pub fn ephemeral(functions: Functions) -> Self {
+        Self::of(functions, Storage::Ephemeral, 0)
     }
 
     /// A stack on `port` whose data stays in `data`.
-    pub fn kept(data: &Path, port: u16) -> Self {
-        Self::of(Storage::Kept(data.to_owned()), port)
+    pub fn kept(functions: Functions, data: &Path, port: u16) -> Self {
+        Self::of(functions, Storage::Kept(data.to_owned()), port)
     }
 
     /// A stack on `port` that starts all of its servers. Its Python environment is the one that all stacks share.
-    pub fn of(storage: Storage, port: u16) -> Self {
+    pub fn of(functions: Functions, storage: Storage, port: u16) -> Self {
         let venv = default_data().join("venv");
         let services = services::Options { storage, venv, aws_endpoint: None, database_url: None, redis_url: None };
-        Self { port, services }
+        Self { functions, port, services }
     }
 }
 
@@ -109,11 +112,15 @@ impl Stack {
     /// As [`Self::start`].
     pub async fn start_with(options: Options, progress: Arc<Progress>) -> anyhow::Result<Self> {
         let template = Template::of_workspace()?;
+        // The data before the port: who starts a second stack on the same data is helped by no other port.
+        let opened = services::open(&options.services.storage)?;
+        // One that was killed has left its address behind.
+        let _ = std::fs::remove_file(opened.data.join(dev::CONTROL));
         let listener = bind(options.port).await?;
         let told = progress.clone();
         let relay = move |step, state| told(Step::Servers(step), state);
-        let services = Services::start(options.services, &relay).await?;
-        match Box::pin(assembly::assemble(&template, listener, &services, &*progress)).await {
+        let services = Services::start(options.services, opened, &relay).await?;
+        match Box::pin(assembly::assemble(&template, options.functions, listener, &services, &*progress)).await {
             Ok(assembly) => Ok(Self { services, assembly }),
             Err(error) => {
                 let _ = services.shutdown().await;
@@ -189,6 +196,7 @@ async fn bind(port: u16) -> anyhow::Result<TcpListener> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::dev::ControlFile;
 
     #[tokio::test]
     async fn a_taken_port_is_reported_with_the_next_free_one() {
@@ -200,5 +208,21 @@ mod tests {
         let next = taken.next.unwrap();
         assert!(next > port);
         assert!(error.to_string().contains(&format!("--port {next}")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_second_stack_on_the_same_data_is_told_of_the_first_and_not_of_its_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = services::open(&Storage::Kept(folder.path().to_owned())).unwrap();
+        let listener = bind(0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let second = async || Stack::start(Options::kept(&[], folder.path(), port)).await.unwrap_err().to_string();
+
+        let told = second().await;
+        assert!(told.contains(&format!("already running (pid {})", std::process::id())), "{told}");
+        let control = ControlFile { url: format!("http://127.0.0.1:{port}"), token: String::new() };
+        dev::write(&folder.path().join(dev::CONTROL), &control).unwrap();
+        let told = second().await;
+        assert!(told.contains(&format!("already running at {} (pid {})", control.url, std::process::id())), "{told}");
     }
 }

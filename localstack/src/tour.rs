@@ -1,5 +1,6 @@
 //! `tenfold tour`: a readable walk through what works, which doubles as a smoke test of the whole stack.
 
+mod identity;
 mod links;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::dev::DevFile;
+use crate::instances::Functions;
 use crate::loopback::{self, Reply};
 use crate::stack::{Options, Stack};
 use crate::terminal;
@@ -31,14 +33,21 @@ struct Step {
 }
 
 /// The tour, in its order.
-const STEPS: &[Step] = &[Step {
-    name: "Links",
-    shows: "shorten a link, follow it, see the click counted",
-    walk: |guide| Box::pin(links::walk(guide)),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        name: "Links",
+        shows: "shorten a link, follow it, see the click counted",
+        walk: |guide| Box::pin(links::walk(guide)),
+    },
+    Step {
+        name: "Identity",
+        shows: "sign up, verify by the mail, sign in, refresh, see the sessions, sign out",
+        walk: |guide| Box::pin(identity::walk(guide)),
+    },
+];
 
 /// Leads through the stack of `data`, or through one that is started for it.
-pub(crate) async fn run(data: &Path) -> anyhow::Result<()> {
+pub(crate) async fn run(functions: Functions, data: &Path) -> anyhow::Result<()> {
     let dev = DevFile::read(data).with_context(|| format!("cannot read {}", data.display()))?;
     if let Some(dev) = dev
         && answers(&dev).await
@@ -47,7 +56,7 @@ pub(crate) async fn run(data: &Path) -> anyhow::Result<()> {
         return walk(dev).await;
     }
     terminal::say("No stack is running: starting one for the tour …");
-    let stack = Stack::start(Options::ephemeral()).await?;
+    let stack = Stack::start(Options::ephemeral(functions)).await?;
     let walked = walk(stack.dev().clone()).await;
     let stopped = stack.shutdown().await;
     walked.and(stopped)

@@ -4,6 +4,8 @@
 //! `aws-config` and its chain of credential providers are left out: a Lambda always has its role's credentials in
 //! its environment, and so has the local stack.
 
+mod secrets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +25,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::SharedHttpClient;
 
+pub use self::secrets::{SecretError, Secrets};
 use crate::config::{ConfigError, Environment, Secret};
 
 /// Amazon Trust Services' roots (<https://www.amazontrust.com/repository/>): all that AWS endpoints chain to.
@@ -37,6 +40,8 @@ pub struct Aws {
     pub sqs: aws_sdk_sqs::Client,
     /// SNS.
     pub sns: aws_sdk_sns::Client,
+    /// Secrets Manager.
+    pub secrets: Secrets,
 }
 
 impl Aws {
@@ -91,6 +96,12 @@ impl Aws {
             sns: aws_sdk_sns::Client::from_conf(
                 aws_sdk_sns::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
             ),
+            secrets: Secrets::new(aws_sdk_secretsmanager::Client::from_conf(
+                aws_sdk_secretsmanager::config::Builder::from(&config)
+                    .interceptor(CountCalls)
+                    .retry_partition(retries())
+                    .build(),
+            )),
         })
     }
 }

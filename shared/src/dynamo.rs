@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::types::{
 
 pub use self::error::{Cancellation, DynamoError};
 use self::error::{cancelled, sorted};
-pub use self::expression::{Delete, Put, Query, Update};
+pub use self::expression::{Check, Delete, Put, Query, Update};
 pub use self::transaction::TransactWrite;
 use crate::BoxFuture;
 

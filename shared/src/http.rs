@@ -16,7 +16,7 @@ mod problem;
 mod reply;
 mod trace;
 
-pub use client::ClientNetwork;
+pub use client::{ClientAddress, ClientNetwork};
 pub use conventions::RequestContext;
 pub use etag::{ETag, Preconditions};
 pub use extract::{BODY_LIMIT, Json, Path, Query, body_within, parse_json};

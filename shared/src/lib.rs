@@ -9,7 +9,8 @@
 //! | [`queue`] | sending messages, now or at any later second |
 //! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
 //! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
-//! | [`config`], [`time`], [`random`], [`id`], [`telemetry`] | configuration, the clock, randomness, ids, logs |
+//! | [`outbound`] | the one HTTP client for URLs that others choose |
+//! | [`config`], [`time`], [`random`], [`id`], [`refusal`], [`telemetry`] | configuration, the clock, randomness, ids, why a value is refused, logs |
 
 pub mod aws;
 pub mod cache;
@@ -21,9 +22,11 @@ pub mod id;
 pub mod identity;
 pub mod lambda;
 pub mod limits;
+pub mod outbound;
 pub mod postgres;
 pub mod queue;
 pub mod random;
+pub mod refusal;
 pub mod telemetry;
 pub mod time;
 

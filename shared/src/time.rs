@@ -52,6 +52,20 @@ pub fn rfc3339_millis(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
+/// Serialises a time as [`rfc3339_millis`]: `#[serde(serialize_with = "shared::time::millis")]`.
+pub fn millis<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{at:.3}"))
+}
+
+/// The same for a time that may be absent: `null` then.
+#[allow(clippy::ref_option)] // the form that serde asks for
+pub fn millis_or_null<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => millis(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

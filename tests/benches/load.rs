@@ -58,7 +58,7 @@ async fn load(name: &str, expected: StatusCode, request: Request) {
 /// A start until the first 200, then an orderly end.
 async fn start(data: &Path) -> Duration {
     let started = Instant::now();
-    let stack = Stack::start(Options::kept(data, 0)).await.unwrap();
+    let stack = Stack::start(Options::kept(tenfold::SERVICES, data, 0)).await.unwrap();
     alive(&stack).await;
     let took = started.elapsed();
     stack.shutdown().await.unwrap();

@@ -87,7 +87,19 @@ impl Instance {
     /// # Panics
     /// When it answers with something else than a response.
     pub async fn http_in(&self, event: &Value, context: Context) -> Answer {
-        let answer = self.invoke_in(event, context).await.expect("it answers");
+        let answer = self.answer_in(event, context).await;
+        self.0.after_response().await;
+        answer
+    }
+
+    /// The same up to the answer: what is deferred waits for the next invocation of another kind.
+    ///
+    /// # Panics
+    /// When it answers with something else than a response.
+    pub async fn answer_in(&self, event: &Value, context: Context) -> Answer {
+        let event = serde_json::value::to_raw_value(event).expect("an event is JSON");
+        let answer = self.0.invoke(event, context).await.expect("it answers");
+        let answer: Value = serde_json::from_str(answer.get()).expect("an answer is JSON");
         let mut read = HeaderMap::new();
         for (name, value) in answer["headers"].as_object().into_iter().flatten() {
             let name: HeaderName = name.parse().expect("a header name");

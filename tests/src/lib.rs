@@ -7,6 +7,7 @@
 // All of this crate is for tests: it fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod account;
 mod fault;
 mod invoke;
 pub mod openapi;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use localstack::{Options, Stack};
 
+pub use account::Account;
 pub use fault::{Fault, FaultProxy};
 pub use invoke::{Instance, http_event, queue_event};
 pub use runtime_api::LambdaProcess;
@@ -37,7 +39,7 @@ pub fn stack() -> &'static Stack {
         // Its own thread: the caller may be inside a runtime, in which no other can be waited for.
         let started = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let stack = runtime.block_on(Stack::start(Options::ephemeral()))?;
+            let stack = runtime.block_on(Stack::start(Options::ephemeral(tenfold::SERVICES)))?;
             // It serves for as long as the process lives.
             std::mem::forget(runtime);
             anyhow::Ok(stack)

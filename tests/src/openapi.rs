@@ -1,4 +1,5 @@
-//! The OpenAPI document of the whole: the descriptions that the services' code gives of itself, merged.
+//! The OpenAPI document of the whole: the descriptions that the services' code gives of itself, merged, and who may call
+//! what, from the table in [`shared::identity::access`].
 //!
 //! `platform.openapi` serves the committed copy; the tests compare that with what comes from here.
 
@@ -6,10 +7,16 @@ use std::path::PathBuf;
 
 use localstack::template::workspace_root;
 use serde_json::Value;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use shared::identity::STEP_UP_WITHIN;
+use shared::identity::access::{Access, Callers, Needs};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::{Tag, TagBuilder};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
+    ResponseBuilder,
+};
 
 /// What the document says of the whole.
 const DESCRIPTION: &str = "A complete multi-tenant backend.
@@ -20,6 +27,12 @@ has a strong `ETag`, and a POST may carry an `Idempotency-Key`. Enumerations are
 /// The functions that serve HTTP, each with the description of its endpoints. The sandbox, which teaches, has none.
 fn descriptions() -> Vec<(&'static str, OpenApi)> {
     vec![
+        ("auth.api", auth::api::router().into_openapi()),
+        ("auth.users", auth::users::router().into_openapi()),
+        ("auth.social", auth::social::router().into_openapi()),
+        ("auth.oauth", auth::oauth::router().into_openapi()),
+        ("auth.discovery", auth::discovery::description()),
+        ("auth.pages", auth::pages::router().into_openapi()),
         ("links.api", links::api::router().into_openapi()),
         ("links.redirect", links::follow::openapi()),
         ("health.api", health::openapi()),
@@ -41,6 +54,7 @@ pub fn v1() -> String {
     for (_, part) in descriptions() {
         whole.merge(part);
     }
+    whole.paths.paths.values_mut().flat_map(operations).for_each(tell_access);
     let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text
@@ -49,6 +63,61 @@ pub fn v1() -> String {
 /// Where the document of version 1 is committed.
 pub fn v1_path() -> PathBuf {
     workspace_root().join("docs").join("openapi").join("v1.json")
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, patch, delete, .. } = item;
+    [get, put, post, patch, delete].into_iter().flatten()
+}
+
+/// Writes into an operation what the table says of it: who may call it, and how it refuses others.
+fn tell_access(operation: &mut Operation) {
+    let Some(access) = operation.operation_id.as_deref().and_then(Access::of) else { return };
+    operation.security = Some(match access {
+        Access::Public => vec![SecurityRequirement::default()],
+        Access::OAuthClient => vec![SecurityRequirement::new("oauth_client", Vec::<String>::new())],
+        Access::Permitted(needs) => {
+            let schemes = match needs.callers {
+                Callers::All => &["bearer", "api_key"][..],
+                Callers::Users => &["bearer"],
+            };
+            schemes.iter().map(|scheme| SecurityRequirement::new(*scheme, [needs.permission])).collect()
+        }
+    });
+    if let Access::Permitted(needs) = access {
+        tell_refusal(operation, "401", "unauthenticated", &unauthenticated(needs));
+        tell_refusal(operation, "403", "forbidden", &forbidden(needs));
+    }
+}
+
+fn unauthenticated(needs: Needs) -> String {
+    let minutes = STEP_UP_WITHIN.as_mins();
+    match needs.recent {
+        true => format!("no valid credential; or step-up-required: no sign-in within the last {minutes} minutes"),
+        false => "no valid credential".to_owned(),
+    }
+}
+
+fn forbidden(needs: Needs) -> String {
+    let Needs { permission, callers, .. } = needs;
+    match callers {
+        Callers::All => format!("the caller lacks {permission}"),
+        Callers::Users => format!("the caller lacks {permission}, or is not a signed-in user"),
+    }
+}
+
+/// Puts a refusal before the others that the endpoint itself has with the same status.
+fn tell_refusal(operation: &mut Operation, status: &str, kind: &str, when: &str) {
+    let mut description = format!("{kind}: {when}");
+    if let Some(RefOr::T(Response { description: own, .. })) = operation.responses.responses.get(status) {
+        let own = own.strip_prefix(kind).unwrap_or(own).trim_start_matches(": ");
+        if !description.contains(own) {
+            description = format!("{description}; or {own}");
+        }
+    }
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description).content("application/problem+json", problem);
+    operation.responses.responses.insert(status.to_owned(), RefOr::T(response.build()));
 }
 
 /// All that belongs to no single service.
@@ -67,26 +136,50 @@ fn frame() -> OpenApi {
         ServerBuilder::new().url("{scheme}://{host}").parameter("scheme", scheme).parameter("host", host).build();
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.bearer_format = Some("JWT".to_owned());
-    bearer.description = Some("An access token, or an API key.".to_owned());
+    bearer.description = Some(
+        "An access token, or an API key where `api_key` is offered, too. The scopes at an operation are the permissions \
+         that the caller needs."
+            .to_owned(),
+    );
     let api_key = ApiKeyValue::with_description("X-Api-Key", "An API key, `tf_live_…` or `tf_test_…`.");
+    let mut oauth_client = Http::new(HttpAuthScheme::Basic);
+    oauth_client.description = Some(
+        "The id and the secret of an OAuth client. Both may be in the form instead, or an assertion that the client \
+         signed."
+            .to_owned(),
+    );
     let components = ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(api_key)))
+        .security_scheme("oauth_client", SecurityScheme::Http(oauth_client))
         .build();
-    OpenApiBuilder::new()
-        .info(info)
-        .servers(Some([server]))
-        .components(Some(components))
-        .tags(Some([
-            tag(
-                "links",
-                "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password.",
-            ),
-            tag("redirect", "The public addresses of short links, for everybody."),
-            tag("health", "Whether the deployment works, for everybody."),
-            tag("openapi", "This document, for everybody."),
-        ]))
-        .build()
+    OpenApiBuilder::new().info(info).servers(Some([server])).components(Some(components)).tags(Some(tags())).build()
+}
+
+fn tags() -> Vec<Tag> {
+    vec![
+        tag("auth", "Signing up, in and out; sessions, second factors, passkeys and other providers."),
+        tag("account", "The user's own account."),
+        tag("oauth", "OAuth 2: tokens for programs, revocation, introspection. They answer as the RFCs have it."),
+        tag("discovery", "Public keys and endpoints, for clients and resource servers."),
+        tag("users", "The tenant's members."),
+        tag(
+            "roles",
+            "The tenant's own roles: sets of permissions beside the built-in `owner`, `admin`, `member` and `viewer`.",
+        ),
+        tag("tenant", "The tenant's name, its rules for signing in, and its mails."),
+        tag("audit", "What happened in the tenant, and who did it."),
+        tag("api-keys", "Keys of programs, with scopes, ends and credits."),
+        tag("oauth-clients", "Programs that get tokens of their own."),
+        tag("pages", "Where the links of mails lead, for everybody."),
+        tag(
+            "links",
+            "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password.",
+        ),
+        tag("redirect", "The public addresses of short links, for everybody."),
+        tag("health", "Whether the deployment works, for everybody."),
+        tag("openapi", "This document, for everybody."),
+    ]
 }
 
 fn license() -> License {

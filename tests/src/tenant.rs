@@ -82,6 +82,7 @@ impl Answer {
 ///
 /// # Panics
 /// When it cannot be built.
+#[allow(clippy::disallowed_methods)] // it asks only what the tests start
 pub fn client() -> reqwest::Client {
     let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     builder.build().expect("a client without TLS can be built")
@@ -124,16 +125,7 @@ impl Tenant {
 
     async fn key(tenant: TenantId, scopes: Scopes) -> String {
         let key = ApiKey::generate(KeyMode::Test, Clock::system().now(), &Random::system());
-        Self::put_key(&ApiKeyRecord {
-            id: key.id(),
-            hash: key.hash(),
-            tenant,
-            name: "test".to_owned(),
-            scopes,
-            expires_at: None,
-            revoked_at: None,
-        })
-        .await;
+        Self::put_key(&ApiKeyRecord::new(&key, tenant, "test", scopes, "test")).await;
         key.expose().to_owned()
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 
 /// Checks a text's length in characters and that it has no control characters but those of `allowed`.
 fn checked(text: &str, longest: usize, allowed: &[char]) -> Result<String, Refusal> {

@@ -7,7 +7,7 @@ use http::uri::Authority;
 use shared::BoxError;
 use shared::dynamo::Dynamo;
 use shared::http::idempotency::Idempotency;
-use shared::http::{Cursors, FieldError, Problem, ProblemType};
+use shared::http::{Cursors, Problem, ProblemType};
 use shared::identity::Authenticator;
 use shared::lambda::Runtime;
 use shared::queue::Sender;
@@ -16,7 +16,6 @@ use shared::time::Clock;
 use url::Url;
 
 use crate::password::{Password, PasswordHash};
-use crate::refusal::Fault;
 use crate::store::LinkStore;
 
 /// The state of the API's handlers. Cheap to clone.
@@ -121,12 +120,6 @@ fn asked_base(headers: &HeaderMap) -> Option<Url> {
         return None;
     }
     Url::parse(&format!("{scheme}://{host}/l/")).ok()
-}
-
-/// The domain's refusals as a problem.
-pub(crate) fn refused(faults: Vec<Fault>) -> Problem {
-    let error = |fault: Fault| FieldError::new(fault.pointer, fault.refusal.code, fault.refusal.detail);
-    Problem::validation(faults.into_iter().map(error).collect())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use url::Host;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 use crate::target::{Target, has_dns_lengths};
 
 /// The most domains in one blocklist.

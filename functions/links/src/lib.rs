@@ -8,7 +8,6 @@
 //! | [`blocklist`] | where a tenant's links may not lead |
 //! | [`visitor`], [`visit`], [`click`] | who follows a link, what they get, what is counted |
 //! | [`qr`], [`pages`] | what is drawn: QR codes and the redirect's HTML pages |
-//! | [`refusal`] | why a value is refused |
 //! | [`store`] | the table |
 //! | [`api`], [`view`] | `links.api`: the endpoints under `/v1/links`, and a link as they show it |
 //! | [`follow`] | `links.redirect`: the public address |
@@ -29,7 +28,6 @@ pub mod pages;
 pub mod password;
 pub mod qr;
 pub mod redirect;
-pub mod refusal;
 pub mod rules;
 pub mod slug;
 pub mod store;

@@ -10,7 +10,7 @@ use shared::random::Random;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 
 /// Characters of a password.
 const LENGTHS: std::ops::RangeInclusive<usize> = 4..=128;

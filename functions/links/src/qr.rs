@@ -6,7 +6,7 @@ use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::refusal::{Fault, Refusal};
+use shared::refusal::{Fault, Refusal};
 
 /// How much of a code may be dirty or hidden and still be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]

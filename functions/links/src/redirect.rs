@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 
 /// The status that a redirect answers with (RFC 9110, section 15.4). 302 is the default: a browser keeps a permanent
 /// one for ever, after which the link can no longer be changed or counted there.

@@ -13,7 +13,7 @@ use crate::blocklist::Blocklist;
 use crate::link::{Link, LinkId, to_millisecond};
 use crate::password::{Password, PasswordHash};
 use crate::redirect::{ClickLimit, RedirectStatus};
-use crate::refusal::{Fault, Refusal};
+use shared::refusal::{Fault, Refusal};
 use crate::slug::{Alias, Slug};
 use crate::target::Target;
 

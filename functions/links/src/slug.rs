@@ -12,7 +12,7 @@ use shared::random::Random;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 
 /// Digits and lower-case letters without the look-alikes `0 o`, `1 l i`: 31 characters, 4.95 bits each.
 const ALPHABET: &[u8; 31] = b"23456789abcdefghjkmnpqrstuvwxyz";

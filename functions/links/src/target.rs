@@ -15,7 +15,7 @@ use url::{Host, Url};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 
 /// The longest target in bytes, in normal form.
 pub const LONGEST: usize = 2048;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::refusal::Refusal;
+use shared::refusal::Refusal;
 use crate::user_agent;
 
 /// What follows the link.

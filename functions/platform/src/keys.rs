@@ -66,15 +66,8 @@ async fn make(runtime: &Runtime, store: &IdentityStore, event: Value) -> Result<
     let tenant = new.tenant_id.unwrap_or_else(|| TenantId::new(now, &runtime.random));
     let mode = if new.test { KeyMode::Test } else { KeyMode::Live };
     let key = ApiKey::generate(mode, now, &runtime.random);
-    let record = ApiKeyRecord {
-        id: key.id(),
-        hash: key.hash(),
-        tenant,
-        name: new.name,
-        scopes: new.scopes.as_deref().map_or_else(Scopes::all, Scopes::parse),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let scopes = new.scopes.as_deref().map_or_else(Scopes::all, Scopes::parse);
+    let record = ApiKeyRecord::new(&key, tenant, &new.name, scopes, runtime.name);
     store.put_api_key(&record).await?;
     tracing::info!(tenant = %tenant, key = %key.id(), "an API key was made");
     Ok(json!({"tenant_id": tenant, "key_id": key.id(), "api_key": key.expose()}))

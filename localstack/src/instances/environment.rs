@@ -20,18 +20,28 @@ pub(crate) struct Addresses {
     pub(crate) database_url: String,
     /// The cache.
     pub(crate) redis_url: String,
+    /// Where mail goes: a folder, as a URL.
+    pub(crate) mail_url: String,
 }
 
 /// The secret that the `DatabaseUrl` parameter names locally.
 const DATABASE_SECRET: &str = "tenfold-local-database-url";
 /// The secret that the `RedisUrl` parameter names locally.
 const REDIS_SECRET: &str = "tenfold-local-redis-url";
+/// The secret that the `MailUrl` parameter names locally.
+const MAIL_SECRET: &str = "tenfold-local-mail-url";
 
 /// The parameters that the local stack gives to the template; the others keep their defaults.
 pub(crate) fn parameters() -> BTreeMap<String, String> {
-    [("Stage", "local"), ("DatabaseUrl", DATABASE_SECRET), ("RedisUrl", REDIS_SECRET)]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    let given = [
+        ("Stage", "local"),
+        ("DatabaseUrl", DATABASE_SECRET),
+        ("RedisUrl", REDIS_SECRET),
+        ("MailUrl", MAIL_SECRET),
+        // Nothing but this machine is there to be asked, and nothing on it has to be kept from its owner.
+        ("OutboundLoopback", "true"),
+    ];
+    given.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// The environment of `function`.
@@ -68,7 +78,9 @@ fn variable(name: &str, value: &Value, scope: &Scope, addresses: &Addresses) -> 
         return Ok(addresses.url.clone());
     }
     let text = scope.text(value)?;
-    for (secret, url) in [(DATABASE_SECRET, &addresses.database_url), (REDIS_SECRET, &addresses.redis_url)] {
+    let secrets =
+        [(DATABASE_SECRET, &addresses.database_url), (REDIS_SECRET, &addresses.redis_url), (MAIL_SECRET, &addresses.mail_url)];
+    for (secret, url) in secrets {
         let dynamic = text.starts_with("{{resolve:") && text.ends_with("}}") && text.contains(secret);
         if dynamic || text == secret {
             return Ok(url.clone());
@@ -102,6 +114,7 @@ mod tests {
             aws_endpoint: "http://127.0.0.1:4566".to_owned(),
             database_url: "postgres://local".to_owned(),
             redis_url: "redis://local".to_owned(),
+            mail_url: "file:///mail".to_owned(),
         };
         environment_of(&function, &scope, &addresses)
     }

@@ -9,10 +9,16 @@ use super::Service;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another stack uses the data directory.
-    #[error("a stack is already running on {} (pid {pid}): stop it, or start this one with other data", .data.display())]
+    #[error(
+        "a stack is already running{} (pid {pid}) with the data in {}: use it, or stop it; another stack needs data of its own (--data DIR or --ephemeral)",
+        .url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default(),
+        .data.display()
+    )]
     AlreadyRunning {
         /// The data directory.
         data: PathBuf,
+        /// Where that stack serves, once it does.
+        url: Option<String>,
         /// The process that holds it, `?` when it has not written its id yet.
         pid: String,
     },

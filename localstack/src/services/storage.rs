@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::supervisor::Supervisor;
 use super::{Error, postgres};
+use crate::dev::{self, ControlFile};
 use crate::files;
 
 /// Where a stack keeps its data.
@@ -19,8 +20,8 @@ pub enum Storage {
 }
 
 /// A data directory that this process holds.
-pub(super) struct Opened {
-    pub(super) data: PathBuf,
+pub(crate) struct Opened {
+    pub(crate) data: PathBuf,
     lock: Option<File>,
     temporary: Option<tempfile::TempDir>,
 }
@@ -37,7 +38,10 @@ impl Opened {
 }
 
 /// Makes the data directory if need be and holds it for this process.
-pub(super) fn open(storage: &Storage) -> Result<Opened, Error> {
+///
+/// # Errors
+/// [`Error::AlreadyRunning`] when a stack holds it, or when the file system refuses.
+pub(crate) fn open(storage: &Storage) -> Result<Opened, Error> {
     match storage {
         Storage::Ephemeral => {
             let temporary = tempfile::Builder::new()
@@ -89,7 +93,9 @@ fn hold(data: &Path) -> Result<File, Error> {
             if file.read_to_string(&mut pid).is_err() || pid.is_empty() {
                 pid.push('?');
             }
-            Err(Error::AlreadyRunning { data: data.to_owned(), pid })
+            // Not `dev.json`, which outlives its stack. An unreadable file only leaves the address out.
+            let control: Option<ControlFile> = dev::read(&data.join(dev::CONTROL)).unwrap_or_default();
+            Err(Error::AlreadyRunning { data: data.to_owned(), url: control.map(|control| control.url), pid })
         }
         Err(TryLockError::Error(source)) => Err(Error::File { what: "cannot lock", path, source }),
     }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{interval, timeout};
 
-use super::{Error, Options, Service, Services, Storage, remove};
+use super::{Error, Options, Service, Services, Storage, open, remove};
 
 const SERVICES: [Service; 3] = [Service::Aws, Service::Postgres, Service::Redis];
 
@@ -25,7 +25,8 @@ fn options(storage: Storage) -> Options {
 }
 
 async fn start(storage: Storage) -> Result<Services, Error> {
-    Services::start(options(storage), &|_, _| {}).await
+    let opened = open(&storage)?;
+    Services::start(options(storage), opened, &|_, _| {}).await
 }
 
 /// Calls a JSON operation of the AWS APIs.
@@ -211,7 +212,8 @@ async fn servers_given_by_address_are_not_started() {
     options.aws_endpoint = Some("http://127.0.0.1:1".to_owned());
     options.database_url = Some("postgres://nobody@127.0.0.1:2/none".to_owned());
     options.redis_url = Some("redis://127.0.0.1:3".to_owned());
-    let services = Services::start(options, &|step, state| panic!("{step}: {state:?}")).await.unwrap();
+    let opened = open(&options.storage).unwrap();
+    let services = Services::start(options, opened, &|step, state| panic!("{step}: {state:?}")).await.unwrap();
     assert_eq!(services.aws_endpoint, "http://127.0.0.1:1");
     assert_eq!(services.database_url, "postgres://nobody@127.0.0.1:2/none");
     assert_eq!(services.redis_url, "redis://127.0.0.1:3");

@@ -15,7 +15,7 @@ use crate::clients::Clients;
 use crate::deploy;
 use crate::dev::{self, ControlFile, DevFile};
 use crate::gateway::{Control, Gateway, Routes};
-use crate::instances::{self, Addresses, Instance};
+use crate::instances::{self, Addresses, Functions, Instance};
 use crate::pollers::{self, Pollers, Stopping};
 use crate::running::Running;
 use crate::schedules::Schedules;
@@ -26,6 +26,8 @@ use crate::{logs, request_id, seed};
 /// The function that brings the database up to date. Nothing of the template invokes it: a deployment does, and so
 /// does the start of a stack.
 const MIGRATE: &str = "platform.migrate";
+/// The function that makes a tenant's first owner.
+const ADMIN: &str = "auth.admin";
 /// Invocations that are under way when the stack stops get this long.
 const LAST_INVOCATIONS: Duration = Duration::from_secs(30);
 
@@ -74,16 +76,21 @@ impl Assembly {
 /// Deploys, builds and connects everything on running servers.
 pub(super) async fn assemble(
     template: &Template,
+    functions: Functions,
     listener: TcpListener,
     services: &Services,
     progress: &Progress,
 ) -> anyhow::Result<Assembly> {
     let port = listener.local_addr()?.port();
+    let mail_dir = services.data().join("mail");
+    std::fs::create_dir_all(&mail_dir).with_context(|| format!("cannot make {}", mail_dir.display()))?;
+    let mail_url = url::Url::from_file_path(&mail_dir).map_err(|()| anyhow::anyhow!("the mail folder has no URL"))?;
     let addresses = Addresses {
         url: format!("http://127.0.0.1:{port}"),
         aws_endpoint: services.aws_endpoint.clone(),
         database_url: services.database_url.clone(),
         redis_url: services.redis_url.clone(),
+        mail_url: mail_url.into(),
     };
     let data = services.data();
     logs::write_to(&data.join("logs").join("functions.log")).context("cannot write the functions' log")?;
@@ -97,11 +104,11 @@ pub(super) async fn assemble(
 
     let running = Running::new();
     progress(Step::Functions, State::Working("starting".to_owned()));
-    let work = functions(template, &scope, &addresses, &running, data);
+    let work = start_functions(template, functions, &scope, &addresses, &running, data);
     let (instances, credentials) = watched(Step::Functions, progress, work).await?;
     progress(Step::Functions, State::Done(format!("{} from template.yaml", instances.len())));
 
-    let dev = dev_file(&addresses, credentials, data)?;
+    let dev = dev_file(&addresses, credentials, &mail_dir);
     let schedules = Arc::new(Schedules::of(&instances)?);
     let token = format!("{}{}", request_id::fresh(), request_id::fresh());
     let (all, stopping) = watch::channel(false);
@@ -125,8 +132,9 @@ pub(super) async fn assemble(
 }
 
 /// Builds all functions, migrates the database, and writes the demo data meanwhile.
-async fn functions(
+async fn start_functions(
     template: &Template,
+    functions: Functions,
     scope: &Scope,
     addresses: &Addresses,
     running: &Running,
@@ -141,7 +149,7 @@ async fn functions(
     let keyed = keyed.map(|(_, environment)| environment.clone()).unwrap_or_default();
     let built = declared.into_iter().map(|(function, environment)| async move {
         let handler = function.handler.clone();
-        let instance = Instance::start(function, environment, running.clone()).await;
+        let instance = Instance::start(functions, function, environment, running.clone()).await;
         instance.with_context(|| format!("{handler} does not start"))
     });
     let migrated = async {
@@ -151,7 +159,11 @@ async fn functions(
         }
         Ok(instances)
     };
-    tokio::try_join!(migrated, seed::seed(&keyed, data))
+    let (instances, credentials) = tokio::try_join!(migrated, seed::seed(&keyed, data))?;
+    if let Some(admin) = instances.iter().find(|instance| instance.declared.handler == ADMIN) {
+        admin.invoke(seed::admin(&credentials)?).await.context("cannot make the demo administrator")?;
+    }
+    Ok((instances, credentials))
 }
 
 fn routes(instances: &[Arc<Instance>]) -> impl Iterator<Item = (crate::template::Route, Arc<Instance>)> {
@@ -163,10 +175,8 @@ fn routes(instances: &[Arc<Instance>]) -> impl Iterator<Item = (crate::template:
     })
 }
 
-fn dev_file(addresses: &Addresses, credentials: dev::Credentials, data: &Path) -> anyhow::Result<DevFile> {
-    let mail_dir = data.join("mail");
-    std::fs::create_dir_all(&mail_dir).with_context(|| format!("cannot make {}", mail_dir.display()))?;
-    Ok(DevFile {
+fn dev_file(addresses: &Addresses, credentials: dev::Credentials, mail_dir: &Path) -> DevFile {
+    DevFile {
         url: addresses.url.clone(),
         api_key: credentials.api_key,
         tenant_id: credentials.tenant_id,
@@ -176,7 +186,7 @@ fn dev_file(addresses: &Addresses, credentials: dev::Credentials, data: &Path) -
         database_url: addresses.database_url.clone(),
         redis_url: addresses.redis_url.clone(),
         mail_dir: mail_dir.to_string_lossy().into_owned(),
-    })
+    }
 }
 
 async fn watched<T>(

@@ -86,6 +86,22 @@ impl Delete {
     }
 }
 
+/// A look at an item that is not changed: part of a transaction, which fails when its condition does not hold.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub(super) table: String,
+    pub(super) key: Key,
+    pub(super) condition: Condition,
+}
+expression_methods!(Check, only_if, "The condition, on the item that is there now. Required.");
+
+impl Check {
+    /// Looks at the item at `key`.
+    pub fn new(table: &str, key: Key) -> Self {
+        Self { table: table.to_owned(), key, condition: Condition::default() }
+    }
+}
+
 /// A query of one partition.
 #[derive(Clone, Debug)]
 pub struct Query {

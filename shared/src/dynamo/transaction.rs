@@ -1,10 +1,10 @@
 //! The writes of a transaction.
 
 use aws_sdk_dynamodb::types::{
-    Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
+    ConditionCheck, Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
 };
 
-use super::{Delete, DynamoError, Put, Update};
+use super::{Check, Delete, DynamoError, Put, Update};
 
 /// One write of a transaction.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub enum TransactWrite {
     Update(Update),
     /// A removal.
     Delete(Delete),
+    /// A condition on an item that is not changed.
+    Check(Check),
 }
 
 impl TransactWrite {
@@ -52,6 +54,17 @@ impl TransactWrite {
                     .set_condition_expression(delete.condition.expression)
                     .set_expression_attribute_names(delete.condition.names)
                     .set_expression_attribute_values(delete.condition.values)
+                    .return_values_on_condition_check_failure(old)
+                    .build()
+                    .map_err(|error| DynamoError::Refused(error.into()))?,
+            ),
+            Self::Check(check) => item.condition_check(
+                ConditionCheck::builder()
+                    .table_name(check.table)
+                    .set_key(Some(check.key.0))
+                    .set_condition_expression(check.condition.expression)
+                    .set_expression_attribute_names(check.condition.names)
+                    .set_expression_attribute_values(check.condition.values)
                     .return_values_on_condition_check_failure(old)
                     .build()
                     .map_err(|error| DynamoError::Refused(error.into()))?,

@@ -43,6 +43,37 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientNetwork {
     }
 }
 
+/// The whole address that a request comes from, where it is known; an IPv4 address that is written as IPv6 is one of
+/// IPv4. As API Gateway saw it. Personal data: it is compared, and neither printed nor logged.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientAddress(Option<IpAddr>);
+
+impl ClientAddress {
+    /// An address, where it is known.
+    pub fn of(address: Option<IpAddr>) -> Self {
+        Self(address.map(|address| address.to_canonical()))
+    }
+
+    /// The address.
+    pub const fn get(self) -> Option<IpAddr> {
+        self.0
+    }
+}
+
+impl fmt::Debug for ClientAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ClientAddress(…)")
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -58,5 +89,12 @@ mod tests {
         ] {
             assert_eq!(ClientNetwork::of(address.parse().ok()).to_string(), network);
         }
+    }
+
+    #[test]
+    fn an_address_does_not_print() {
+        let address = ClientAddress::of("::ffff:203.0.113.7".parse().ok());
+        assert_eq!(address.get(), "203.0.113.7".parse().ok());
+        assert!(!format!("{address:?}").contains("203"));
     }
 }

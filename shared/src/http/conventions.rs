@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use tower::ServiceExt as _;
 
@@ -60,6 +61,15 @@ impl RequestContext {
     /// Names the caller for the log line.
     pub(crate) fn note_caller(&self, tenant: &id::TenantId, kind: &'static str) {
         let _ = self.caller.set(LoggedCaller { tenant: tenant.to_string(), kind });
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let context = parts.extensions.get().cloned();
+        context.ok_or_else(|| Problem::internal("the router is not within the conventions"))
     }
 }
 

@@ -164,6 +164,16 @@ impl Attempt {
     /// no key. The transaction fails by this write's condition when another request with the same key was faster; then
     /// [`Idempotency::begin`] finds that one's answer.
     pub fn record<T: Serialize>(&self, created: &Created<T>) -> Result<Option<TransactWrite>, Problem> {
+        self.record_without_secret(created, &created.body)
+    }
+
+    /// The same for an answer with a secret that is shown once and stored nowhere: sent again, the request is answered
+    /// with `replayed` for a body.
+    pub fn record_without_secret<T, R: Serialize>(
+        &self,
+        created: &Created<T>,
+        replayed: &R,
+    ) -> Result<Option<TransactWrite>, Problem> {
         let Some((pk, fingerprint)) = self.key.as_ref() else { return Ok(None) };
         let recorded = Recorded {
             status: StatusCode::CREATED.as_u16(),
@@ -173,7 +183,7 @@ impl Attempt {
                 (http::header::ETAG.to_string(), created.etag.to_string()),
             ]
             .into(),
-            body: serde_json::to_string(&created.body).map_err(Problem::internal)?,
+            body: serde_json::to_string(replayed).map_err(Problem::internal)?,
         };
         let item: Item = [
             ("pk".to_owned(), s(pk)),

@@ -48,6 +48,20 @@ problem_types! {
     AmbiguousCredentials = BAD_REQUEST, "ambiguous-credentials", "More than one credential was sent";
     /// No credential, or one that is not valid (any more).
     Unauthenticated = UNAUTHORIZED, "unauthenticated", "A valid credential is needed";
+    /// The user's last proof of who they are is too long ago for this: they sign in again, and come back.
+    StepUpRequired = UNAUTHORIZED, "step-up-required", "A recent sign-in is needed";
+    /// A log-in that does not work. It does not tell whether there is such an account.
+    InvalidCredentials = UNAUTHORIZED, "invalid-credentials", "The credentials are not right";
+    /// A one-time token or code that is wrong, used or expired.
+    InvalidOneTimeToken = BAD_REQUEST, "invalid-one-time-token", "The token is not valid any more";
+    /// The refresh token is not valid (any more): sign in again.
+    InvalidRefreshToken = UNAUTHORIZED, "invalid-refresh-token", "The session is over";
+    /// The password is right, and the address is not proved yet.
+    EmailNotVerified = FORBIDDEN, "email-not-verified", "The e-mail address is not verified";
+    /// The provider proves an address that has an account: who signs in to it otherwise may link the two.
+    AccountExists = CONFLICT, "account-exists", "The address has an account already";
+    /// A tenant keeps at least one owner who can act.
+    LastOwner = CONFLICT, "last-owner", "A tenant needs an owner";
     /// The caller is known and may not do this.
     Forbidden = FORBIDDEN, "forbidden", "The caller may not do this";
     /// There is no such thing, or not for this caller.
@@ -76,10 +90,14 @@ problem_types! {
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request";
     /// A rate limit is used up; `Retry-After` says until when.
     RateLimited = TOO_MANY_REQUESTS, "rate-limited", "Too many requests";
+    /// The API key's credits are used up; `Retry-After` says when they are refilled, if they are.
+    CreditsExhausted = TOO_MANY_REQUESTS, "credits-exhausted", "The key's credits are used up";
     /// Our fault. The request id finds it in the log.
     Internal = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     /// A dependency is down or overloaded; `Retry-After` says when to try again.
     Unavailable = SERVICE_UNAVAILABLE, "unavailable", "The service is not available at the moment";
+    /// The provider that one signs in by is down, or answers nonsense.
+    ProviderUnavailable = SERVICE_UNAVAILABLE, "provider-unavailable", "The provider is not available at the moment";
     /// The work did not end within the function's time.
     Timeout = GATEWAY_TIMEOUT, "timeout", "The request took too long";
 }

@@ -135,6 +135,12 @@ impl FromStr for ApiKey {
     }
 }
 
+/// When the key with this id was made, to the second: the id says it.
+pub(super) fn made_at(id: ApiKeyId) -> Timestamp {
+    let second = id.uuid().get_timestamp().and_then(|at| i64::try_from(at.to_unix().0).ok());
+    second.and_then(|second| Timestamp::from_second(second).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// CRC-32 (ISO-HDLC) in six digits of base 62.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());

@@ -1,30 +1,35 @@
-//! From a request's credential to its [`Principal`].
+//! From a credential to its [`Principal`].
 
-use std::marker::PhantomData;
-use std::ops::Deref;
+use http::HeaderMap;
 
-use axum::extract::{FromRef, FromRequestParts};
-use http::header::AUTHORIZATION;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
-
-use super::api_key::{ApiKey, ApiKeyId};
-use super::permission::Permission;
+use super::api_key::{ApiKey, ApiKeyId, InvalidApiKey};
+use super::credential::{Credential, invalid_token};
+use super::permission::Scopes;
 use super::principal::{Principal, PrincipalKind};
-use super::store::{ApiKeyRecord, IdentityStore, USE_NOTED_EVERY};
+use super::revocation::Denylist;
+use super::store::{ApiKeyRecord, Charge, IdentityStore, USE_NOTED_EVERY};
 use super::token::{InvalidToken, KeySet, Verifier};
 use crate::cache::Cache;
 use crate::config::ConfigError;
 use crate::dynamo::{Dynamo, DynamoError};
-use crate::http::{Problem, ProblemType, RequestContext};
+use crate::http::{ClientAddress, Problem, ProblemType};
 use crate::lambda::{Deferred, Runtime};
 use crate::time::{Clock, SignedDuration};
 
-/// How long after its revocation an API key, or a token's signing key, may still be accepted.
+/// How long after its revocation an API key, an access token, or a token's signing key may still be accepted.
 pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(30);
 
 /// How often the key set is read again for a token with an unknown key, at most.
 const KEY_SET_RETRY: SignedDuration = SignedDuration::from_secs(5);
+
+/// What a verification may rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// What the process remembers, for at most [`MAX_STALENESS`].
+    Remembered,
+    /// What the table says at this moment.
+    AtOnce,
+}
 
 /// Verifies credentials. Cheap to clone; clones share their caches.
 #[derive(Clone, Debug)]
@@ -37,6 +42,7 @@ pub struct Authenticator {
     key_sets: Cache<(), KeySet>,
     /// The same, for a token whose key the older copy lacks.
     fresh_key_sets: Cache<(), KeySet>,
+    denylist: Denylist,
     noted_uses: Cache<ApiKeyId, ()>,
 }
 
@@ -50,15 +56,17 @@ impl Authenticator {
         reader.finish()?;
         let clock = runtime.clock.clone();
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        let store = IdentityStore::new(dynamo, table, runtime.random.clone());
         Ok(Self {
-            store: IdentityStore::new(dynamo, table, runtime.random.clone()),
             verifier: Verifier::new(issuer, audience),
             deferred: runtime.deferred.clone(),
             api_keys: Cache::new(10_000, MAX_STALENESS, clock.clone()),
             key_sets: Cache::new(1, MAX_STALENESS, clock.clone()),
             fresh_key_sets: Cache::new(1, KEY_SET_RETRY, clock.clone()),
+            denylist: Denylist::new(store.clone(), clock.clone()),
             noted_uses: Cache::new(10_000, USE_NOTED_EVERY, clock.clone()),
             clock,
+            store,
         })
     }
 
@@ -67,37 +75,88 @@ impl Authenticator {
         &self.store
     }
 
-    /// The caller that a request's headers prove.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        match credential(headers)? {
-            Credential::ApiKey(text) => self.by_api_key(&text).await,
-            Credential::Token(text) => self.by_token(&text).await,
+    /// The clock by which it verifies.
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The caller that a request's headers prove. A key with credits pays one.
+    pub(super) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        address: ClientAddress,
+        freshness: Freshness,
+    ) -> Result<Principal, Problem> {
+        match Credential::of(headers)? {
+            Credential::Token(text) => self.by_token(&text, freshness).await,
+            Credential::ApiKey(text) => {
+                let record = self.by_api_key(&text, freshness).await?;
+                if !record.allows_from(address) {
+                    return Err(Problem::new(ProblemType::Forbidden, "the API key may not be used from this address"));
+                }
+                let record = self.charge(record).await?;
+                self.note_use(record.id).await;
+                Ok(principal_of(record))
+            }
         }
     }
 
-    async fn by_api_key(&self, text: &str) -> Result<Principal, Problem> {
-        let key: ApiKey = text.parse().map_err(|error: super::api_key::InvalidApiKey| {
-            unauthenticated(&format!("the API key is not valid: {error}"))
-        })?;
-        let id = key.id();
-        let record = self.api_keys.get_or_load(id, self.store.api_key(&id)).await.map_err(shared_problem)?;
-        let now = self.clock.now();
-        // One answer for a key that is unknown, wrong, revoked or expired.
-        let refused = || unauthenticated("the API key is not valid");
-        let record = record.filter(|record| record.hash.matches(&key.hash())).ok_or_else(refused)?;
-        let ended = |at: Option<crate::time::Timestamp>| at.is_some_and(|at| at <= now);
-        if ended(record.revoked_at) || ended(record.expires_at) {
-            return Err(refused());
+    /// What an access token or an API key in hand proves, none when it is not valid: token introspection (RFC 7662).
+    /// Revocations are asked at once; no network is checked and no credit is taken. It fails when a store is down.
+    pub async fn introspect(&self, credential: &str) -> Result<Option<Principal>, Problem> {
+        let found = match Credential::in_bearer(credential) {
+            Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
+            Credential::ApiKey(text) => self.by_api_key(&text, Freshness::AtOnce).await.map(principal_of),
+        };
+        match found {
+            Ok(principal) => Ok(Some(principal)),
+            Err(problem) if problem.kind() == ProblemType::Unauthenticated => Ok(None),
+            Err(problem) => Err(problem),
         }
-        self.note_use(id).await;
-        Ok(Principal {
-            tenant: record.tenant,
-            subject: id.to_string(),
-            kind: PrincipalKind::ApiKey,
-            roles: Vec::new(),
-            scopes: record.scopes,
-            session: None,
-        })
+    }
+
+    /// The record of a key that is valid.
+    async fn by_api_key(&self, text: &str, freshness: Freshness) -> Result<ApiKeyRecord, Problem> {
+        let key: ApiKey = text
+            .parse()
+            .map_err(|error: InvalidApiKey| invalid_token(&format!("the API key is not valid: {error}")))?;
+        let (id, now) = (key.id(), self.clock.now());
+        let record = match freshness {
+            Freshness::Remembered => {
+                self.api_keys.get_or_load(id, self.store.api_key(&id)).await.map_err(shared_problem)?
+            }
+            Freshness::AtOnce => self.store.api_key_fresh(&id).await?,
+        };
+        if freshness == Freshness::AtOnce {
+            self.api_keys.insert_as_of(id, record.clone(), now).await;
+        }
+        // One answer for a key that is unknown, wrong, revoked or expired.
+        let valid = |record: &ApiKeyRecord| record.hash.matches(&key.hash()) && record.holds_at(now);
+        record.filter(valid).ok_or_else(invalid_api_key)
+    }
+
+    /// Takes a credit of a key that has them.
+    async fn charge(&self, record: ApiKeyRecord) -> Result<ApiKeyRecord, Problem> {
+        if record.credits.is_none() {
+            return Ok(record);
+        }
+        let (id, now) = (record.id, self.clock.now());
+        match self.store.take_credit(record, now).await? {
+            Charge::Paid(record) => {
+                // As fresh as a read.
+                self.api_keys.insert_as_of(id, Some(record.clone()), now).await;
+                if record.holds_at(now) { Ok(record) } else { Err(invalid_api_key()) }
+            }
+            Charge::Exhausted(record) => {
+                let problem = Problem::new(ProblemType::CreditsExhausted, "the API key has no credits left");
+                let wait = record.credits.and_then(|credits| credits.wait_seconds(now));
+                Err(match wait {
+                    Some(seconds) => problem.retry_after(seconds),
+                    None => problem,
+                })
+            }
+            Charge::Gone => Err(invalid_api_key()),
+        }
     }
 
     /// Notes a key's use, off the request's path and not each time.
@@ -115,7 +174,7 @@ impl Authenticator {
         self.deferred.defer(Box::pin(note)).await;
     }
 
-    async fn by_token(&self, token: &str) -> Result<Principal, Problem> {
+    async fn by_token(&self, token: &str, freshness: Freshness) -> Result<Principal, Problem> {
         let now = self.clock.now();
         let keys = self.key_sets.get_or_load((), self.store.key_set()).await.map_err(shared_problem)?;
         let verified = match self.verifier.verify(token, &keys, now) {
@@ -126,82 +185,42 @@ impl Authenticator {
             }
             verified => verified,
         };
-        verified.map_err(|error| unauthenticated("the access token is not valid").caused_by(error))
+        let refused = || invalid_token("the access token is not valid");
+        let principal = verified.map_err(|error| refused().caused_by(error))?;
+        let revoked = match freshness {
+            Freshness::Remembered => self.denylist.copy().await?.denies(&principal),
+            Freshness::AtOnce => self.store.denies(&principal).await?,
+        };
+        if revoked { Err(refused()) } else { Ok(principal) }
+    }
+}
+
+fn principal_of(record: ApiKeyRecord) -> Principal {
+    Principal {
+        tenant: record.tenant,
+        subject: record.id.to_string(),
+        kind: PrincipalKind::ApiKey,
+        roles: Vec::new(),
+        granted: Scopes::default(),
+        scopes: record.scopes,
+        session: None,
+        authenticated_at: None,
+        client: None,
+        token_id: None,
+        issued_at: Some(record.created_at),
+        expires_at: record.expires_at,
     }
 }
 
 /// A load's failure that several callers may share.
 #[allow(clippy::needless_pass_by_value)] // the form in which a shared load fails
-fn shared_problem(error: std::sync::Arc<DynamoError>) -> Problem {
+pub(super) fn shared_problem(error: std::sync::Arc<DynamoError>) -> Problem {
     match &*error {
         DynamoError::Unavailable(_) => Problem::unavailable(crate::telemetry::chain(&*error)),
         _ => Problem::internal(crate::telemetry::chain(&*error)),
     }
 }
 
-enum Credential {
-    ApiKey(String),
-    Token(String),
-}
-
-/// The one credential of a request.
-fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
-    let authorization: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
-    let api_key: Vec<_> = headers.get_all("x-api-key").iter().collect();
-    let text = |value: &HeaderValue| {
-        value.to_str().map(str::to_owned).map_err(|_| unauthenticated("the credential has characters that none has"))
-    };
-    match (authorization.as_slice(), api_key.as_slice()) {
-        ([], []) => Err(unauthenticated("send Authorization: Bearer with an access token or an API key")),
-        ([], [key]) => Ok(Credential::ApiKey(text(key)?)),
-        ([authorization], []) => {
-            let authorization = text(authorization)?;
-            let (scheme, token) = authorization.split_once(' ').unwrap_or((&authorization, ""));
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(unauthenticated("the only scheme is Bearer"));
-            }
-            let token = token.trim().to_owned();
-            Ok(if token.starts_with("tf_") { Credential::ApiKey(token) } else { Credential::Token(token) })
-        }
-        _ => Err(Problem::new(ProblemType::AmbiguousCredentials, "send one credential, in one header")),
-    }
-}
-
-fn unauthenticated(detail: &str) -> Problem {
-    Problem::new(ProblemType::Unauthenticated, detail)
-}
-
-/// A caller who may do what `P` names. A handler that takes it cannot be reached otherwise.
-#[derive(Clone, Debug)]
-pub struct Caller<P> {
-    principal: Principal,
-    permission: PhantomData<fn() -> P>,
-}
-
-impl<P> Deref for Caller<P> {
-    type Target = Principal;
-
-    fn deref(&self) -> &Principal {
-        &self.principal
-    }
-}
-
-impl<S, P> FromRequestParts<S> for Caller<P>
-where
-    S: Send + Sync,
-    P: Permission,
-    Authenticator: FromRef<S>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let principal = Authenticator::from_ref(state).authenticate(&parts.headers).await?;
-        if let Some(context) = parts.extensions.get::<RequestContext>() {
-            context.note_caller(&principal.tenant, principal.kind.as_str());
-        }
-        if !principal.may::<P>() {
-            return Err(Problem::new(ProblemType::Forbidden, format!("the permission {} is needed", P::NAME)));
-        }
-        Ok(Self { principal, permission: PhantomData })
-    }
+fn invalid_api_key() -> Problem {
+    invalid_token("the API key is not valid")
 }

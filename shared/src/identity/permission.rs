@@ -30,6 +30,26 @@ permissions! {
     WriteLinks = "links:write";
     /// Set what holds for all links of the tenant, such as its blocked domains.
     ManageLinks = "links:manage";
+    /// See one's own account: profile, sessions, factors.
+    ReadAccount = "account:read";
+    /// Change one's own account.
+    WriteAccount = "account:write";
+    /// See the tenant's API keys (never their secrets).
+    ReadApiKeys = "api_keys:read";
+    /// Make, rotate and revoke API keys.
+    WriteApiKeys = "api_keys:write";
+    /// Invite, suspend and remove the tenant's users, and give them roles.
+    ManageUsers = "users:manage";
+    /// Define the tenant's own roles.
+    ManageRoles = "roles:manage";
+    /// Register OAuth clients of the tenant.
+    ManageClients = "clients:manage";
+    /// Change the tenant's settings.
+    ManageTenant = "tenant:manage";
+    /// Hand the tenant over, or delete it.
+    OwnTenant = "tenant:own";
+    /// Read the audit log.
+    ViewAudit = "audit:view";
 }
 
 /// What a credential is limited to: names of permissions, `resource:*`, or `*`.
@@ -48,11 +68,60 @@ impl Scopes {
         Self(text.split_whitespace().map(str::to_owned).collect())
     }
 
+    /// Each scope as it was written.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether one of them covers `permission`.
     pub fn grant(&self, permission: &str) -> bool {
-        let resource = permission.split(':').next().unwrap_or_default();
-        self.0.iter().any(|scope| {
-            scope == "*" || scope == permission || scope.strip_suffix(":*").is_some_and(|prefix| prefix == resource)
-        })
+        self.iter().any(|scope| covers(scope, permission))
+    }
+
+    /// Checks that each scope is known and covers only permissions that `allows` grants. The error is the first scope
+    /// that does not: one that covers no permission at all, or one that is wider than its giver.
+    pub fn within(&self, allows: impl Fn(&str) -> bool) -> Result<(), String> {
+        for scope in self.iter() {
+            let mut covered = ALL.iter().filter(|permission| covers(scope, permission)).peekable();
+            if covered.peek().is_none() || !covered.all(|permission| allows(permission)) {
+                return Err(scope.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `scope` is the permission, all of its resource (`links:*`), or everything (`*`).
+fn covers(scope: &str, permission: &str) -> bool {
+    let resource = permission.split(':').next().unwrap_or_default();
+    scope == "*" || scope == permission || scope.strip_suffix(":*").is_some_and(|prefix| prefix == resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_stay_within_what_their_giver_may() {
+        let member = |permission: &str| permission.ends_with(":read") || permission.ends_with(":write");
+        let within = |scopes: &str, allows: fn(&str) -> bool| Scopes::parse(scopes).within(allows);
+        assert_eq!(within("links:read links:write api_keys:*", member), Ok(()));
+        assert_eq!(within("", |_| false), Ok(()));
+        assert_eq!(within("*", |_| true), Ok(()));
+        for (scopes, first) in [("links:read links:*", "links:*"), ("*", "*"), ("tenant:own", "tenant:own")] {
+            assert_eq!(within(scopes, member), Err(first.to_owned()));
+        }
+        for unknown in ["links", "links:", "links:fly", "link:*", "*:*", ":*", "LINKS:READ", "**"] {
+            assert_eq!(within(unknown, |_| true), Err(unknown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_permission_names_a_resource_and_a_verb_once() {
+        let mut names = ALL.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        assert!(ALL.iter().all(|name| name.split(':').filter(|part| !part.is_empty()).count() == 2));
     }
 }

@@ -5,34 +5,55 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::permission::{Permission, Scopes};
+use super::permission::{OwnTenant, Permission, Scopes};
 use crate::id::TenantId;
+use crate::time::Timestamp;
 
-/// The caller of a request, or of a message, whose credential was verified.
+/// The caller of a request, whose credential was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// Whose data it may touch.
     pub tenant: TenantId,
-    /// Who it is: the id of a user or an API key.
+    /// Who it is: the id of a user, an API key or a machine client.
     pub subject: String,
     /// What it is.
     pub kind: PrincipalKind,
-    /// A user's roles in the tenant.
+    /// A user's built-in roles in the tenant.
     pub roles: Vec<Role>,
+    /// What a user's custom roles grant besides.
+    pub granted: Scopes,
     /// What the credential is limited to.
     pub scopes: Scopes,
     /// The session of a user's token.
     pub session: Option<String>,
+    /// When the user last proved who they are (`auth_time`).
+    pub authenticated_at: Option<Timestamp>,
+    /// The OAuth client that a token was issued to (`client_id`).
+    pub client: Option<String>,
+    /// The token's own id (`jti`).
+    pub token_id: Option<String>,
+    /// When the token was issued, or the API key made.
+    pub issued_at: Option<Timestamp>,
+    /// When the credential ends; none for an API key without an end.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Principal {
-    /// Whether it may do what `P` names: by one of its roles (a key has none and needs none), and within its scopes.
+    /// Whether it may do what `P` names.
     pub fn may<P: Permission>(&self) -> bool {
+        self.allows(P::NAME)
+    }
+
+    /// Whether it may do what `permission` names: by one of a user's roles (a key and a machine client have none and
+    /// need none), and within the credential's scopes.
+    pub fn allows(&self, permission: &str) -> bool {
         let by_role = match self.kind {
-            PrincipalKind::User => self.roles.iter().any(|role| role.grants(P::NAME)),
-            PrincipalKind::ApiKey | PrincipalKind::System => true,
+            PrincipalKind::User => {
+                self.roles.iter().any(|role| role.grants(permission)) || self.granted.grant(permission)
+            }
+            PrincipalKind::ApiKey | PrincipalKind::Client => true,
         };
-        by_role && self.scopes.grant(P::NAME)
+        by_role && self.scopes.grant(permission)
     }
 }
 
@@ -43,8 +64,8 @@ pub enum PrincipalKind {
     User,
     /// A program with an API key.
     ApiKey,
-    /// Tenfold itself.
-    System,
+    /// A program with an access token of its own, by OAuth's client credentials (RFC 6749, section 4.4).
+    Client,
 }
 
 impl PrincipalKind {
@@ -53,7 +74,7 @@ impl PrincipalKind {
         match self {
             Self::User => "user",
             Self::ApiKey => "api_key",
-            Self::System => "system",
+            Self::Client => "client",
         }
     }
 }
@@ -62,22 +83,28 @@ impl PrincipalKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// All, and the tenant itself.
+    /// Everything.
     Owner,
-    /// All within the tenant.
+    /// Everything but handing the tenant over or deleting it.
     Admin,
     /// Reads and writes.
     Member,
-    /// Reads.
+    /// Reads, and minds the own account.
     Viewer,
 }
 
 impl Role {
-    fn grants(self, permission: &str) -> bool {
+    /// All of them, the widest first.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Member, Self::Viewer];
+
+    /// Whether it grants a permission: by the permission's verb. One's own account is everybody's to mind.
+    pub fn grants(self, permission: &str) -> bool {
+        let (resource, verb) = permission.split_once(':').unwrap_or_default();
         match self {
-            Self::Owner | Self::Admin => true,
-            Self::Member => permission.ends_with(":read") || permission.ends_with(":write"),
-            Self::Viewer => permission.ends_with(":read"),
+            Self::Owner => true,
+            Self::Admin => permission != OwnTenant::NAME,
+            Self::Member => matches!(verb, "read" | "write"),
+            Self::Viewer => verb == "read" || (resource, verb) == ("account", "write"),
         }
     }
 }
@@ -97,10 +124,7 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        [Self::Owner, Self::Admin, Self::Member, Self::Viewer]
-            .into_iter()
-            .find(|role| role.to_string() == text)
-            .ok_or(UnknownRole)
+        Self::ALL.into_iter().find(|role| role.to_string() == text).ok_or(UnknownRole)
     }
 }
 
@@ -112,23 +136,29 @@ pub struct UnknownRole;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::permission::{ManageLinks, ReadLinks, WriteLinks};
+    use crate::identity::permission::{ALL, ManageLinks, ReadLinks, WriteLinks};
     use crate::random::Random;
-    use crate::time::Timestamp;
 
-    fn user(role: Role, scopes: &str) -> Principal {
+    fn user(role: Option<Role>, scopes: &str) -> Principal {
         Principal {
             tenant: TenantId::new(Timestamp::UNIX_EPOCH, &Random::seeded(1)),
             subject: "user_1".to_owned(),
             kind: PrincipalKind::User,
-            roles: vec![role],
+            roles: role.into_iter().collect(),
+            granted: Scopes::default(),
             scopes: Scopes::parse(scopes),
             session: None,
+            authenticated_at: None,
+            client: None,
+            token_id: None,
+            issued_at: None,
+            expires_at: None,
         }
     }
 
     #[test]
     fn both_the_role_and_the_scopes_must_grant() {
+        let user = |role, scopes| user(Some(role), scopes);
         assert!(user(Role::Viewer, "*").may::<ReadLinks>());
         assert!(!user(Role::Viewer, "*").may::<WriteLinks>());
         assert!(user(Role::Member, "*").may::<WriteLinks>());
@@ -136,5 +166,37 @@ mod tests {
         assert!(user(Role::Owner, "links:*").may::<ManageLinks>());
         assert!(!user(Role::Owner, "links:read").may::<WriteLinks>());
         assert!(!user(Role::Owner, "").may::<ReadLinks>());
+    }
+
+    #[test]
+    fn each_built_in_role_grants_by_the_verb() {
+        let granted = |role| {
+            let user = user(Some(role), "*");
+            ALL.iter().copied().filter(|name| user.allows(name)).collect::<Vec<_>>()
+        };
+        assert_eq!(granted(Role::Viewer), ["links:read", "account:read", "account:write", "api_keys:read"]);
+        let member = ["links:read", "links:write", "account:read", "account:write", "api_keys:read", "api_keys:write"];
+        assert_eq!(granted(Role::Member), member);
+        let but_own: Vec<_> = ALL.iter().copied().filter(|name| *name != "tenant:own").collect();
+        assert_eq!(granted(Role::Admin), but_own);
+        assert_eq!(granted(Role::Owner), ALL);
+    }
+
+    #[test]
+    fn custom_roles_grant_besides_the_built_in_ones_and_within_the_scopes() {
+        let granted = Scopes::parse("links:manage");
+        let viewer = Principal { granted: granted.clone(), ..user(Some(Role::Viewer), "*") };
+        assert!(viewer.may::<ManageLinks>() && viewer.may::<ReadLinks>() && !viewer.may::<WriteLinks>());
+        let alone = Principal { granted: granted.clone(), ..user(None, "*") };
+        assert!(alone.may::<ManageLinks>() && !alone.may::<ReadLinks>());
+        assert!(!Principal { granted, ..user(None, "links:read") }.may::<ManageLinks>());
+    }
+
+    #[test]
+    fn a_program_needs_no_role_and_has_its_scopes() {
+        for kind in [PrincipalKind::ApiKey, PrincipalKind::Client] {
+            let program = Principal { kind, ..user(None, "links:read") };
+            assert!(program.may::<ReadLinks>() && !program.may::<WriteLinks>());
+        }
     }
 }

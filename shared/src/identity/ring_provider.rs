@@ -1,21 +1,35 @@
-//! Ed25519 by ring for the `jsonwebtoken` crate, and nothing else: a token with another algorithm has no verifier.
+//! Signatures by ring for the `jsonwebtoken` crate: Ed25519 to sign; Ed25519, ECDSA and RSA to verify. There is no HMAC: a
+//! token that claims a symmetric algorithm has no verifier.
 
-use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use jsonwebtoken::{Algorithm, DecodingKeyKind};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 use signature::{Signer, Verifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| {
-        require_ed25519(*algorithm)?;
+        if *algorithm != Algorithm::EdDSA {
+            return Err(ErrorKind::InvalidAlgorithm.into());
+        }
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes())
             .map_err(|_| Error::from(ErrorKind::InvalidEddsaKey))?;
         Ok(Box::new(RingSigner(pair)))
     },
     verifier_factory: |algorithm, key| {
-        require_ed25519(*algorithm)?;
-        Ok(Box::new(RingVerifier(key.try_get_as_bytes()?.to_vec())))
+        let rules = rules_of(*algorithm).ok_or(ErrorKind::InvalidAlgorithm)?;
+        let key = match (rules, key.kind()) {
+            (Rules::Curve(_), DecodingKeyKind::SecretOrDer(bytes)) => PublicKey::Curve(bytes.clone()),
+            (Rules::Rsa(_), DecodingKeyKind::RsaModulusExponent { n, e }) => {
+                PublicKey::Rsa(RsaPublicKeyComponents { n: n.clone(), e: e.clone() })
+            }
+            _ => return Err(ErrorKind::InvalidKeyFormat.into()),
+        };
+        Ok(Box::new(RingVerifier { algorithm: *algorithm, rules, key }))
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
@@ -25,8 +39,31 @@ pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
 
-fn require_ed25519(algorithm: Algorithm) -> Result<(), Error> {
-    if algorithm == Algorithm::EdDSA { Ok(()) } else { Err(ErrorKind::InvalidAlgorithm.into()) }
+/// How ring verifies an algorithm.
+#[derive(Clone, Copy)]
+enum Rules {
+    Curve(&'static dyn VerificationAlgorithm),
+    Rsa(&'static RsaParameters),
+}
+
+enum PublicKey {
+    Curve(Vec<u8>),
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
+}
+
+fn rules_of(algorithm: Algorithm) -> Option<Rules> {
+    Some(match algorithm {
+        Algorithm::EdDSA => Rules::Curve(&ED25519),
+        Algorithm::ES256 => Rules::Curve(&ECDSA_P256_SHA256_FIXED),
+        Algorithm::ES384 => Rules::Curve(&ECDSA_P384_SHA384_FIXED),
+        Algorithm::RS256 => Rules::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RS384 => Rules::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::RS512 => Rules::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::PS256 => Rules::Rsa(&RSA_PSS_2048_8192_SHA256),
+        Algorithm::PS384 => Rules::Rsa(&RSA_PSS_2048_8192_SHA384),
+        Algorithm::PS512 => Rules::Rsa(&RSA_PSS_2048_8192_SHA512),
+        _ => return None,
+    })
 }
 
 struct RingSigner(Ed25519KeyPair);
@@ -43,16 +80,27 @@ impl JwtSigner for RingSigner {
     }
 }
 
-struct RingVerifier(Vec<u8>);
+struct RingVerifier {
+    algorithm: Algorithm,
+    rules: Rules,
+    key: PublicKey,
+}
 
 impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).map_err(|_| signature::Error::new())
+        let verified = match (self.rules, &self.key) {
+            (Rules::Curve(rules), PublicKey::Curve(key)) => {
+                UnparsedPublicKey::new(rules, key).verify(message, signature)
+            }
+            (Rules::Rsa(rules), PublicKey::Rsa(key)) => key.verify(rules, message, signature),
+            _ => return Err(signature::Error::new()),
+        };
+        verified.map_err(|_| signature::Error::new())
     }
 }
 
 impl JwtVerifier for RingVerifier {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
+        self.algorithm
     }
 }

@@ -12,25 +12,52 @@ use crate::time::{SignedDuration, Timestamp};
 /// A longer token is refused unread.
 pub const LONGEST: usize = 8 * 1024;
 
+/// How long an access token of ours lives.
+pub const ACCESS_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// A token that lives longer is refused, whoever signed it.
+const LONGEST_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+
 /// How far the issuer's clock may be ahead of ours.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 
-/// The claims of an access token.
+/// The longest id in a claim, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// What the ids of machine clients begin with: their tokens have themselves as the subject.
+const CLIENT_PREFIX: &str = "client_";
+
+/// The claims of an access token (RFC 9068, section 2.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     /// The installation that issued it.
     pub iss: String,
     /// The API that it is for.
     pub aud: String,
-    /// The user.
+    /// The user; or the client itself (`client_…`), in a token by client credentials.
     pub sub: String,
+    /// The OAuth client that it was issued to.
+    pub client_id: String,
     /// The tenant.
     pub tid: TenantId,
-    /// The session.
-    pub sid: String,
-    /// The user's roles in the tenant.
+    /// The session. A machine client has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// When the user last proved who they are, in seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    /// How strong that proof was: the authentication context class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// By which methods (RFC 8176).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
+    /// The user's built-in roles in the tenant.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Names of permissions, separated by spaces, that the user's custom roles grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
     /// Scopes, separated by spaces.
     pub scope: String,
     /// Issued at, in seconds since the Unix epoch.
@@ -136,28 +163,43 @@ impl Verifier {
         rules.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules).map_err(InvalidToken::Signature)?.claims;
 
-        let at = |second| Timestamp::from_second(second).map_err(|_| InvalidToken::Time);
-        let (issued, expires) = (at(claims.iat)?, at(claims.exp)?);
+        let (issued, expires) = (time(claims.iat)?, time(claims.exp)?);
         if now >= expires || issued.duration_since(now) > LEEWAY {
             return Err(InvalidToken::Time);
         }
-        principal(claims)
+        principal(claims, issued, expires)
     }
 }
 
-fn principal(claims: Claims) -> Result<Principal, InvalidToken> {
-    // A role that this version does not know grants nothing.
-    let roles: Vec<Role> = claims.roles.iter().filter_map(|role| role.parse().ok()).collect();
-    if claims.sub.is_empty() || claims.sub.len() > 128 {
+fn time(second: i64) -> Result<Timestamp, InvalidToken> {
+    Timestamp::from_second(second).map_err(|_| InvalidToken::Time)
+}
+
+fn principal(claims: Claims, issued: Timestamp, expires: Timestamp) -> Result<Principal, InvalidToken> {
+    let is_id = |text: &str| (1..=LONGEST_ID).contains(&text.len());
+    let ids = [Some(&claims.sub), Some(&claims.client_id), claims.sid.as_ref()];
+    let is_client = claims.sub.starts_with(CLIENT_PREFIX);
+    if !ids.into_iter().flatten().all(|id| is_id(id))
+        || expires.duration_since(issued) > LONGEST_LIFETIME
+        || (is_client && claims.client_id != claims.sub)
+    {
         return Err(InvalidToken::Claims);
     }
+    // A role that this version does not know grants nothing.
+    let roles: Vec<Role> = claims.roles.iter().filter_map(|role| role.parse().ok()).collect();
     Ok(Principal {
         tenant: claims.tid,
         subject: claims.sub,
-        kind: PrincipalKind::User,
+        kind: if is_client { PrincipalKind::Client } else { PrincipalKind::User },
         roles,
+        granted: claims.permissions.as_deref().map(Scopes::parse).unwrap_or_default(),
         scopes: Scopes::parse(&claims.scope),
-        session: Some(claims.sid),
+        session: claims.sid,
+        authenticated_at: claims.auth_time.map(time).transpose()?,
+        client: Some(claims.client_id),
+        token_id: Some(claims.jti),
+        issued_at: Some(issued),
+        expires_at: Some(expires),
     })
 }
 
@@ -168,81 +210,28 @@ pub fn sign(claims: &Claims, kid: &str, pkcs8: &[u8]) -> Result<String, jsonwebt
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(pkcs8))
 }
 
+impl PublicKey {
+    /// The 32 bytes of an Ed25519 public key, as a key of a set.
+    pub fn ed25519(kid: &str, public: &[u8]) -> Self {
+        use base64::Engine as _;
+        let text = |text: &str| text.to_owned();
+        Self {
+            kty: text("OKP"),
+            crv: text("Ed25519"),
+            x: base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(public),
+            kid: text(kid),
+            usage: text("sig"),
+            alg: text("EdDSA"),
+        }
+    }
+}
+
 impl KeySet {
     /// The set of one key pair's public half.
     pub fn of_pair(kid: &str, public: &[u8]) -> Self {
-        use base64::Engine as _;
-        let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(public);
-        let text = |text: &str| text.to_owned();
-        Self {
-            keys: vec![PublicKey {
-                kty: text("OKP"),
-                crv: text("Ed25519"),
-                x,
-                kid: text(kid),
-                usage: text("sig"),
-                alg: text("EdDSA"),
-            }],
-        }
+        Self { keys: vec![PublicKey::ed25519(kid, public)] }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::random::Random;
-    use ring::rand::SystemRandom;
-    use ring::signature::{Ed25519KeyPair, KeyPair as _};
-
-    fn claims() -> Claims {
-        Claims {
-            iss: "tenfold".to_owned(),
-            aud: "tenfold-api".to_owned(),
-            sub: "user_1".to_owned(),
-            tid: TenantId::new(Timestamp::UNIX_EPOCH, &Random::seeded(1)),
-            sid: "session_1".to_owned(),
-            roles: vec!["admin".to_owned(), "a-role-to-come".to_owned()],
-            scope: "links:read".to_owned(),
-            iat: 1000,
-            exp: 1900,
-            jti: "token_1".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_token_is_accepted_within_its_time_by_its_key_alone() {
-        let pair = || {
-            let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-            let public = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap().public_key().as_ref().to_vec();
-            (document, public)
-        };
-        let ((private, public), (_, other_public)) = (pair(), pair());
-        let keys = KeySet::of_pair("k1", &public);
-        let verifier = Verifier::new("tenfold".to_owned(), "tenfold-api".to_owned());
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let signed = |claims: &Claims| sign(claims, "k1", private.as_ref()).unwrap();
-        let verify = |claims: &Claims, second| verifier.verify(&signed(claims), &keys, at(second));
-
-        let principal = verify(&claims(), 1000).unwrap();
-        assert_eq!((principal.tenant, principal.roles), (claims().tid, vec![Role::Admin]));
-        assert!(verify(&claims(), 970).is_ok() && verify(&claims(), 1899).is_ok());
-        for second in [969, 1900] {
-            assert!(matches!(verify(&claims(), second), Err(InvalidToken::Time)), "{second}");
-        }
-        for wrong in [Claims { aud: "other".to_owned(), ..claims() }, Claims { iss: "other".to_owned(), ..claims() }] {
-            assert!(matches!(verify(&wrong, 1000), Err(InvalidToken::Signature(_))));
-        }
-
-        let token = signed(&claims());
-        let with = |keys: &KeySet| verifier.verify(&token, keys, at(1000));
-        assert!(matches!(with(&KeySet::of_pair("k2", &public)), Err(InvalidToken::UnknownKey)));
-        assert!(matches!(with(&KeySet::of_pair("k1", &other_public)), Err(InvalidToken::Signature(_))));
-        let cut = token.rsplit_once('.').unwrap().0;
-        assert!(verifier.verify(&format!("{cut}."), &keys, at(1000)).is_err());
-        // {"alg":"none","typ":"at+jwt","kid":"k1"}
-        let rest = token.split_once('.').unwrap().1;
-        let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0Iiwia2lkIjoiazEifQ.{rest}");
-        assert!(matches!(verifier.verify(&unsigned, &keys, at(1000)), Err(InvalidToken::Header)));
-    }
-}
+mod tests;

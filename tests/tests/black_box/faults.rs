@@ -15,20 +15,20 @@ use shared::time::Clock;
 use tests::{Answer, Fault, FaultProxy, Instance};
 
 /// What happens to a call.
-const FAULTS: [Fault; 4] = [Fault::LostRequest, Fault::LostAnswer, Fault::Throttled, Fault::ServerError];
+pub(crate) const FAULTS: [Fault; 4] = [Fault::LostRequest, Fault::LostAnswer, Fault::Throttled, Fault::ServerError];
 
 /// A failure of the `at`th call (from 0), and of all that follow when it `lasts`: the client library's own retries end
 /// the one and not the other.
 #[derive(Clone, Copy, Debug)]
-struct Outage {
+pub(crate) struct Outage {
     fault: Fault,
     at: usize,
-    lasts: bool,
+    pub(crate) lasts: bool,
 }
 
 impl Outage {
     /// The network of this outage.
-    async fn proxy(self) -> FaultProxy {
+    pub(crate) async fn proxy(self) -> FaultProxy {
         let mut calls = 0;
         FaultProxy::start(move |_| {
             let call = calls;
@@ -41,7 +41,7 @@ impl Outage {
 
 /// Tells `story` with each call failing in each way, once and for good. The story answers how many calls there were,
 /// so that the last one is known.
-async fn at_each_call<F: Future<Output = usize>>(story: impl Fn(Outage) -> F) {
+pub(crate) async fn at_each_call<F: Future<Output = usize>>(story: impl Fn(Outage) -> F) {
     let ways = FAULTS.into_iter().flat_map(|fault| [(fault, false), (fault, true)]);
     join_all(ways.map(|(fault, lasts)| {
         let story = &story;
@@ -68,7 +68,7 @@ async fn behind(proxy: &FaultProxy, handler: &str) -> Instance {
 /// Checks that an answer is the wanted one, or says when to try again and the failure was more than the client library's
 /// own retries could bear.
 #[track_caller]
-fn done_or_unavailable(answer: &Answer, done: u16, outage: Outage) {
+pub(crate) fn done_or_unavailable(answer: &Answer, done: u16, outage: Outage) {
     if answer.status != done {
         assert!(outage.lasts, "{outage:?}: {answer:?}");
         unavailable(answer, &format!("{outage:?}"));
@@ -77,7 +77,7 @@ fn done_or_unavailable(answer: &Answer, done: u16, outage: Outage) {
 
 /// Checks that an answer says when to try again.
 #[track_caller]
-fn unavailable(answer: &Answer, when: &str) {
+pub(crate) fn unavailable(answer: &Answer, when: &str) {
     assert_eq!(answer.status, 503, "{when}: {}", String::from_utf8_lossy(&answer.body));
     answer.clone().problem(503, "unavailable");
     assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{when}: {answer:?}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use serde_json::{Value, json};
 use shared::http::ProblemType;
+use shared::identity::access;
 use tests::{Ask as _, Tenant, anonymous, openapi};
 
 /// The operations: method, path and description.
@@ -85,7 +86,13 @@ fn every_operation_says_what_a_client_needs() {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{at}: {status}");
             let content = &response["content"];
             // The report of /ready is the same whether it is well or not, and a page may ask again.
+            // The OAuth endpoints refuse as RFC 6749, section 5.2 has it.
+            let is_oauth = content["application/json"]["schema"]["$ref"] == "#/components/schemas/OAuthError";
             let is_document = status == "503" && path == "/ready" || content["text/html"].is_object();
+            if is_oauth {
+                assert_eq!(operation["tags"][0], "oauth", "{at}: {status}");
+                continue;
+            }
             if (status.starts_with(['4', '5']) || status == "default") && !is_document {
                 let schema = &content["application/problem+json"]["schema"]["$ref"];
                 assert_eq!(schema, "#/components/schemas/Problem", "{at}: {status}");
@@ -244,19 +251,40 @@ fn every_type_of_problem_that_is_named_exists() {
     }
 }
 
-#[tokio::test]
-async fn who_has_no_credential_is_let_in_where_the_document_says_so_and_nowhere_else() {
+#[test]
+fn the_table_of_accesses_has_a_row_for_each_operation_and_no_other() {
     let document = document();
-    for (method, path, operation) in operations(&document) {
-        let ways = operation["security"].as_array().unwrap();
-        let is_public = ways.iter().any(|way| way.as_object().unwrap().is_empty());
-        let schemes: BTreeSet<_> = ways.iter().flat_map(|way| way.as_object().unwrap().keys().cloned()).collect();
-        assert!(
-            is_public || schemes == ["api_key".to_owned(), "bearer".to_owned()].into(),
-            "{method} {path}: {ways:?}"
-        );
-        let real = path.replace("{slug}", "nothing-here").replace("{id}", "link_01k9z4n2y6e0qv3m8t5w7x9abc");
-        let answer = anonymous(method.parse().unwrap(), &real).answer().await;
-        assert_eq!(answer.status != 401, is_public, "{method} {path}: {}", answer.status);
+    let described: BTreeSet<_> = operations(&document)
+        .iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap().to_owned())
+        .collect();
+    let rows: BTreeSet<_> = access::TABLE.iter().map(|(id, _)| (*id).to_owned()).collect();
+    let (missing, left_over): (Vec<_>, Vec<_>) =
+        (described.difference(&rows).collect(), rows.difference(&described).collect());
+    assert!(missing.is_empty(), "shared/src/identity/access.rs has no row for {missing:?}");
+    assert!(left_over.is_empty(), "shared/src/identity/access.rs has rows for no operation: {left_over:?}");
+}
+
+#[test]
+fn the_security_of_an_operation_is_written_from_the_table_alone() {
+    for (handler, part) in openapi::parts() {
+        for (method, path, operation) in operations(&part) {
+            assert!(operation["security"].is_null(), "{handler}: {method} {path}: the table says it");
+        }
+    }
+    let document = document();
+    let all = operations(&document);
+    let security =
+        |id| all.iter().find(|(_, _, operation)| operation["operationId"] == id).unwrap().2["security"].clone();
+    assert_eq!(security("log_in"), json!([{}]));
+    assert_eq!(security("oauth_introspect"), json!([{"oauth_client": []}]));
+    assert_eq!(security("get_me"), json!([{"bearer": ["account:read"]}]));
+    assert_eq!(security("create_link"), json!([{"bearer": ["links:write"]}, {"api_key": ["links:write"]}]));
+    for (method, path, operation) in all {
+        let schemes =
+            operation["security"].as_array().into_iter().flatten().flat_map(|way| way.as_object().unwrap().keys());
+        for scheme in schemes {
+            assert!(document["components"]["securitySchemes"][scheme].is_object(), "{method} {path}: {scheme}");
+        }
     }
 }

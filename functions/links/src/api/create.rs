@@ -8,7 +8,7 @@ use shared::http::idempotency::{Attempt, Begin, Submitted, in_progress};
 use shared::http::{Created, Document, Problem, ProblemType};
 use shared::identity::{Caller, permission};
 
-use crate::app::{App, Base, refused};
+use crate::app::{App, Base};
 use crate::expiries::{due_write, expiry_message, nudge};
 use crate::link::{Link, LinkId};
 use crate::rules::{NewLink, Origin, Rules};
@@ -47,7 +47,7 @@ pub async fn create(
     let (blocklist, _) = app.links.blocklist(&caller.tenant).await?;
     let now = app.clock.now();
     let rules = Rules { now, base: &base.0, blocklist: &blocklist };
-    let draft = new.body.clone().check(&rules).map_err(refused)?;
+    let draft = new.body.clone().check(&rules).map_err(Problem::from)?;
     let password_hash = app.hash(draft.password()).await?;
 
     for _ in 0..DRAWS {

@@ -9,7 +9,7 @@ use shared::identity::{Caller, permission};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
-use crate::app::{App, Base, refused};
+use crate::app::{App, Base};
 use crate::link::LinkId;
 use crate::qr::{Options, QrFailed, png, svg};
 
@@ -44,7 +44,7 @@ pub async fn qr(
     Query(options): Query<Options>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let options = options.check().map_err(refused)?;
+    let options = options.check().map_err(Problem::from)?;
     let format = Format::of(&headers)?;
     let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
     let text = base.short_url(&link.slug);

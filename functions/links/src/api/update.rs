@@ -6,7 +6,7 @@ use shared::id::TenantId;
 use shared::identity::{Caller, permission};
 
 use super::race::{done, race};
-use crate::app::{App, Base, refused};
+use crate::app::{App, Base};
 use crate::expiries::{due_write, expiry_message, nudge};
 use crate::link::LinkId;
 use crate::rules::{Editable, Rules};
@@ -65,7 +65,7 @@ impl Edit<'_> {
 
         let (blocklist, _) = app.links.blocklist(&self.tenant).await?;
         let rules = Rules { now, base: &self.base.0, blocklist: &blocklist };
-        let edit = link.edit(edited, &rules).map_err(refused)?;
+        let edit = link.edit(edited, &rules).map_err(Problem::from)?;
         let new_hash = app.hash(edit.password()).await?;
         let edited = edit.into_link(new_hash);
 

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::BoxError;
-use crate::http::ClientNetwork;
+use crate::http::{ClientAddress, ClientNetwork};
 
 /// What stands for itself neither in a path nor in a query (RFC 3986, section 3.3 and 3.4).
 const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
@@ -77,6 +77,7 @@ pub(super) fn read(event: &str) -> Result<Request<Full<Bytes>>, BoxError> {
     *request.headers_mut() = event.headers;
     let address = event.request_context.http.source_ip.and_then(|Text(text)| text.parse().ok());
     request.extensions_mut().insert(ClientNetwork::of(address));
+    request.extensions_mut().insert(ClientAddress::of(address));
     if !event.cookies.is_empty() {
         let cookies: Vec<_> = event.cookies.iter().map(|Text(cookie)| cookie.as_ref()).collect();
         request.headers_mut().insert(COOKIE, HeaderValue::from_bytes(cookies.join("; ").as_bytes())?);

@@ -2,9 +2,9 @@
 
 use super::{BTreeSet, Template, Trigger, Value, functions, json, named, of_type, properties, template};
 
-struct Statement {
-    actions: Vec<String>,
-    resources: Vec<Value>,
+pub(super) struct Statement {
+    pub(super) actions: Vec<String>,
+    pub(super) resources: Vec<Value>,
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -15,7 +15,7 @@ fn list(value: &Value) -> Vec<Value> {
     }
 }
 
-fn statements(template: &Template, logical_id: &str) -> Vec<Statement> {
+pub(super) fn statements(template: &Template, logical_id: &str) -> Vec<Statement> {
     let policies = list(&properties(template, logical_id)["Policies"]);
     policies
         .iter()
@@ -69,10 +69,14 @@ fn no_permission_has_a_wildcard() {
 fn a_function_may_use_what_its_variables_and_triggers_name_and_nothing_else() {
     let template = template();
     for function in functions() {
-        let stores: BTreeSet<_> = ["AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket"]
-            .into_iter()
-            .flat_map(|kind| of_type(&template, kind))
-            .collect();
+        let kinds = [
+            "AWS::DynamoDB::Table",
+            "AWS::SQS::Queue",
+            "AWS::SNS::Topic",
+            "AWS::S3::Bucket",
+            "AWS::SecretsManager::Secret",
+        ];
+        let stores: BTreeSet<_> = kinds.into_iter().flat_map(|kind| of_type(&template, kind)).collect();
         let mut given: BTreeSet<_> = function.variables.values().flat_map(all_named).collect();
         for trigger in &function.triggers {
             match trigger {
@@ -168,6 +172,70 @@ fn what_uses_postgres_or_redis_is_inside_the_vpc_and_calls_neither_sqs_nor_sns()
                 let reaches = all_named(value).iter().any(|resource| outside.contains(resource));
                 let left_out = value["Fn::If"][0] == "HasVpc" && value["Fn::If"][1] == "";
                 assert!(!reaches || left_out, "{}: nothing reaches {name} from inside a VPC", function.handler);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_signs_tokens_or_exchanges_their_keys_reads_the_secret_that_opens_them() {
+    let template = template();
+    let readers: BTreeSet<_> = functions()
+        .into_iter()
+        .filter(|function| {
+            let statements = statements(&template, &function.logical_id);
+            statements
+                .iter()
+                .flat_map(|statement| &statement.actions)
+                .any(|action| action.starts_with("secretsmanager:"))
+        })
+        .map(|function| function.handler)
+        .collect();
+    assert_eq!(readers, ["auth.api", "auth.keys", "auth.oauth"].map(str::to_owned).into());
+}
+
+/// The actions that a function may be granted, by the names of
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
+/// Nothing scans a table, and nothing changes what the template makes.
+const ACTIONS: [&str; 18] = [
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:DescribeStream",
+    "dynamodb:GetItem",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+    "secretsmanager:GetSecretValue",
+    "sns:Publish",
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+];
+
+#[test]
+fn every_action_that_is_granted_exists_and_fits_its_resource() {
+    let template = template();
+    let services = [
+        ("AWS::DynamoDB::Table", "dynamodb:"),
+        ("AWS::SQS::Queue", "sqs:"),
+        ("AWS::SNS::Topic", "sns:"),
+        ("AWS::SecretsManager::Secret", "secretsmanager:"),
+    ];
+    for function in functions() {
+        for statement in statements(&template, &function.logical_id) {
+            for action in &statement.actions {
+                assert!(ACTIONS.contains(&action.as_str()), "{}: {action}", function.handler);
+                for resource in statement.resources.iter().filter_map(named) {
+                    let kind = &template.section("Resources")[resource]["Type"];
+                    let fits = services.iter().any(|(fitting, service)| kind == fitting && action.starts_with(service));
+                    assert!(fits, "{}: {action} on {resource}", function.handler);
+                }
             }
         }
     }

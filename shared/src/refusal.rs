@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::http::{FieldError, Problem};
+
 /// A value breaks a rule. Reads `code: detail`, which is what `shared::http::Json` takes apart into the code and the
 /// detail of a field error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,4 +36,18 @@ pub struct Fault {
     /// Why.
     #[source]
     pub refusal: Refusal,
+}
+
+/// Each fault is one bad field of the request.
+impl From<Vec<Fault>> for Problem {
+    fn from(faults: Vec<Fault>) -> Self {
+        let error = |fault: Fault| FieldError::new(fault.pointer, fault.refusal.code, fault.refusal.detail);
+        Self::validation(faults.into_iter().map(error).collect())
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        vec![fault].into()
+    }
 }

@@ -1,0 +1,148 @@
+//! `auth.admin`: makes the first owner of a tenant, for whoever runs the deployment.
+//!
+//! It has no route: who may invoke it (`aws lambda invoke`, `lambda:InvokeFunction`) owns the deployment anyway. An event is
+//! `{"email": "…", "password": "…"}`, with `name`, and with `tenant_id` and `tenant_name` for a tenant (a new one is made
+//! without an id). The address counts as proved. It answers the user and the tenant; an address that has a verified account
+//! is answered with that one, and nothing is changed.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::dynamo::Dynamo;
+use shared::events::Event;
+use shared::id::TenantId;
+use shared::identity::Role;
+use shared::identity::store::IdentityStore;
+use shared::lambda::{Function, Runtime};
+use shared::random::Random;
+use shared::refusal::Refusal;
+use shared::time::Timestamp;
+use shared::{BoxError, BoxFuture};
+
+use crate::api::signup::{created, first_membership};
+use crate::audit::{Action, Origin};
+use crate::email::EmailAddress;
+use crate::password::{HashingFailed, Password, PasswordHash, hash_blocking};
+use crate::session::Device;
+use crate::store::{AccountStore, NewAccount, WriteError};
+use crate::tenant::{Settings, Tenant};
+use crate::user::{Name, SecondFactors, User, UserId};
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOwner {
+    email: EmailAddress,
+    password: Password,
+    name: Option<Name>,
+    tenant_id: Option<TenantId>,
+    tenant_name: Option<Name>,
+}
+
+/// Why no owner was made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The event is another than described above.
+    #[error("send {{\"email\": \"…\", \"password\": \"…\"}} with, if wanted, name, tenant_id and tenant_name")]
+    Event(#[from] serde_json::Error),
+    /// The password may not be chosen.
+    #[error("the password {0}")]
+    Password(#[from] Refusal),
+    /// Somebody has signed up with the address and not proved it: it may be anybody.
+    #[error("the address has an account that nobody has verified: verify it, or try again when it was deleted after a week")]
+    Unverified,
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashingFailed),
+    /// The records could not be written.
+    #[error("the account could not be stored")]
+    Store(#[from] WriteError),
+}
+
+/// Builds the function. It reads `ACCOUNTS_TABLE` and `IDENTITY_TABLE`.
+pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move {
+        let mut reader = runtime.environment.reader();
+        let accounts: String = reader.required("ACCOUNTS_TABLE");
+        let identity: String = reader.required("IDENTITY_TABLE");
+        reader.finish()?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        let identity = IdentityStore::new(dynamo.clone(), identity, runtime.random.clone());
+        let accounts = AccountStore::new(dynamo, accounts, identity);
+        Ok(Function::event(runtime.deferred.clone(), move |event, context| {
+            let (runtime, accounts) = (runtime.clone(), accounts.clone());
+            let origin = Origin { request_id: context.request_id, device: Device::default() };
+            async move { Ok(make(&runtime, &accounts, event, &origin).await?) }
+        }))
+    })
+}
+
+async fn make(
+    runtime: &Runtime,
+    accounts: &AccountStore,
+    event: Value,
+    origin: &Origin,
+) -> Result<Value, AdminError> {
+    let new: NewOwner = serde_json::from_value(event)?;
+    let email = new.email.clone();
+    if let Some(user) = accounts.user_by_email(&email).await? {
+        return existing(&user);
+    }
+    let name = new.name.as_ref().map_or("", Name::as_str);
+    new.password.check_choice(&[email.as_str(), name])?;
+    let hash = hash_blocking(new.password.clone(), runtime.random.clone()).await?;
+    let now = runtime.clock.now();
+    let (user, tenant) = owner(new, hash, now, &runtime.random);
+    // A tenant that has its record keeps it.
+    let is_new = accounts.tenant(&tenant.id).await?.is_none();
+    let told = Event::new(tenant.id, user.id, created(&user), now, &runtime.random);
+    let record = origin.record(tenant.id, Action::SignedUp, user.id, now, &runtime.random).with("by auth.admin");
+    let account = NewAccount {
+        user: &user,
+        tenant: is_new.then_some(&tenant),
+        membership: &first_membership(&user, Role::Owner),
+        outbox: Some(told.outbox()?),
+    };
+    match accounts.create_account(account, vec![accounts.audit_write(&record)?]).await {
+        Ok(()) => {}
+        // The same was asked for twice at once, or somebody signs up at this moment.
+        Err(WriteError::Taken) => {
+            let user = accounts.user_by_email(&email).await?;
+            return user.as_ref().map_or(Err(WriteError::Taken.into()), existing);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(tenant = %tenant.id, user = %user.id, "an owner was made");
+    Ok(json!({"user_id": user.id, "tenant_id": tenant.id, "created": true}))
+}
+
+fn existing(user: &User) -> Result<Value, AdminError> {
+    if !user.is_verified() {
+        return Err(AdminError::Unverified);
+    }
+    Ok(json!({"user_id": user.id, "tenant_id": user.home_tenant_id, "created": false}))
+}
+
+fn owner(new: NewOwner, hash: PasswordHash, now: Timestamp, random: &Random) -> (User, Tenant) {
+    let tenant_id = new.tenant_id.unwrap_or_else(|| TenantId::new(now, random));
+    let tenant = Tenant {
+        id: tenant_id,
+        name: new.tenant_name.unwrap_or_else(Name::unnamed),
+        settings: Settings::default(),
+        created_at: now,
+        updated_at: now,
+        revision: 1,
+    };
+    let user = User {
+        id: UserId::new(now, random),
+        email: new.email,
+        email_verified_at: Some(now),
+        name: new.name,
+        password: Some(hash),
+        second_factors: SecondFactors::default(),
+        home_tenant_id: tenant_id,
+        created_at: now,
+        updated_at: now,
+        revision: 1,
+    };
+    (user, tenant)
+}

@@ -1,0 +1,163 @@
+//! `POST /v1/auth/refresh`: new tokens for a session.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use serde::Deserialize;
+use shared::events::Event;
+use shared::events::identity::RefreshTokenReused;
+use shared::http::{Document, Json, Problem, ProblemType};
+use shared::id::TenantId;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::audit::{ANONYMOUS, Action, Origin};
+use crate::issue::SignedIn;
+use crate::mail::task::Occasion;
+use crate::mail::templates::Message;
+use crate::session::{RefreshToken, Session, Standing};
+use crate::store::WriteError;
+use crate::user::User;
+
+/// How often a refresh that meets others of the same session is tried.
+const RACES: u32 = 8;
+/// The first pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// What a client sends.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshRequest {
+    /// The newest refresh token of the session.
+    #[schema(example = "tf_rt_…")]
+    refresh_token: String,
+    /// The tenant that the tokens shall name from now on, of those that the user is a member of.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    tenant_id: Option<TenantId>,
+}
+
+/// Refresh the tokens.
+///
+/// A refresh token is good for one use; the answer has the next one. Sent again within ten seconds (two tabs, a lost
+/// answer) it is answered with the same next one. Any later use of it is taken for theft, and ends the session.
+#[utoipa::path(
+    post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth",
+    request_body(content = RefreshRequest, example = json!({"refresh_token": "tf_rt_01k9…"})),
+    responses(
+        (status = 200, description = "The tokens", body = SignedIn),
+        (status = 401, description = "invalid-refresh-token: sign in again", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(()),
+)]
+pub async fn refresh(
+    State(app): State<App>,
+    origin: Origin,
+    Json(given): Json<RefreshRequest>,
+) -> Result<Json<SignedIn>, Problem> {
+    let presented: RefreshToken = given.refresh_token.parse().map_err(|_| over())?;
+    app.refresh(&presented, given.tenant_id, &origin).await.map(Json)
+}
+
+fn over() -> Problem {
+    Problem::new(ProblemType::InvalidRefreshToken, "the refresh token is not valid (any more): sign in again")
+}
+
+/// What one try of a refresh came to.
+enum Outcome {
+    Done(Box<SignedIn>),
+    /// Another request was between: what it left decides.
+    Overtaken,
+}
+
+impl App {
+    /// New tokens for the session of a refresh token.
+    pub(crate) async fn refresh(
+        &self,
+        presented: &RefreshToken,
+        tenant_id: Option<TenantId>,
+        origin: &Origin,
+    ) -> Result<SignedIn, Problem> {
+        for attempt in 1..=RACES {
+            match self.refresh_once(presented, tenant_id, origin).await? {
+                Outcome::Done(signed_in) => return Ok(*signed_in),
+                Outcome::Overtaken => tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await,
+            }
+        }
+        Err(Problem::unavailable(WriteError::Conflict))
+    }
+
+    async fn refresh_once(
+        &self,
+        presented: &RefreshToken,
+        asked: Option<TenantId>,
+        origin: &Origin,
+    ) -> Result<Outcome, Problem> {
+        let (user_id, session_id, now) = (presented.user_id(), presented.session_id(), self.clock.now());
+        let session = self.accounts.session(&user_id, &session_id, now);
+        let (user, session) = tokio::try_join!(self.accounts.user(&user_id), session)?;
+        let (user, session) = user.zip(session).ok_or_else(over)?;
+        // Before the place is looked at: a replay is not missed, and whoever made the token up learns nothing.
+        let successor = match session.judge(presented, now) {
+            Standing::Newest => None,
+            Standing::JustUsed(successor) => Some(successor),
+            Standing::Foreign | Standing::Over => return Err(over()),
+            Standing::Replayed => {
+                self.end_replayed(&user, &session, origin).await?;
+                return Err(over());
+            }
+        };
+        let place = asked.unwrap_or(session.tenant_id);
+        let (membership, tenant) = self.place(&user_id, Some(place), user.home_tenant_id).await?;
+        let (changed, successor) = match successor {
+            None => {
+                let (rotated, successor) =
+                    session.rotated(presented, &tenant.settings, now, &self.random).ok_or_else(over)?;
+                (Some(Session { tenant_id: tenant.id, ..rotated }), successor)
+            }
+            Some(successor) if session.tenant_id == tenant.id => (None, successor),
+            // The faster request asked for another tenant.
+            Some(successor) => {
+                let revision = session.revision + 1;
+                (Some(Session { tenant_id: tenant.id, revision, ..session.clone() }), successor)
+            }
+        };
+        if let Some(changed) = &changed {
+            match self.accounts.change_session(changed).await {
+                Ok(()) => {}
+                Err(WriteError::Stale | WriteError::Conflict) => return Ok(Outcome::Overtaken),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let session = changed.unwrap_or(session);
+        let signed_in = self.tokens(&session, &successor, &user, &membership, &tenant).await?;
+        Ok(Outcome::Done(Box::new(signed_in)))
+    }
+
+    /// Ends a session of whose refresh token somebody has a copy: a record, an event and a mail to its user go along.
+    async fn end_replayed(&self, user: &User, session: &Session, origin: &Origin) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let record = origin.record(session.tenant_id, Action::RefreshTokenReused, ANONYMOUS, now, &self.random);
+        let data = RefreshTokenReused {
+            user_id: user.id.to_string(),
+            session_id: session.id.to_string(),
+            network: origin.device.network.clone(),
+        };
+        let event = Event::new(session.tenant_id, session.id, data, now, &self.random);
+        let outbox = event.outbox().map_err(Problem::internal)?;
+        let letter = Message::RefreshTokenReused { occurrence: origin.occurrence(now) };
+        let occasion = Occasion::Notice { user_id: user.id, email: None, letter: Box::new(letter) };
+        let (mail, mail_write) = self.mail(occasion)?;
+        let mut writes = self.accounts.session_ended_once(&user.id, &session.id, now);
+        writes.push(self.accounts.audit_write_telling(&record.on(session.id), outbox)?);
+        writes.push(mail_write);
+        match self.accounts.transact(writes).await {
+            Ok(()) => self.hurry(&mail).await,
+            // Another replay, or the user, ended it at this moment.
+            Err(WriteError::Stale) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}

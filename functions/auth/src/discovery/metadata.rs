@@ -1,0 +1,89 @@
+//! The metadata of the authorization server: what [`crate::oauth`] offers, and where.
+
+use serde::Serialize;
+use url::Url;
+use utoipa::ToSchema;
+
+/// How a client proves who it is.
+const CLIENT: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// The same, where whoever holds a token may use it without.
+const ANYBODY: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+/// How the assertions of `private_key_jwt` are signed: what [`shared::identity::foreign_token`] verifies.
+const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+
+/// The metadata of the authorization server (RFC 8414, section 2). It has no authorization endpoint and issues no ID
+/// tokens: users sign in at the API.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AuthorizationServerMetadata, example = json!({
+    "issuer": "https://api.example.com",
+    "jwks_uri": "https://api.example.com/.well-known/jwks.json",
+    "token_endpoint": "https://api.example.com/oauth/token",
+    "revocation_endpoint": "https://api.example.com/oauth/revoke",
+    "introspection_endpoint": "https://api.example.com/oauth/introspect",
+    "response_types_supported": [],
+    "grant_types_supported": ["client_credentials", "refresh_token"],
+    "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
+    "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
+    "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
+    "revocation_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
+    "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+    "introspection_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
+}))]
+pub(super) struct Metadata {
+    /// The `iss` of every token.
+    issuer: String,
+    /// The keys that verify them.
+    jwks_uri: String,
+    /// Where a token is asked for (RFC 6749, section 3.2).
+    token_endpoint: String,
+    /// Where a token is given up (RFC 7009).
+    revocation_endpoint: String,
+    /// Where a token is looked at (RFC 7662).
+    introspection_endpoint: String,
+    /// None: there is no authorization endpoint.
+    #[schema(value_type = Vec<String>)]
+    response_types_supported: &'static [&'static str],
+    /// What the token endpoint takes.
+    #[schema(value_type = Vec<String>)]
+    grant_types_supported: &'static [&'static str],
+    /// How a client proves who it is there; `none` for a refresh token.
+    #[schema(value_type = Vec<String>)]
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    /// How its assertion may be signed.
+    #[schema(value_type = Vec<String>)]
+    token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// How a client proves who it is there; `none` for whoever holds the token.
+    #[schema(value_type = Vec<String>)]
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    /// How its assertion may be signed.
+    #[schema(value_type = Vec<String>)]
+    revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    /// How a client proves who it is there.
+    #[schema(value_type = Vec<String>)]
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    /// How its assertion may be signed.
+    #[schema(value_type = Vec<String>)]
+    introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+}
+
+impl Metadata {
+    /// Of the installation that clients reach at `base`.
+    pub(super) fn new(issuer: &str, base: &Url) -> Result<Self, url::ParseError> {
+        let at = |path| base.join(path).map(String::from);
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            jwks_uri: at("/.well-known/jwks.json")?,
+            token_endpoint: at("/oauth/token")?,
+            revocation_endpoint: at("/oauth/revoke")?,
+            introspection_endpoint: at("/oauth/introspect")?,
+            response_types_supported: &[],
+            grant_types_supported: &["client_credentials", "refresh_token"],
+            token_endpoint_auth_methods_supported: ANYBODY,
+            token_endpoint_auth_signing_alg_values_supported: SIGNATURES,
+            revocation_endpoint_auth_methods_supported: ANYBODY,
+            revocation_endpoint_auth_signing_alg_values_supported: SIGNATURES,
+            introspection_endpoint_auth_methods_supported: CLIENT,
+            introspection_endpoint_auth_signing_alg_values_supported: SIGNATURES,
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! Issuing tokens: from somebody who was proved to the answer that signs them in.
+
+use serde::Serialize;
+use shared::http::{Problem, ProblemType};
+use shared::id::TenantId;
+use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
+use shared::random::Random;
+use shared::time::Timestamp;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::audit::{Action, Origin};
+use crate::membership::Membership;
+use crate::session::{NewSession, RefreshToken, Session};
+use crate::store::{MOST_SESSIONS, Write, WriteError};
+use crate::tenant::Tenant;
+use crate::throttle::KnownDevice;
+use crate::user::{User, UserId};
+use crate::view::UserView;
+
+/// The `client_id` of tokens that the service's own log-in issues (RFC 9068, section 2.2).
+pub const FIRST_PARTY: &str = "tenfold";
+/// The `acr` of one factor, and of two (NIST SP 800-63B, authenticator assurance levels 1 and 2).
+pub const ONE_FACTOR: &str = "urn:tenfold:aal1";
+/// See [`ONE_FACTOR`].
+pub const TWO_FACTORS: &str = "urn:tenfold:aal2";
+
+/// The most sessions that one log-in ends: three writes each, and a transaction holds 100.
+const MOST_CROWDED_OUT: usize = 20;
+
+/// The answer to a log-in or a refresh (RFC 6749, section 5.1, with Tenfold's members).
+#[derive(Serialize, ToSchema)]
+pub struct SignedIn {
+    /// `signed_in`.
+    #[schema(example = "signed_in")]
+    pub status: &'static str,
+    /// The access token: a JWT (RFC 9068). Send it as `Authorization: Bearer`.
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiJ0ZW5mb2xkIn0.c2lnbmF0dXJl")]
+    pub access_token: String,
+    /// `Bearer`.
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds that the access token is good for.
+    #[schema(example = 600)]
+    pub expires_in: i64,
+    /// The refresh token: good for one use, which answers the next one.
+    #[schema(example = "tf_rt_…")]
+    pub refresh_token: String,
+    /// The session.
+    #[schema(example = "session_01k9z4n2y6e0qv3m8t5w7x9abc")]
+    pub session_id: String,
+    /// When the session ends unless it is refreshed before.
+    #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "shared::time::millis")]
+    pub session_expires_at: Timestamp,
+    /// The tenant that the access token names.
+    #[schema(value_type = String, example = "tenant_01k9z4n2y6e0qv3m8t5w7x9abc")]
+    pub tenant_id: TenantId,
+    /// Whether the tenant requires a second factor that the user has yet to set up: until then the token gives access
+    /// to the user's own account alone.
+    pub second_factor_required: bool,
+    /// Send it with later log-ins from the same device: its wrong tries are counted apart from strangers'. Absent in the
+    /// answer to a refresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "tf_dv_…")]
+    pub device_token: Option<String>,
+    /// The user.
+    pub user: UserView,
+}
+
+/// A new access token for a session that goes on.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "access_token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiJ0ZW5mb2xkIn0.c2lnbmF0dXJl",
+    "token_type": "Bearer", "expires_in": 600,
+}))]
+pub struct AccessToken {
+    /// The access token: a JWT (RFC 9068).
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds that the access token is good for.
+    pub expires_in: i64,
+}
+
+/// Somebody who was proved, and how.
+#[derive(Debug)]
+pub struct Proved<'a> {
+    /// Who.
+    pub user: &'a User,
+    /// The tenant asked for.
+    pub tenant_id: Option<TenantId>,
+    /// By which methods (RFC 8176).
+    pub methods: Vec<String>,
+    /// Where from.
+    pub origin: &'a Origin,
+}
+
+impl App {
+    /// Begins a session for somebody who was proved, together with the writes `along`, which may use a ticket up.
+    /// Fails when the user's record was changed since it was read: a password that was just replaced begins no session.
+    pub(crate) async fn sign_in(&self, proved: Proved<'_>, along: Vec<Write>) -> Result<SignedIn, Problem> {
+        let unchanged = self.accounts.user_unchanged(proved.user);
+        Box::pin(self.sign_in_with(proved, unchanged, along)).await
+    }
+
+    /// The same where the user's record is changed as well: by `user_write`, which names the revision that was read.
+    pub(crate) async fn sign_in_with(
+        &self,
+        proved: Proved<'_>,
+        user_write: Write,
+        along: Vec<Write>,
+    ) -> Result<SignedIn, Problem> {
+        let now = self.clock.now();
+        let (membership, tenant) = self.place(&proved.user.id, proved.tenant_id, proved.user.home_tenant_id).await?;
+        let new = NewSession {
+            user_id: proved.user.id,
+            tenant_id: tenant.id,
+            device: proved.origin.device.clone(),
+            methods: proved.methods,
+        };
+        let (session, refresh) = Session::begin(new, &tenant.settings, now, &self.random);
+        let record = proved
+            .origin
+            .record(tenant.id, Action::SignedIn, proved.user.id, now, &self.random)
+            .on(session.id)
+            .with(session.methods.join(" "));
+        let mut writes = along;
+        writes.push(user_write);
+        writes.push(self.accounts.session_begun(&session)?);
+        writes.push(self.accounts.audit_write(&record)?);
+        writes.extend(self.crowded_out(&proved.user.id, now).await?);
+        self.accounts.transact(writes).await.map_err(used_already)?;
+        let device = KnownDevice::issue(self.device_key().await?, &proved.user.id, &self.random);
+        let mut answer = self.tokens(&session, &refresh, proved.user, &membership, &tenant).await?;
+        answer.device_token = Some(device.expose().to_owned());
+        Ok(answer)
+    }
+
+    /// The writes that make room for one more session: those that were unused the longest end. Log-ins at once may pass
+    /// the bound; the next one comes back to it.
+    async fn crowded_out(&self, user: &UserId, now: Timestamp) -> Result<Vec<Write>, Problem> {
+        let mut sessions = self.accounts.sessions(user, now).await?;
+        sessions.sort_by_key(|session| session.last_used_at);
+        let too_many = (sessions.len() + 1).saturating_sub(MOST_SESSIONS).min(MOST_CROWDED_OUT);
+        let ended = sessions.iter().take(too_many);
+        Ok(ended.flat_map(|session| self.accounts.session_ended(user, &session.id, now)).collect())
+    }
+
+    /// The membership and tenant that a user's tokens shall name: the one asked for, else the home tenant, else any.
+    pub(crate) async fn place(
+        &self,
+        user: &UserId,
+        asked: Option<TenantId>,
+        home: TenantId,
+    ) -> Result<(Membership, Tenant), Problem> {
+        let none = || Problem::new(ProblemType::Forbidden, "the account has no active membership in the tenant");
+        if let Some(asked) = asked {
+            let membership = self.accounts.membership(&asked, user);
+            let (membership, tenant) = tokio::try_join!(membership, self.accounts.tenant(&asked))?;
+            let membership = membership.filter(Membership::is_active).ok_or_else(none)?;
+            return Ok((membership, tenant.ok_or_else(without_tenant)?));
+        }
+        let mut active = self.accounts.memberships(user).await?;
+        active.retain(Membership::is_active);
+        let at_home = active.iter().position(|membership| membership.tenant_id == home);
+        let membership = active.into_iter().nth(at_home.unwrap_or_default()).ok_or_else(none)?;
+        let tenant = self.accounts.tenant(&membership.tenant_id).await?;
+        Ok((membership, tenant.ok_or_else(without_tenant)?))
+    }
+
+    /// The answer with a session's tokens.
+    pub(crate) async fn tokens(
+        &self,
+        session: &Session,
+        refresh: &RefreshToken,
+        user: &User,
+        membership: &Membership,
+        tenant: &Tenant,
+    ) -> Result<SignedIn, Problem> {
+        let access = self.access_token(session, user, membership, tenant).await?;
+        Ok(SignedIn {
+            status: "signed_in",
+            access_token: access.access_token,
+            token_type: access.token_type,
+            expires_in: access.expires_in,
+            refresh_token: refresh.expose(),
+            session_id: session.id.to_string(),
+            session_expires_at: session.idle_expires_at,
+            tenant_id: tenant.id,
+            second_factor_required: lacks_second_factor(user, tenant),
+            device_token: None,
+            user: UserView::of(user),
+        })
+    }
+
+    /// An access token of a session.
+    pub(crate) async fn access_token(
+        &self,
+        session: &Session,
+        user: &User,
+        membership: &Membership,
+        tenant: &Tenant,
+    ) -> Result<AccessToken, Problem> {
+        let scope = if lacks_second_factor(user, tenant) { "account:read account:write" } else { "*" };
+        let permissions = self.custom_permissions(membership).await?;
+        let claims = self.claims(session, membership, scope, permissions);
+        Ok(AccessToken {
+            access_token: self.signer.sign(&claims).await?,
+            token_type: "Bearer",
+            expires_in: claims.exp - self.clock.now().as_second(),
+        })
+    }
+
+    fn claims(&self, session: &Session, membership: &Membership, scope: &str, permissions: Option<String>) -> Claims {
+        let issued = session.as_of().as_second();
+        Claims {
+            iss: self.signer.issuer().to_owned(),
+            aud: self.signer.audience().to_owned(),
+            sub: session.user_id.to_string(),
+            client_id: FIRST_PARTY.to_owned(),
+            tid: session.tenant_id,
+            sid: Some(session.id.to_string()),
+            roles: membership.roles.iter().map(ToString::to_string).collect(),
+            permissions,
+            scope: scope.to_owned(),
+            auth_time: Some(session.authenticated_at.as_second()),
+            acr: Some(assurance(&session.methods).to_owned()),
+            amr: session.methods.clone(),
+            iat: issued,
+            exp: issued + ACCESS_TOKEN_LIFETIME.as_secs(),
+            jti: token_id(&self.random),
+        }
+    }
+
+    /// What a member's custom roles grant together; none without custom roles.
+    async fn custom_permissions(&self, membership: &Membership) -> Result<Option<String>, Problem> {
+        let mut granted: Vec<String> = Vec::new();
+        for name in membership.roles.iter().filter(|name| name.built_in().is_none()) {
+            // A role that was deleted since grants nothing.
+            if let Some(role) = self.accounts.role(&membership.tenant_id, name).await? {
+                granted.extend(role.permissions.iter().map(str::to_owned));
+            }
+        }
+        granted.sort_unstable();
+        granted.dedup();
+        Ok(if granted.is_empty() { None } else { Some(granted.join(" ")) })
+    }
+}
+
+/// What it means that a sign-in was not written: its session and tickets are new, so that what it was proved with was
+/// used by a faster request.
+pub(crate) fn used_already(error: WriteError) -> Problem {
+    match error {
+        WriteError::Stale => Problem::new(ProblemType::InvalidOneTimeToken, "it was used already: sign in again"),
+        error => error.into(),
+    }
+}
+
+fn without_tenant() -> Problem {
+    Problem::internal("a membership has no tenant")
+}
+
+/// Whether the tenant requires a second factor that the user has yet to set up.
+const fn lacks_second_factor(user: &User, tenant: &Tenant) -> bool {
+    tenant.settings.second_factor_required && !user.second_factors.any()
+}
+
+/// The `acr` of a session that was proved by these methods.
+pub fn assurance(methods: &[String]) -> &'static str {
+    if methods.iter().any(|method| method == "mfa") { TWO_FACTORS } else { ONE_FACTOR }
+}
+
+/// A token's own id.
+pub fn token_id(random: &Random) -> String {
+    random.text(b"0123456789abcdefghijklmnopqrstuvwxyz", 24)
+}
+

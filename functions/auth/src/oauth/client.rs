@@ -1,0 +1,153 @@
+//! An OAuth client: a program of a tenant's that gets tokens of its own.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
+use serde::{Deserialize, Serialize};
+use shared::config::Secret;
+use shared::id::{Id, Kind, TenantId};
+use shared::identity::Scopes;
+use shared::random::Random;
+use shared::time::Timestamp;
+
+use super::keys::PublicKeys;
+use crate::user::Name;
+
+/// The kind of a client's id.
+#[derive(Debug)]
+pub enum ClientKind {}
+impl Kind for ClientKind {
+    const PREFIX: &'static str = "client";
+}
+/// The id of a client: its `client_id`.
+pub type ClientId = Id<ClientKind>;
+
+/// The beginning of every client secret, by which secret scanners know it.
+const PREFIX: &str = "tf_cs_";
+/// The most secrets that are good at once: the newest, and the one that it replaces.
+const MOST_SECRETS: usize = 2;
+
+/// What is stored of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// The id.
+    pub id: ClientId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// What people call it.
+    pub name: Name,
+    /// What its tokens may do at most.
+    pub scopes: Scopes,
+    /// How it proves itself.
+    pub proof: Proof,
+    /// Who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Rises with each change; conditions name it.
+    pub revision: u64,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Proof {
+    /// By a secret: `client_secret_basic` or `client_secret_post` (RFC 6749, section 2.3.1).
+    Secret {
+        /// The newest first.
+        secrets: Vec<StoredSecret>,
+    },
+    /// By assertions that it signs: `private_key_jwt` (OpenID Connect Core 1.0, section 9; RFC 7523).
+    PrivateKeyJwt {
+        /// Its public keys.
+        #[serde(rename = "jwks", with = "super::keys::as_text")]
+        keys: PublicKeys,
+    },
+}
+
+/// What is stored of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSecret {
+    hash: SecretHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends; the newest does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The SHA-256 of a secret, base64url. A secret has 256 random bits, so a slow hash would add nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct SecretHash(String);
+
+impl SecretHash {
+    fn of(secret: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret.as_bytes())))
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretHash(…)")
+    }
+}
+
+/// A new secret, to be shown once, and what is stored of it.
+pub fn draw_secret(now: Timestamp, random: &Random) -> (Secret, StoredSecret) {
+    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random.bytes::<32>()));
+    let stored = StoredSecret { hash: SecretHash::of(&secret), created_at: now, expires_at: None };
+    (Secret::new(secret), stored)
+}
+
+impl Proof {
+    /// Whether `secret` is one of the client's at `now`, in constant time.
+    pub fn accepts_secret(&self, secret: &str, now: Timestamp) -> bool {
+        let Self::Secret { secrets } = self else { return false };
+        let offered = SecretHash::of(secret);
+        let matching = |stored: &&StoredSecret| {
+            bool::from(subtle::ConstantTimeEq::ct_eq(stored.hash.0.as_bytes(), offered.0.as_bytes()))
+        };
+        secrets.iter().filter(matching).any(|stored| stored.expires_at.is_none_or(|end| now < end))
+    }
+
+    /// The proof with a new secret; the one before stays good until `overlap_ends`, earlier ones end now.
+    pub fn rotated(&self, new: StoredSecret, overlap_ends: Timestamp) -> Self {
+        let before = match self {
+            Self::Secret { secrets } => secrets.first().cloned(),
+            Self::PrivateKeyJwt { .. } => None,
+        };
+        let before = before.map(|secret| StoredSecret { expires_at: Some(overlap_ends), ..secret });
+        Self::Secret { secrets: std::iter::once(new).chain(before).take(MOST_SECRETS).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn both_secrets_are_good_while_they_overlap() {
+        let random = Random::seeded(1);
+        let (first, stored) = draw_secret(at(0), &random);
+        let proof = Proof::Secret { secrets: vec![stored] };
+        assert!(proof.accepts_secret(first.expose(), at(1)) && !proof.accepts_secret("tf_cs_x", at(1)));
+        let (second, stored) = draw_secret(at(10), &random);
+        let proof = proof.rotated(stored, at(100));
+        assert!(proof.accepts_secret(first.expose(), at(99)) && proof.accepts_secret(second.expose(), at(99)));
+        assert!(!proof.accepts_secret(first.expose(), at(100)) && proof.accepts_secret(second.expose(), at(1_000_000)));
+        let (_, third) = draw_secret(at(20), &random);
+        let proof = proof.rotated(third, at(200));
+        assert!(!proof.accepts_secret(first.expose(), at(21)) && proof.accepts_secret(second.expose(), at(21)));
+        assert!(!format!("{proof:?}").contains(&SecretHash::of(second.expose()).0));
+    }
+}

@@ -1,0 +1,325 @@
+//! A session: what a log-in makes, and the family of refresh tokens that keeps it alive.
+//!
+//! A refresh token is used once: each use makes its successor. What [`Session::judge`] says of one:
+//!
+//! | presented token | what is done |
+//! |---|---|
+//! | the newest of the family | it is rotated: its successor is the newest now |
+//! | the one before, within [`RACE_WINDOW`] of its use | the same successor again: two tabs, or a client whose answer was lost |
+//! | any other of the family | replayed: the session ends (RFC 9700, section 4.14.2) |
+//! | one that was made up | refused, and nothing else: ids alone end nobody's session |
+//!
+//! What tells a token of the family from one that was made up is a text that all of the family have in common.
+//!
+//! Only hashes are stored. The successor can be answered a second time because it is computed: an HMAC of the presented
+//! secret under a random salt that each rotation draws and stores. Whoever reads the table knows salt and hashes, and from
+//! these neither secret can be had.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::{digest, hmac};
+use serde::{Deserialize, Serialize};
+use shared::id::{Id, Kind, TenantId};
+use shared::random::Random;
+use shared::time::{SignedDuration, Timestamp};
+
+use crate::tenant::Settings;
+use crate::user::UserId;
+
+/// How long after its use a refresh token is answered again with the same successor.
+pub const RACE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
+
+/// The beginning of every refresh token, by which secret scanners know it.
+const PREFIX: &str = "tf_rt_";
+/// Bytes of what the tokens of a family have in common.
+const FAMILY: usize = 16;
+/// Bytes of a token's own secret.
+const SECRET: usize = 32;
+
+/// The kind of a session's id.
+#[derive(Debug)]
+pub enum SessionKind {}
+impl Kind for SessionKind {
+    const PREFIX: &'static str = "session";
+}
+/// The id of a session.
+pub type SessionId = Id<SessionKind>;
+
+/// What is stored of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The id: `sid` of its access tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The tenant that its tokens name.
+    pub tenant_id: TenantId,
+    /// Where it was begun, for the user to recognise.
+    pub device: Device,
+    /// How the user proved themselves: values of RFC 8176 (`pwd`, `otp`, `hwk`, `swk`, `mfa`, …).
+    pub methods: Vec<String>,
+    /// When the user last proved themselves.
+    pub authenticated_at: Timestamp,
+    /// When it was begun.
+    pub created_at: Timestamp,
+    /// When its tokens were last refreshed.
+    pub last_used_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+    /// When it ends if it is not used.
+    pub idle_expires_at: Timestamp,
+    /// What all its refresh tokens have in common.
+    pub family: TokenHash,
+    /// The newest refresh token.
+    pub current: TokenHash,
+    /// The one before, and what makes its successor from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Rotated>,
+    /// Rises with each change; conditions name it.
+    pub revision: u64,
+}
+
+/// A refresh token that was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    hash: TokenHash,
+    /// The key that makes the successor from the token: base64url.
+    salt: String,
+    at: Timestamp,
+}
+
+/// Where a session was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// What the `User-Agent` says, in short: at most 200 printable characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The network: the first 24 bits of an IPv4 address, 48 of an IPv6 address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+}
+
+/// A refresh token, secret included. It does not print.
+#[derive(Clone)]
+pub struct RefreshToken {
+    user_id: UserId,
+    session_id: SessionId,
+    family: [u8; FAMILY],
+    secret: [u8; SECRET],
+}
+
+/// The SHA-256 of a part of a refresh token, base64url. Both parts are random, so a slow hash would add nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(String);
+
+/// A text is not a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it does not have the form of a refresh token")]
+pub struct InvalidRefreshToken;
+
+/// What a presented refresh token is to the session that it names.
+#[derive(Debug)]
+pub enum Standing {
+    /// The newest: to be rotated ([`Session::rotated`]).
+    Newest,
+    /// Just used: its successor, which is answered again. Nothing is to be stored.
+    JustUsed(RefreshToken),
+    /// Used before: the session is to be ended.
+    Replayed,
+    /// The session never had it: somebody made it up.
+    Foreign,
+    /// The session's time is over.
+    Over,
+}
+
+/// What begins a session.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The tenant that its tokens name.
+    pub tenant_id: TenantId,
+    /// Where from.
+    pub device: Device,
+    /// How the user proved themselves (RFC 8176).
+    pub methods: Vec<String>,
+}
+
+impl Session {
+    /// Begins a session.
+    pub fn begin(new: NewSession, settings: &Settings, now: Timestamp, random: &Random) -> (Self, RefreshToken) {
+        let id = SessionId::new(now, random);
+        let token = RefreshToken { user_id: new.user_id, session_id: id, family: random.bytes(), secret: random.bytes() };
+        let expires_at = settings.session_ends(now);
+        let session = Self {
+            id,
+            user_id: new.user_id,
+            tenant_id: new.tenant_id,
+            device: new.device,
+            methods: new.methods,
+            authenticated_at: now,
+            created_at: now,
+            last_used_at: now,
+            expires_at,
+            idle_expires_at: settings.idle_ends(now).min(expires_at),
+            family: TokenHash::of(&token.family),
+            current: token.hash(),
+            previous: None,
+            revision: 1,
+        };
+        (session, token)
+    }
+
+    /// Whether its time is over.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.expires_at || now >= self.idle_expires_at
+    }
+
+    /// As of when its tokens are issued: what they rest on is read later than this, so that whatever was taken away since
+    /// ends them.
+    pub fn as_of(&self) -> Timestamp {
+        self.last_used_at.max(self.authenticated_at)
+    }
+
+    /// What `presented`, a token that names this session, is to it.
+    pub fn judge(&self, presented: &RefreshToken, now: Timestamp) -> Standing {
+        if self.is_over(now) {
+            return Standing::Over;
+        }
+        if !TokenHash::of(&presented.family).matches(&self.family) {
+            return Standing::Foreign;
+        }
+        let hash = presented.hash();
+        if hash.matches(&self.current) {
+            return Standing::Newest;
+        }
+        match &self.previous {
+            Some(previous) if hash.matches(&previous.hash) && now.duration_since(previous.at) <= RACE_WINDOW => {
+                match URL_SAFE_NO_PAD.decode(&previous.salt) {
+                    Ok(salt) => Standing::JustUsed(presented.successor(&salt)),
+                    Err(_) => Standing::Replayed,
+                }
+            }
+            _ => Standing::Replayed,
+        }
+    }
+
+    /// The session after the use of its newest token, and that one's successor. A stricter setting holds for sessions that
+    /// are there already: none when the time is over by it.
+    pub fn rotated(
+        &self,
+        newest: &RefreshToken,
+        settings: &Settings,
+        now: Timestamp,
+        random: &Random,
+    ) -> Option<(Self, RefreshToken)> {
+        let expires_at = self.expires_at.min(settings.session_ends(self.created_at));
+        if now >= expires_at || now >= settings.idle_ends(self.last_used_at) {
+            return None;
+        }
+        let salt: [u8; SECRET] = random.bytes();
+        let successor = newest.successor(&salt);
+        let session = Self {
+            current: successor.hash(),
+            previous: Some(Rotated { hash: newest.hash(), salt: URL_SAFE_NO_PAD.encode(salt), at: now }),
+            last_used_at: now,
+            expires_at,
+            idle_expires_at: settings.idle_ends(now).min(expires_at),
+            revision: self.revision + 1,
+            ..self.clone()
+        };
+        Some((session, successor))
+    }
+
+    /// Whether `token` is the newest of the family, or the one before.
+    pub fn knows(&self, token: &RefreshToken) -> bool {
+        let hash = token.hash();
+        hash.matches(&self.current) || self.previous.as_ref().is_some_and(|previous| hash.matches(&previous.hash))
+    }
+
+    /// The session after the user proved themselves again, by `methods`.
+    pub fn proved_again(mut self, methods: &[&str], now: Timestamp) -> Self {
+        self.authenticated_at = now;
+        for method in methods {
+            if self.methods.iter().all(|known| known != method) {
+                self.methods.push((*method).to_owned());
+            }
+        }
+        self.revision += 1;
+        self
+    }
+}
+
+impl RefreshToken {
+    /// Whose session it belongs to.
+    pub const fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    /// The session.
+    pub const fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+
+    /// The text, for the client alone.
+    pub fn expose(&self) -> String {
+        let user = self.user_id.to_string();
+        let session = self.session_id.to_string();
+        let digits = |id: &str| id.rsplit_once('_').map_or_else(String::new, |(_, digits)| digits.to_owned());
+        let secrets = [self.family.as_slice(), &self.secret].concat();
+        format!("{PREFIX}{}{}{}", digits(&user), digits(&session), URL_SAFE_NO_PAD.encode(secrets))
+    }
+
+    fn hash(&self) -> TokenHash {
+        TokenHash::of(&self.secret)
+    }
+
+    fn successor(&self, salt: &[u8]) -> Self {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), &self.secret);
+        let mut secret = [0; SECRET];
+        secret.copy_from_slice(tag.as_ref());
+        Self { secret, ..*self }
+    }
+}
+
+impl FromStr for RefreshToken {
+    type Err = InvalidRefreshToken;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRefreshToken> {
+        let rest = text.strip_prefix(PREFIX).ok_or(InvalidRefreshToken)?;
+        let (user, rest) = rest.split_at_checked(26).ok_or(InvalidRefreshToken)?;
+        let (session, secrets) = rest.split_at_checked(26).ok_or(InvalidRefreshToken)?;
+        let secrets = URL_SAFE_NO_PAD.decode(secrets).map_err(|_| InvalidRefreshToken)?;
+        let (family, secret) = secrets.split_first_chunk().ok_or(InvalidRefreshToken)?;
+        Ok(Self {
+            user_id: format!("user_{user}").parse().map_err(|_| InvalidRefreshToken)?,
+            session_id: format!("session_{session}").parse().map_err(|_| InvalidRefreshToken)?,
+            family: *family,
+            secret: secret.try_into().map_err(|_| InvalidRefreshToken)?,
+        })
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RefreshToken({})", self.session_id)
+    }
+}
+
+impl TokenHash {
+    fn of(secret: &[u8]) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret)))
+    }
+
+    fn matches(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), other.0.as_bytes()).into()
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! Memberships: each is written twice, and the number of a tenant's owners is kept with them.
+
+use shared::dynamo::{AttributeValue, Delete, Item, Put, Query, TransactWrite, Update, n, s};
+use shared::id::TenantId;
+
+use super::{AccountStore, Write, WriteError, item, key, read, user_partition, with_outbox};
+use crate::membership::Membership;
+use crate::user::UserId;
+
+/// A change of a membership.
+#[derive(Debug)]
+pub struct MemberChange<'a> {
+    /// As it was read.
+    pub before: &'a Membership,
+    /// As it shall be; its revision is one higher. None removes it.
+    pub after: Option<&'a Membership>,
+    /// The events for the relay.
+    pub outbox: Option<AttributeValue>,
+}
+
+fn member_sort_key(user: &UserId) -> String {
+    format!("member#{user}")
+}
+
+impl AccountStore {
+    /// A user's memberships: at most [`crate::app::MOST_TENANTS`].
+    pub async fn memberships(&self, user: &UserId) -> Result<Vec<Membership>, WriteError> {
+        let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
+            .value(":pk", s(user_partition(user)))
+            .value(":prefix", s("membership#"))
+            .consistent();
+        self.dynamo.query(query).await?.items.into_iter().map(read).collect()
+    }
+
+    /// A user's membership in a tenant.
+    pub async fn membership(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Membership>, WriteError> {
+        self.one(tenant.to_string(), member_sort_key(user)).await
+    }
+
+    /// The tenant's members after `after`, by user id: up to `limit`, and whether there are more.
+    pub async fn members(
+        &self,
+        tenant: &TenantId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<(Vec<Membership>, bool), WriteError> {
+        let start: Option<Item> = after.map(|user| {
+            [("pk".to_owned(), s(tenant.to_string())), ("sk".to_owned(), s(member_sort_key(user)))].into()
+        });
+        let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
+            .value(":pk", s(tenant.to_string()))
+            .value(":prefix", s("member#"))
+            .after(start)
+            .limit(limit)
+            .consistent();
+        let page = self.dynamo.query(query).await?;
+        let more = page.next.is_some();
+        Ok((page.items.into_iter().map(read).collect::<Result<_, _>>()?, more))
+    }
+
+    /// The writes that add a member.
+    pub fn member_added(&self, member: &Membership) -> Result<Vec<Write>, WriteError> {
+        let mut writes = Vec::new();
+        for item in both_items(member)? {
+            let put = Put::new(&self.table, item).only_if("attribute_not_exists(pk)");
+            writes.push(Write::or(TransactWrite::Put(put), WriteError::Taken));
+        }
+        if counts(member) {
+            writes.push(self.owner_added(&member.tenant_id));
+        }
+        Ok(writes)
+    }
+
+    /// The writes that change or remove a member. [`WriteError::LastOwner`] when the tenant would have none.
+    pub fn member_changed(&self, change: MemberChange<'_>) -> Result<Vec<Write>, WriteError> {
+        let before = change.before;
+        let mut writes = Vec::new();
+        match (counts(before), change.after.is_some_and(counts)) {
+            (true, false) => writes.push(self.owner_removed(&before.tenant_id)),
+            (false, true) => writes.push(self.owner_added(&before.tenant_id)),
+            _ => {}
+        }
+        match change.after {
+            Some(after) => {
+                let [tenant_side, user_side] = both_items(after)?;
+                for item in [with_outbox(tenant_side, change.outbox), user_side] {
+                    let put = Put::new(&self.table, item)
+                        .only_if("revision = :before")
+                        .value(":before", n(before.revision));
+                    writes.push(Write::or(TransactWrite::Put(put), WriteError::Stale));
+                }
+            }
+            None => writes.extend(self.both_removed(before)),
+        }
+        Ok(writes)
+    }
+
+    /// The writes that remove a tenant's only member, who may be its last owner: nobody is left behind.
+    pub fn last_member_removed(&self, member: &Membership) -> Vec<Write> {
+        let mut writes: Vec<_> = self.both_removed(member).into();
+        if counts(member) {
+            let update = Update::new(&self.table, key(member.tenant_id.to_string(), "owners"), "ADD owner_count :less");
+            writes.push(Write::sure(TransactWrite::Update(update.value(":less", n(-1)))));
+        }
+        writes
+    }
+
+    fn both_removed(&self, member: &Membership) -> [Write; 2] {
+        let deletion = |(pk, sk)| {
+            let delete = Delete::new(&self.table, key(pk, sk))
+                .only_if("revision = :before")
+                .value(":before", n(member.revision));
+            Write::or(TransactWrite::Delete(delete), WriteError::Stale)
+        };
+        both_keys(member).map(deletion)
+    }
+
+    fn owner_added(&self, tenant: &TenantId) -> Write {
+        let update = Update::new(&self.table, key(tenant.to_string(), "owners"), "ADD owner_count :one");
+        Write::sure(TransactWrite::Update(update.value(":one", n(1))))
+    }
+
+    fn owner_removed(&self, tenant: &TenantId) -> Write {
+        let update = Update::new(&self.table, key(tenant.to_string(), "owners"), "ADD owner_count :less")
+            .only_if("owner_count > :one")
+            .value(":less", n(-1))
+            .value(":one", n(1));
+        Write::or(TransactWrite::Update(update), WriteError::LastOwner)
+    }
+}
+
+/// Whether a member is one of the owners that are counted. One who is suspended is not: a tenant has one who can act.
+fn counts(member: &Membership) -> bool {
+    member.is_owner() && member.is_active()
+}
+
+fn both_keys(member: &Membership) -> [(String, String); 2] {
+    [
+        (member.tenant_id.to_string(), member_sort_key(&member.user_id)),
+        (user_partition(&member.user_id), format!("membership#{}", member.tenant_id)),
+    ]
+}
+
+fn both_items(member: &Membership) -> Result<[Item; 2], WriteError> {
+    let [(tenant_pk, tenant_sk), (user_pk, user_sk)] = both_keys(member);
+    Ok([item(tenant_pk, tenant_sk, member)?, item(user_pk, user_sk, member)?])
+}

@@ -1,0 +1,278 @@
+//! Slows down whoever guesses: passwords, codes, second factors.
+//!
+//! Two things are counted. Tries of a *network* (an IPv4 address, 64 bits of IPv6) are limited by an exact rate, whatever
+//! account they are for. Failed tries for a *subject* (an account, or an account from one known device) wait longer each
+//! time: the first [`FREE_FAILURES`] not at all, then one second, two, four, up to [`LONGEST_DELAY`]. A try is written down
+//! as failed before it is looked at, and taken back when it succeeds, so that tries at once gain nothing.
+//!
+//! A stranger who fails on purpose must not lock the owner out. So a device that signed in before has a count of its own
+//! ([`KnownDevice`]), and a link by mail needs no password.
+//!
+//! It fails closed: what it protects is a secret.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::{digest, hmac};
+use serde::{Deserialize, Serialize};
+use shared::dynamo::{Delete, DynamoError, Put, n};
+use shared::http::{ClientNetwork, Problem, ProblemType};
+use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
+use shared::random::Random;
+use shared::time::{Clock, SignedDuration, Timestamp};
+
+use crate::store::{AccountStore, WriteError, item, key, removed_at};
+use crate::user::UserId;
+
+/// Failures in a row that cost no waiting.
+pub const FREE_FAILURES: u32 = 5;
+/// The longest wait between two tries.
+pub const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
+/// Failures are forgotten when there was none for so long.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// How often a try that meets others of the same subject is written down again.
+const RACES: u32 = 6;
+/// Tries of one network in a minute.
+const TRIES_OF_A_NETWORK: u32 = 60;
+/// Mails to one address in an hour.
+const MAILS_TO_AN_ADDRESS: u32 = 6;
+/// Mails that one network may cause in an hour.
+const MAILS_OF_A_NETWORK: u32 = 60;
+
+/// Counts tries. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Throttle {
+    accounts: AccountStore,
+    limiter: DynamoLimiter,
+    tries: Policy,
+    mails_to: Policy,
+    mails_of: Policy,
+    clock: Clock,
+    random: Random,
+}
+
+/// Failed tries for a subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Failures {
+    count: u32,
+    /// Milliseconds since the Unix epoch; before, no try is looked at.
+    next_try_at: i64,
+    /// When the last one was.
+    last_at: i64,
+    /// Rises with each change; conditions name it.
+    revision: u64,
+}
+
+/// A try that was admitted, and written down as failed until [`Throttle::succeeded`] takes it back.
+#[derive(Debug)]
+#[must_use = "a try that succeeded is taken back"]
+pub struct Try {
+    subject: String,
+}
+
+impl Failures {
+    /// The record after one more failure.
+    fn more(self, now: Timestamp) -> Self {
+        let idle = now.as_millisecond().saturating_sub(self.last_at);
+        let before = if i128::from(idle) > FORGOTTEN_AFTER.as_millis() { 0 } else { self.count };
+        let count = before.saturating_add(1);
+        let wait = i64::try_from(delay(count).as_millis()).unwrap_or(i64::MAX);
+        Self {
+            count,
+            next_try_at: now.as_millisecond().saturating_add(wait),
+            last_at: now.as_millisecond(),
+            revision: self.revision + 1,
+        }
+    }
+}
+
+/// The wait after so many failures in a row.
+pub fn delay(failures: u32) -> SignedDuration {
+    match failures.checked_sub(FREE_FAILURES + 1) {
+        None => SignedDuration::ZERO,
+        Some(doublings) => SignedDuration::from_secs(1 << doublings.min(20)).min(LONGEST_DELAY),
+    }
+}
+
+impl Throttle {
+    /// A throttle that keeps failures in the accounts table and rates with `limiter`.
+    pub fn new(
+        accounts: AccountStore,
+        limiter: DynamoLimiter,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, InvalidPolicy> {
+        let hour = Duration::from_hours(1);
+        Ok(Self {
+            accounts,
+            limiter,
+            tries: Policy::new("auth-tries", TRIES_OF_A_NETWORK, Duration::from_mins(1), TRIES_OF_A_NETWORK)?,
+            mails_to: Policy::new("auth-mails-to", MAILS_TO_AN_ADDRESS, hour, MAILS_TO_AN_ADDRESS)?,
+            mails_of: Policy::new("auth-mails-of", MAILS_OF_A_NETWORK, hour, MAILS_OF_A_NETWORK)?,
+            clock,
+            random,
+        })
+    }
+
+    /// Admits one try for `subject` (a kind and an id or hash, such as `password#…`), or refuses with 429.
+    pub async fn admit(&self, subject: &str, network: ClientNetwork) -> Result<Try, Problem> {
+        self.admit_network(network).await?;
+        self.admit_subject(subject).await
+    }
+
+    /// Takes one try from the network's rate, or refuses with 429.
+    pub async fn admit_network(&self, network: ClientNetwork) -> Result<(), Problem> {
+        let network = hashed(&network.to_string());
+        self.limit(&[Limit { policy: &self.tries, key: &network, cost: 1 }], "too many tries from this network").await
+    }
+
+    /// Admits one mail to `address` (a hash), or refuses with 429. The answer is the same for every address.
+    pub async fn admit_mail(&self, address: &str, network: ClientNetwork) -> Result<(), Problem> {
+        let network = hashed(&network.to_string());
+        let limits = [
+            Limit { policy: &self.mails_to, key: address, cost: 1 },
+            Limit { policy: &self.mails_of, key: &network, cost: 1 },
+        ];
+        self.limit(&limits, "too many mails were asked for").await
+    }
+
+    async fn limit(&self, limits: &[Limit<'_>], detail: &'static str) -> Result<(), Problem> {
+        match self.limiter.check("auth", limits, self.clock.now()).await {
+            Ok(decision) if decision.allowed => Ok(()),
+            Ok(decision) => Err(decision.refusal(detail)),
+            Err(error @ LimitError::Unavailable(_)) => Err(Problem::unavailable(error)),
+            Err(error) => Err(Problem::internal(error)),
+        }
+    }
+
+    /// Admits one try for `subject`, whose network was admitted.
+    pub async fn admit_subject(&self, subject: &str) -> Result<Try, Problem> {
+        let subject = format!("throttle#{}", hashed(subject));
+        for attempt in 1..=RACES {
+            let now = self.clock.now();
+            let known: Option<Failures> = self.accounts.one(subject.as_str(), "throttle").await?;
+            let failures = known.unwrap_or_default();
+            let wait = failures.next_try_at.saturating_sub(now.as_millisecond());
+            if wait > 0 {
+                return Err(too_soon(wait));
+            }
+            if self.write(&subject, failures, failures.more(now)).await? {
+                return Ok(Try { subject });
+            }
+            tokio::time::sleep(self.random.pause(Duration::from_millis(5), attempt)).await;
+        }
+        Err(too_soon(1000))
+    }
+
+    /// Writes `after` over `before`. `false` when another try came between.
+    async fn write(&self, subject: &str, before: Failures, after: Failures) -> Result<bool, WriteError> {
+        let until = Timestamp::from_millisecond(after.last_at).unwrap_or(Timestamp::MAX);
+        let until = until.checked_add(FORGOTTEN_AFTER).unwrap_or(Timestamp::MAX);
+        let put = Put::new(self.accounts.table(), removed_at(item(subject, "throttle", &after)?, until))
+            .only_if("attribute_not_exists(pk) OR revision = :before")
+            .value(":before", n(before.revision));
+        match self.accounts.dynamo().put(put).await {
+            Ok(()) => Ok(true),
+            Err(DynamoError::ConditionFailed { .. } | DynamoError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes a try back that succeeded: the subject's failures are forgotten.
+    pub async fn succeeded(&self, admitted: Try) -> Result<(), WriteError> {
+        Ok(self.accounts.dynamo().delete(Delete::new(self.accounts.table(), key(admitted.subject, "throttle"))).await?)
+    }
+}
+
+fn too_soon(milliseconds: i64) -> Problem {
+    let seconds = u64::try_from(milliseconds).unwrap_or_default().div_ceil(1000);
+    Problem::new(ProblemType::RateLimited, "too many tries failed; wait before the next").retry_after(seconds)
+}
+
+/// What is counted by is not stored as it is.
+fn hashed(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+/// Proves that a device has signed in to an account before, so that its tries are counted apart from strangers'
+/// (a device cookie: <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>).
+/// It opens nothing by itself.
+#[derive(Clone, Debug)]
+pub struct KnownDevice(String);
+
+const DEVICE_PREFIX: &str = "tf_dv_";
+
+impl KnownDevice {
+    /// A token for a device that has just signed in.
+    pub fn issue(key: &hmac::Key, user: &UserId, random: &Random) -> Self {
+        let nonce = URL_SAFE_NO_PAD.encode(random.bytes::<16>());
+        let tag = URL_SAFE_NO_PAD.encode(hmac::sign(key, format!("device {user} {nonce}").as_bytes()));
+        Self(format!("{DEVICE_PREFIX}{nonce}.{tag}"))
+    }
+
+    /// The text, for the client.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The device that `text` proves, if it is a token of this user's.
+    pub fn find(key: &hmac::Key, user: Option<&UserId>, text: Option<&str>) -> Option<Self> {
+        let (nonce, tag) = text?.strip_prefix(DEVICE_PREFIX)?.split_once('.')?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        hmac::verify(key, format!("device {} {nonce}", user?).as_bytes(), &tag).ok()?;
+        text.map(|text| Self(text.to_owned()))
+    }
+
+    /// What a try of a password is counted under: the device when it is known, else the account.
+    pub fn subject(device: Option<&Self>, account: &str) -> String {
+        match device {
+            Some(device) => format!("device#{account}#{}", device.0),
+            None => format!("password#{account}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn the_delay_grows_up_to_its_bound() {
+        let seconds: Vec<_> = (0..20).map(|failures| delay(failures).as_secs()).collect();
+        assert_eq!(seconds, [0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
+        assert_eq!(delay(u32::MAX), LONGEST_DELAY);
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_a_day() {
+        let mut failures = Failures::default();
+        for second in 0..7 {
+            failures = failures.more(at(second));
+        }
+        assert_eq!((failures.count, failures.next_try_at), (7, 8000));
+        assert_eq!(failures.more(at(6 + 24 * 3600)).count, 8);
+        assert_eq!(failures.more(at(7 + 24 * 3600)).count, 1);
+    }
+
+    #[test]
+    fn a_device_is_known_to_its_own_account_alone() {
+        let random = Random::seeded(1);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
+        let (ann, ben) = (UserId::new(at(1), &random), UserId::new(at(2), &random));
+        let device = KnownDevice::issue(&key, &ann, &random);
+        let of = |user: Option<&UserId>, text: Option<&str>| {
+            KnownDevice::subject(KnownDevice::find(&key, user, text).as_ref(), "hash")
+        };
+        assert!(of(Some(&ann), Some(device.expose())).starts_with("device#hash#"));
+        for (user, text) in [(Some(&ben), Some(device.expose())), (None, Some(device.expose())), (Some(&ann), None)] {
+            assert_eq!(of(user, text), "password#hash");
+        }
+        assert_eq!(of(Some(&ann), Some("tf_dv_x.y")), "password#hash");
+    }
+}

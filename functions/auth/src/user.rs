@@ -1,0 +1,175 @@
+//! A user: one person with one e-mail address, who may be a member of several tenants.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use shared::id::{Id, Kind, TenantId};
+use shared::refusal::Refusal;
+use shared::time::Timestamp;
+
+use crate::email::EmailAddress;
+use crate::password::PasswordHash;
+
+/// The kind of a user's id.
+#[derive(Debug)]
+pub enum UserKind {}
+impl Kind for UserKind {
+    const PREFIX: &'static str = "user";
+}
+/// The id of a user.
+pub type UserId = Id<UserKind>;
+
+/// What is stored of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// Where mail goes, as the user wrote it.
+    pub email: EmailAddress,
+    /// When the address was proved; an unproved one gives no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified_at: Option<Timestamp>,
+    /// What the user is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// The password's hash; none for a user who signs in by other means only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordHash>,
+    /// The second factors that are set up, so that a log-in asks for one.
+    #[serde(default)]
+    pub second_factors: SecondFactors,
+    /// The tenant that was made or joined at sign-up: what a log-in names that names no other.
+    pub home_tenant_id: TenantId,
+    /// When the user signed up.
+    pub created_at: Timestamp,
+    /// When the record was last changed.
+    pub updated_at: Timestamp,
+    /// Rises with each change; conditions name it.
+    pub revision: u64,
+}
+
+impl User {
+    /// Whether the address was proved.
+    pub const fn is_verified(&self) -> bool {
+        self.email_verified_at.is_some()
+    }
+
+    /// The record after a change at `now`.
+    pub fn changed(self, now: Timestamp) -> Self {
+        Self { updated_at: now, revision: self.revision + 1, ..self }
+    }
+}
+
+/// Which second factors a user has set up. What they are made of is stored beside the user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactors {
+    /// Codes of an authenticator app.
+    #[serde(default)]
+    pub totp: bool,
+    /// How many passkeys.
+    #[serde(default)]
+    pub passkeys: u8,
+}
+
+impl SecondFactors {
+    /// Whether there is one.
+    pub const fn any(self) -> bool {
+        self.totp || self.passkeys > 0
+    }
+}
+
+/// What a person or tenant is called: 1 to 100 characters on one line, without control or direction characters, and
+/// without blanks at its ends.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// The longest name, in characters.
+    pub const LONGEST: usize = 100;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is called nothing yet.
+    pub fn unnamed() -> Self {
+        Self("Unnamed".to_owned())
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Refusal;
+
+    fn try_from(text: String) -> Result<Self, Refusal> {
+        let length = text.chars().count();
+        if !(1..=Self::LONGEST).contains(&length) {
+            return Err(Refusal::new("invalid_length", format!("must have 1 to {} characters", Self::LONGEST)));
+        }
+        if text.trim() != text {
+            return Err(Refusal::new("blank_ends", "must not begin or end with blanks"));
+        }
+        if text.chars().any(is_unprintable) {
+            return Err(Refusal::new("invalid_character", "must not have control or text direction characters"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A name is personal data.
+impl fmt::Debug for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Name(…)")
+    }
+}
+
+impl utoipa::PartialSchema for Name {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .min_length(Some(1))
+            .max_length(Some(Self::LONGEST))
+            .into()
+    }
+}
+impl utoipa::ToSchema for Name {}
+
+/// Control characters, and those that turn the direction of the text around them (Unicode UAX #9).
+pub(crate) fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_that_shows_what_it_is() {
+        for good in ["A", "Zoë van der Meer", "李小龍", &"x".repeat(100)] {
+            assert!(Name::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a\nb", "a\0b", "\u{202e}abc", &"x".repeat(101)] {
+            assert!(Name::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn any_factor_counts() {
+        assert!(!SecondFactors::default().any());
+        assert!(SecondFactors { totp: true, passkeys: 0 }.any() && SecondFactors { totp: false, passkeys: 1 }.any());
+    }
+}

@@ -1,0 +1,119 @@
+//! `POST /v1/oauth-clients`: register a client.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use shared::http::idempotency::{Attempt, Submitted};
+use shared::http::{Created, Document, Problem, ProblemType};
+use shared::identity::{Principal, Scopes, Sensitive, permission};
+use utoipa::ToSchema;
+
+use super::view::{ClientView, ClientWithSecret};
+use crate::app::Core;
+use crate::audit::{Action, Origin};
+use crate::oauth::client::{Client, ClientId, Proof, draw_secret};
+use crate::oauth::keys::PublicKeys;
+use crate::store::{Counted, MOST_CLIENTS, Write, WriteError};
+use crate::user::Name;
+use crate::users::authority::{check_scopes, known};
+use crate::users::race::{Failure, race_of_key};
+
+/// What is sent.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// What people call it.
+    name: Name,
+    /// What its tokens may do at most: 1 to 50 names of permissions, `resource:*`, or `*`; nothing that its maker may not.
+    #[schema(value_type = Vec<String>)]
+    scopes: Scopes,
+    /// Its public keys, 1 to 10 (RFC 7517): RSA of 2048 to 8192 bits, EC on P-256 or P-384, or Ed25519. It proves itself by
+    /// `private_key_jwt` then, and gets no secret.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<PublicKeys>,
+}
+
+/// Register an OAuth client.
+///
+/// The answer shows the secret, this once. A tenant has at most 100 clients. It needs a sign-in within the last 15 minutes.
+#[utoipa::path(
+    post, path = "/v1/oauth-clients", operation_id = "create_oauth_client", tag = "oauth-clients",
+    request_body(content = NewClient, example = json!({"name": "Nightly export", "scopes": ["links:read"]})),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
+    responses(
+        (status = 201, description = "The client was registered", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
+        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: it would have more scopes than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: there are 100 clients", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
+)]
+pub async fn create(
+    State(core): State<Core>,
+    caller: Sensitive<permission::ManageClients>,
+    origin: Origin,
+    new: Submitted<NewClient>,
+) -> Result<Response, Problem> {
+    let body = &new.body;
+    race_of_key(&core, &caller.tenant, "POST /v1/oauth-clients", &new, async |attempt| {
+        core.create_client(&caller, &origin, body, &attempt).await
+    })
+    .await
+}
+
+impl Core {
+    async fn create_client(
+        &self,
+        caller: &Principal,
+        origin: &Origin,
+        new: &NewClient,
+        attempt: &Attempt,
+    ) -> Result<Response, Failure> {
+        let now = self.clock.now();
+        let scopes = known(&new.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
+        check_scopes(caller, &scopes)?;
+        let (secret, proof) = if let Some(keys) = &new.jwks {
+            (None, Proof::PrivateKeyJwt { keys: keys.clone() })
+        } else {
+            let (secret, stored) = draw_secret(now, &self.random);
+            (Some(secret), Proof::Secret { secrets: vec![stored] })
+        };
+        let client = Client {
+            id: ClientId::new(now, &self.random),
+            tenant_id: caller.tenant,
+            name: new.name.clone(),
+            scopes,
+            proof,
+            created_by: caller.subject.clone(),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        };
+        let created = Created {
+            location: format!("/v1/oauth-clients/{}", client.id),
+            etag: ClientView::etag(&client),
+            body: ClientWithSecret {
+                client_secret: secret.map(|secret| secret.expose().to_owned()),
+                client: ClientView::of(&client),
+            },
+        };
+        let record = origin.by(caller, Action::ClientCreated, now, &self.random).on(client.id);
+        let mut writes = Vec::new();
+        let answer = attempt.record_without_secret(&created, &created.body.again())?;
+        writes.extend(answer.map(|write| Write::or(write, WriteError::KeyUsed)));
+        writes.extend(self.accounts.client_writes(&client)?);
+        writes.push(self.accounts.counted_more(&caller.tenant, Counted::Clients, 1));
+        writes.push(self.accounts.audit_write(&record.with(created.body.client.scopes.join(" ")))?);
+        match self.accounts.transact(writes).await {
+            Ok(()) => Ok(created.into_response()),
+            Err(WriteError::Full) => {
+                let detail = format!("the tenant has {MOST_CLIENTS} clients: delete one that is not needed");
+                Err(Problem::new(ProblemType::Conflict, detail).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Changes that meet others of the same thing, and POSTs that are sent again.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use shared::http::idempotency::{Attempt, Begin, Submitted};
+use shared::http::{Problem, ProblemType};
+use shared::id::TenantId;
+use shared::random::Random;
+
+use crate::app::Core;
+use crate::store::WriteError;
+
+/// How often a change is tried that meets others of the same thing.
+const RACES: u32 = 8;
+
+/// The first pause between two tries.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why one try did not do it.
+pub(crate) enum Failure {
+    /// Another request was between our read and our write.
+    Overtaken,
+    /// It is refused.
+    Refused(Problem),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Stale | WriteError::Conflict | WriteError::KeyUsed => Self::Overtaken,
+            error => Self::Refused(error.into()),
+        }
+    }
+}
+
+/// Tries a change again, from its reading on, while other requests come between. A request with an `If-Match` that is
+/// overtaken finds the newer version then, and is refused by its condition.
+pub(crate) async fn race<T, F>(random: &Random, mut once: impl FnMut() -> F) -> Result<T, Problem>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    for attempt in 1..=RACES {
+        match once().await {
+            Ok(done) => return Ok(done),
+            Err(Failure::Refused(problem)) => return Err(problem),
+            Err(Failure::Overtaken) if attempt < RACES => {
+                tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
+            }
+            Err(Failure::Overtaken) => {}
+        }
+    }
+    Err(Problem::new(ProblemType::Conflict, "other requests change it at this moment").retry_after(1))
+}
+
+/// The same for a POST that may carry an `Idempotency-Key`: one that was done is answered again. `once` writes the record
+/// of its [`Attempt`] with the effect, so that the loser of a race finds the winner's answer.
+pub(crate) async fn race_of_key<T, F>(
+    core: &Core,
+    tenant: &TenantId,
+    route: &str,
+    request: &Submitted<T>,
+    once: impl Fn(Attempt) -> F,
+) -> Result<Response, Problem>
+where
+    F: Future<Output = Result<Response, Failure>>,
+{
+    race(&core.random, || {
+        let begun = core.idempotency.begin(tenant, route, request);
+        let once = &once;
+        async move {
+            match begun.await? {
+                Begin::Replay(response) => Ok(response),
+                Begin::First(attempt) => once(attempt).await,
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,108 @@
+//! `PATCH /v1/roles/{name}`: change what a role grants.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
+use shared::identity::permission::ALL;
+use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission};
+use utoipa::ToSchema;
+
+use super::check_description;
+use crate::app::Core;
+use crate::audit::{Action, Origin};
+use crate::membership::{CustomRole, RoleName};
+use crate::store::Write;
+use crate::users::authority::{check_permissions, known};
+use crate::users::race::{Failure, race};
+use crate::view::RoleView;
+
+/// What an administrator changes of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleEdit {
+    /// What it is for: 1 to 200 characters.
+    description: Option<String>,
+    /// What it grants: 1 to 50 names of permissions, `resource:*`, or `*`.
+    #[schema(value_type = Vec<String>, example = json!(["links:read"]))]
+    permissions: Scopes,
+}
+
+/// Change a role.
+///
+/// A JSON Merge Patch. What the role grants besides is in the tokens that are issued from now on. When something is taken
+/// away, the access tokens of the whole tenant are refused within 30 seconds, and clients refresh theirs. A role gains
+/// nothing that the caller may not do. Its version changes also when it is given to a member. It needs a sign-in within the
+/// last 15 minutes.
+#[utoipa::path(
+    patch, path = "/v1/roles/{name}", operation_id = "update_role", tag = "roles",
+    params(("name" = String, Path, example = "support"), ("If-Match" = Option<String>, Header)),
+    request_body(content = RoleEdit, content_type = "application/merge-patch+json", example = json!({"permissions": ["links:read"]})),
+    responses(
+        (status = 200, description = "The role after the change", body = RoleView, headers(("ETag" = String))),
+        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: it would gain more than the caller may do", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "not-found: the tenant has no such role", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: it is built in", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = ["roles:manage"]), ("api_key" = ["roles:manage"])),
+)]
+pub async fn update(
+    State(core): State<Core>,
+    caller: Sensitive<permission::ManageRoles>,
+    origin: Origin,
+    Path(name): Path<RoleName>,
+    conditions: Preconditions,
+    patch: MergePatch,
+) -> Result<Tagged<RoleView>, Problem> {
+    let request =
+        Request { core: &core, caller: &caller, origin: &origin, name, conditions: &conditions, patch: &patch };
+    race(&core.random, || request.once()).await
+}
+
+/// One request to change a role.
+struct Request<'a> {
+    core: &'a Core,
+    caller: &'a Principal,
+    origin: &'a Origin,
+    name: RoleName,
+    conditions: &'a Preconditions,
+    patch: &'a MergePatch,
+}
+
+impl Request<'_> {
+    /// Reads, changes and writes.
+    async fn once(&self) -> Result<Tagged<RoleView>, Failure> {
+        let (core, now) = (self.core, self.core.clock.now());
+        let before = core.own_role(&self.caller.tenant, &self.name).await?;
+        self.conditions.check(&RoleView::etag(&before))?;
+        let current = RoleEdit { description: before.description.clone(), permissions: before.permissions.clone() };
+        let edit: RoleEdit = self.patch.apply(&current)?;
+        check_description(edit.description.as_ref()).map_err(Problem::from)?;
+        let permissions = known(&edit.permissions).map_err(|refusal| Problem::from(refusal.at("/permissions")))?;
+        if edit.description == before.description && permissions == before.permissions {
+            return Ok(Tagged::new(RoleView::etag(&before), RoleView::of(&before)));
+        }
+        check_permissions(self.caller, &before.permissions, &permissions)?;
+        let after = CustomRole {
+            description: edit.description,
+            permissions,
+            updated_at: now,
+            revision: before.revision + 1,
+            ..before.clone()
+        };
+
+        let view = RoleView::of(&after);
+        let record = self.origin.by(self.caller, Action::RoleUpdated, now, &core.random).on(&after.name);
+        let mut writes = vec![core.accounts.role_write(&after)?];
+        writes.push(core.accounts.audit_write(&record.with(view.permissions.join(" ")))?);
+        if ALL.iter().any(|name| before.permissions.grant(name) && !after.permissions.grant(name)) {
+            let revoked = core.accounts.identity().revocation_writes(&[Revoked::Tenant(after.tenant_id)], now);
+            writes.extend(revoked.into_iter().map(Write::sure));
+        }
+        core.accounts.transact(writes).await?;
+        Ok(Tagged::new(RoleView::etag(&after), view))
+    }
+}

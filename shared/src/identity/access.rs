@@ -1,0 +1,195 @@
+//! What each operation of the API asks of its caller: one table.
+//!
+//! A handler enforces its row by the extractor that it takes ([`Caller`](super::Caller), [`Sensitive`](super::Sensitive),
+//! or none). The OpenAPI document has its security sections, 401s and 403s from here, and a test asks every route as every
+//! kind of caller and compares. So an endpoint that lacks a row, or does otherwise than its row says, fails the tests.
+
+use super::permission::{
+    ManageClients, ManageLinks, ManageRoles, ManageTenant, ManageUsers, Permission, ReadAccount, ReadApiKeys,
+    ReadLinks, ViewAudit, WriteAccount, WriteApiKeys, WriteLinks,
+};
+
+/// What an operation asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: it is for everybody.
+    Public,
+    /// The credentials of an OAuth client (RFC 6749, section 2.3), and no token.
+    OAuthClient,
+    /// A permission.
+    Permitted(Needs),
+}
+
+/// What a caller needs besides a valid credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The name of the permission.
+    pub permission: &'static str,
+    /// Who is meant.
+    pub callers: Callers,
+    /// Whether a user must have signed in within [`STEP_UP_WITHIN`](super::STEP_UP_WITHIN), and revocations hold at once.
+    pub recent: bool,
+}
+
+/// Which kinds of caller an operation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Users, API keys and machine clients.
+    All,
+    /// Users alone: it is about their own account.
+    Users,
+}
+
+/// Everybody who has the permission.
+const fn all<P: Permission>() -> Access {
+    Access::Permitted(Needs { permission: P::NAME, callers: Callers::All, recent: false })
+}
+
+/// A user who has the permission.
+const fn user<P: Permission>() -> Access {
+    Access::Permitted(Needs { permission: P::NAME, callers: Callers::Users, recent: false })
+}
+
+impl Access {
+    /// The same, soon after the sign-in.
+    const fn recent(self) -> Self {
+        match self {
+            Self::Permitted(needs) => Self::Permitted(Needs { recent: true, ..needs }),
+            other => other,
+        }
+    }
+
+    /// The row of an operation.
+    pub fn of(operation: &str) -> Option<Self> {
+        TABLE.iter().find(|(id, _)| *id == operation).map(|(_, access)| *access)
+    }
+}
+
+/// Every operation by its id in the OpenAPI document.
+pub const TABLE: &[(&str, Access)] = &[
+    // auth.api
+    ("sign_up", Access::Public),
+    ("verify_email", Access::Public),
+    ("resend_verification", Access::Public),
+    ("log_in", Access::Public),
+    ("prove_second_factor", Access::Public),
+    ("begin_second_factor_passkey", Access::Public),
+    ("begin_passkey_log_in", Access::Public),
+    ("finish_passkey_log_in", Access::Public),
+    ("start_passwordless", Access::Public),
+    ("finish_passwordless", Access::Public),
+    ("forgot_password", Access::Public),
+    ("reset_password", Access::Public),
+    ("exchange_social_code", Access::Public),
+    ("refresh", Access::Public),
+    ("log_out", user::<WriteAccount>()),
+    ("log_out_everywhere", user::<WriteAccount>()),
+    ("step_up", user::<WriteAccount>()),
+    ("begin_step_up_passkey", user::<WriteAccount>()),
+    ("list_sessions", user::<ReadAccount>()),
+    ("end_session", user::<WriteAccount>()),
+    ("get_me", user::<ReadAccount>()),
+    ("update_me", user::<WriteAccount>()),
+    ("delete_me", user::<WriteAccount>().recent()),
+    ("change_email", user::<WriteAccount>().recent()),
+    ("change_password", user::<WriteAccount>()),
+    ("begin_totp", user::<WriteAccount>().recent()),
+    ("confirm_totp", user::<WriteAccount>().recent()),
+    ("delete_totp", user::<WriteAccount>().recent()),
+    ("get_recovery_codes", user::<ReadAccount>()),
+    ("create_recovery_codes", user::<WriteAccount>().recent()),
+    ("begin_passkey_registration", user::<WriteAccount>().recent()),
+    ("finish_passkey_registration", user::<WriteAccount>().recent()),
+    ("list_passkeys", user::<ReadAccount>()),
+    ("get_passkey", user::<ReadAccount>()),
+    ("update_passkey", user::<WriteAccount>()),
+    ("delete_passkey", user::<WriteAccount>().recent()),
+    ("list_identities", user::<ReadAccount>()),
+    ("get_identity", user::<ReadAccount>()),
+    ("link_identity", user::<WriteAccount>().recent()),
+    ("unlink_identity", user::<WriteAccount>().recent()),
+    // auth.social
+    ("list_providers", Access::Public),
+    ("start_social_log_in", Access::Public),
+    ("finish_social_log_in", Access::Public),
+    // auth.oauth. A token is proof enough of the right to give it up, and asking for one has proofs of its own.
+    ("oauth_token", Access::Public),
+    ("oauth_revoke", Access::Public),
+    ("oauth_introspect", Access::OAuthClient),
+    // auth.discovery
+    ("jwks", Access::Public),
+    ("oauth_authorization_server", Access::Public),
+    ("openid_configuration", Access::Public),
+    // auth.pages
+    ("verify_email_page", Access::Public),
+    ("reset_password_page", Access::Public),
+    ("sign_in_page", Access::Public),
+    // auth.users
+    ("list_users", all::<ManageUsers>()),
+    ("get_user", all::<ManageUsers>()),
+    ("update_user", all::<ManageUsers>().recent()),
+    ("remove_user", all::<ManageUsers>().recent()),
+    ("end_user_sessions", all::<ManageUsers>().recent()),
+    ("list_roles", all::<ManageRoles>()),
+    ("create_role", all::<ManageRoles>().recent()),
+    ("get_role", all::<ManageRoles>()),
+    ("update_role", all::<ManageRoles>().recent()),
+    ("delete_role", all::<ManageRoles>().recent()),
+    ("get_tenant", all::<ManageTenant>()),
+    ("update_tenant", all::<ManageTenant>().recent()),
+    ("list_mail_templates", all::<ManageTenant>()),
+    ("preview_mail_template", all::<ManageTenant>()),
+    ("list_audit", all::<ViewAudit>()),
+    ("list_api_keys", all::<ReadApiKeys>()),
+    ("create_api_key", all::<WriteApiKeys>().recent()),
+    ("get_api_key", all::<ReadApiKeys>()),
+    ("update_api_key", all::<WriteApiKeys>()),
+    ("revoke_api_key", all::<WriteApiKeys>().recent()),
+    ("rotate_api_key", all::<WriteApiKeys>().recent()),
+    ("list_oauth_clients", all::<ManageClients>()),
+    ("create_oauth_client", all::<ManageClients>().recent()),
+    ("get_oauth_client", all::<ManageClients>()),
+    ("update_oauth_client", all::<ManageClients>().recent()),
+    ("delete_oauth_client", all::<ManageClients>().recent()),
+    ("rotate_oauth_client_secret", all::<ManageClients>().recent()),
+    // links.api
+    ("list_links", all::<ReadLinks>()),
+    ("create_link", all::<WriteLinks>()),
+    ("get_link", all::<ReadLinks>()),
+    ("update_link", all::<WriteLinks>()),
+    ("delete_link", all::<WriteLinks>()),
+    ("get_link_qr", all::<ReadLinks>()),
+    ("get_link_stats", all::<ReadLinks>()),
+    ("get_link_blocklist", all::<ReadLinks>()),
+    ("put_link_blocklist", all::<ManageLinks>()),
+    // links.redirect, health.api, platform.openapi
+    ("follow_link", Access::Public),
+    ("confirm_link", Access::Public),
+    ("health", Access::Public),
+    ("ready", Access::Public),
+    ("openapi_v1", Access::Public),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_has_one_row() {
+        let mut ids: Vec<_> = TABLE.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), TABLE.len());
+        assert_eq!(Access::of("create_link"), Some(all::<WriteLinks>()));
+        assert_eq!(Access::of("something_else"), None);
+    }
+
+    #[test]
+    fn what_is_about_the_own_account_is_for_users_alone() {
+        for (id, access) in TABLE {
+            let Access::Permitted(needs) = access else { continue };
+            let own = needs.permission.starts_with("account:");
+            assert_eq!(needs.callers == Callers::Users, own, "{id}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A function may make the calls that it makes, and no others: they are written down while clients do what clients do, and
+//! compared with what the template grants.
+
+use http::Method;
+use lambda_runtime::Context;
+use shared::random::Random;
+use shared::time::{Clock, SignedDuration};
+use tests::account::{PASSWORD, fresh_email, mail_to};
+use tests::{Answer, FaultProxy, Instance, http_event, stack};
+use totp_rs::Totp;
+
+use super::permissions::statements;
+use super::{
+    BTreeMap, BTreeSet, DeclaredFunction, SERVICES, Value, functions, json, named, routed, service_of, template,
+};
+
+/// An action on a resource of the template.
+type Permission = (String, String);
+
+/// Functions whose calls into AWS are written down, behind one door as at API Gateway.
+struct Watched {
+    declared: Vec<DeclaredFunction>,
+    functions: BTreeMap<&'static str, (Instance, FaultProxy)>,
+    clock: Clock,
+    network: String,
+}
+
+impl Watched {
+    async fn new(handlers: &[&'static str]) -> Self {
+        let (clock, [a, b, c]) = (Clock::manual(Clock::system().now()), Random::system().bytes());
+        let mut watched = BTreeMap::new();
+        for handler in handlers {
+            let proxy = FaultProxy::watching().await;
+            let service = SERVICES.iter().find(|service| service.name == service_of(handler)).unwrap();
+            let change = |environment: super::Environment| environment.with("AWS_ENDPOINT_URL", proxy.url());
+            watched.insert(*handler, (Instance::with(service, handler, clock.clone(), change).await, proxy));
+        }
+        Self { declared: functions(), functions: watched, clock, network: format!("10.{a}.{b}.{c}") }
+    }
+
+    async fn send(&self, method: &Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let handler = routed(&self.declared, path.split('?').next().unwrap()).unwrap();
+        let mut event = http_event(method.as_str(), path, headers, body);
+        event["requestContext"]["http"]["sourceIp"] = json!(self.network);
+        let (instance, _) = self.functions.get(handler.as_str()).unwrap_or_else(|| panic!("{handler} is not watched"));
+        instance.http_in(&event, Context::default()).await
+    }
+
+    /// Sends JSON with a token (an empty one is none), and checks that it is not refused.
+    async fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Value {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let body = (method != Method::GET && method != Method::DELETE).then(|| body.to_string());
+        let headers = if token.is_empty() { &headers[..0] } else { &headers[..] };
+        let answer = self.send(&method, path, headers, body.as_deref()).await;
+        let answered = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status.is_success(), "{method} {path}: {} {answered}", answer.status);
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    async fn post(&self, path: &str, token: &str, body: Value) -> Value {
+        self.ask(Method::POST, path, token, body).await
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Value {
+        self.ask(Method::GET, path, token, Value::Null).await
+    }
+
+    async fn patch(&self, path: &str, token: &str, body: Value) -> Value {
+        self.ask(Method::PATCH, path, token, body).await
+    }
+
+    async fn delete(&self, path: &str, token: &str) {
+        self.ask(Method::DELETE, path, token, Value::Null).await;
+    }
+
+    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Value {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = self.send(&Method::POST, path, &headers, Some(&body)).await.expect(200);
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    async fn log_in(&self, email: &str, password: &str) -> Value {
+        self.post("/v1/auth/login", "", json!({"email": email, "password": password})).await
+    }
+
+    /// The permissions that the calls of a function needed so far.
+    fn used(&self, handler: &str) -> BTreeSet<Permission> {
+        let declared = self.declared.iter().find(|function| function.handler == handler).unwrap();
+        let environment = stack().environment(handler).unwrap();
+        let names: BTreeMap<_, _> = declared
+            .variables
+            .iter()
+            .filter_map(|(variable, value)| Some((environment.get(variable)?.to_owned(), named(value)?.to_owned())))
+            .collect();
+        let (_, proxy) = &self.functions[handler];
+        let operations: BTreeSet<_> = proxy.calls().into_iter().collect();
+        let requests = operations.iter().flat_map(|operation| {
+            proxy.requests(operation).into_iter().flat_map(move |request| needed(operation, &request))
+        });
+        let name = |resource: String| names.get(&resource).cloned().unwrap_or(resource);
+        requests.map(|(action, resource)| (action, name(resource))).collect()
+    }
+
+    /// Those that the template grants it.
+    fn granted(&self, handler: &str) -> BTreeSet<Permission> {
+        let declared = self.declared.iter().find(|function| function.handler == handler).unwrap();
+        let statements = statements(&template(), &declared.logical_id);
+        let each = statements.iter().flat_map(|statement| {
+            let resources = statement.resources.iter().map(|resource| named(resource).unwrap().to_owned());
+            resources
+                .flat_map(|resource| statement.actions.iter().map(move |action| (action.clone(), resource.clone())))
+        });
+        each.collect()
+    }
+}
+
+/// The permissions that a call needs
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html>).
+fn needed(operation: &str, request: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |action: &str, resource: &Value| vec![(action.to_owned(), text(resource))];
+    match operation {
+        "TransactWriteItems" | "TransactGetItems" => {
+            let parts =
+                request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
+            let action = |kind: &str| match kind {
+                "ConditionCheck" => "dynamodb:ConditionCheckItem".to_owned(),
+                kind => format!("dynamodb:{kind}Item"),
+            };
+            parts.map(|(kind, part)| (action(kind), text(&part["TableName"]))).collect()
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = request["RequestItems"].as_object().into_iter().flatten();
+            tables.map(|(table, _)| (format!("dynamodb:{operation}"), table.clone())).collect()
+        }
+        "SendMessage" | "SendMessageBatch" => one("sqs:SendMessage", &request["QueueUrl"]),
+        "GetSecretValue" => one("secretsmanager:GetSecretValue", &request["SecretId"]),
+        operation => one(&format!("dynamodb:{operation}"), &request["TableName"]),
+    }
+}
+
+/// A user does all that users do with their account.
+async fn live_with_an_account(watched: &Watched) {
+    let email = fresh_email();
+    let address = json!({"email": email});
+    watched.post("/v1/auth/signup", "", json!({"email": email, "password": PASSWORD})).await;
+    let first = mail_to(&email, "Confirm").await;
+    watched.post("/v1/auth/email/verify/resend", "", address.clone()).await;
+    watched.post("/v1/auth/email/verify", "", json!({"token": first.token()})).await;
+    let signed_in = watched.log_in(&email, PASSWORD).await;
+    let refresh = json!({"refresh_token": signed_in["refresh_token"]});
+    let refreshed = watched.post("/v1/auth/refresh", "", refresh.clone()).await;
+    let token = refreshed["access_token"].as_str().unwrap();
+    watched.get("/v1/me", token).await;
+    watched.patch("/v1/me", token, json!({"name": "Ann"})).await;
+    watched.get("/v1/auth/sessions", token).await;
+
+    let begun = watched.post("/v1/auth/factors/totp", token, json!({})).await;
+    let app = Totp::from_url(begun["otpauth_uri"].as_str().unwrap()).unwrap();
+    let code = || {
+        watched.clock.advance(SignedDuration::from_secs(30));
+        app.generate(u64::try_from(watched.clock.now().as_second()).unwrap()).to_string()
+    };
+    watched.post("/v1/auth/factors/totp/confirm", token, json!({"code": code()})).await;
+    watched.get("/v1/auth/factors/recovery-codes", token).await;
+    let codes = watched.post("/v1/auth/factors/recovery-codes", token, json!({})).await;
+    watched.post("/v1/auth/step-up", token, json!({"password": PASSWORD, "totp": code()})).await;
+    let half_way = watched.log_in(&email, PASSWORD).await;
+    let proof = json!({"ticket": half_way["ticket"], "recovery_code": codes["recovery_codes"][0]});
+    watched.post("/v1/auth/second-factor", "", proof).await;
+    watched.delete("/v1/auth/factors/totp", token).await;
+
+    let started = watched.post("/v1/auth/passwordless/start", "", address.clone()).await;
+    let sent = mail_to(&email, "Sign in").await;
+    let finish = json!({"ticket": started["ticket"], "code": sent.code()});
+    let session = watched.post("/v1/auth/passwordless/verify", "", finish).await;
+    let path = format!("/v1/auth/sessions/{}", session["session_id"].as_str().unwrap());
+    watched.delete(&path, token).await;
+    let change = json!({"current_password": PASSWORD, "new_password": "another-harbour-seventeen"});
+    watched.post("/v1/auth/password/change", token, change).await;
+    watched.post("/v1/auth/password/forgot", "", address).await;
+    let sent = mail_to(&email, "Reset").await;
+    let reset = json!({"token": sent.token(), "new_password": PASSWORD});
+    watched.post("/v1/auth/password/reset", "", reset).await;
+
+    let again = watched.log_in(&email, PASSWORD).await;
+    let token = again["access_token"].as_str().unwrap();
+    watched.post("/v1/auth/email/change", token, json!({"email": fresh_email()})).await;
+    watched.post("/v1/auth/logout-all", token, json!({})).await;
+    watched.clock.advance(SignedDuration::from_secs(1));
+    let again = watched.log_in(&email, PASSWORD).await;
+    watched.delete("/v1/me", again["access_token"].as_str().unwrap()).await;
+}
+
+/// An owner does all that administrators do.
+async fn run_a_tenant(watched: &Watched) {
+    let admin = Instance::of(&auth::SERVICE, "auth.admin").await;
+    let person = async |tenant: Option<&Value>| {
+        let email = fresh_email();
+        let mut event = json!({"email": email, "password": PASSWORD});
+        if let Some(tenant) = tenant {
+            event["tenant_id"] = tenant.clone();
+        }
+        (email, admin.invoke(&event).await.unwrap())
+    };
+    let (email, made) = person(None).await;
+    let (_, member) = person(Some(&made["tenant_id"])).await;
+    let signed_in = watched.log_in(&email, PASSWORD).await;
+    let token = signed_in["access_token"].as_str().unwrap();
+
+    let role = json!({"name": "support", "permissions": ["links:read", "users:manage"]});
+    watched.post("/v1/roles", token, role).await;
+    watched.patch("/v1/roles/support", token, json!({"permissions": ["links:read"]})).await;
+    let user = format!("/v1/users/{}", member["user_id"].as_str().unwrap());
+    watched.patch(&user, token, json!({"roles": ["support"]})).await;
+    watched.delete(&format!("{user}/sessions"), token).await;
+    for path in
+        ["/v1/roles", "/v1/roles/support", "/v1/users", &user, "/v1/audit", "/v1/audit?limit=1", "/v1/mail-templates"]
+    {
+        watched.get(path, token).await;
+    }
+    watched.delete(&user, token).await;
+    watched.delete("/v1/roles/support", token).await;
+    watched.patch("/v1/tenant", token, json!({"settings": {"session_seconds": 86_400}})).await;
+
+    let key = watched.post("/v1/api-keys", token, json!({"name": "Website", "scopes": ["*"]})).await;
+    let path = format!("/v1/api-keys/{}", key["id"].as_str().unwrap());
+    watched.patch(&path, token, json!({"name": "Shop"})).await;
+    let rotated = watched.post(&format!("{path}/rotate"), token, json!({"overlap_seconds": 60})).await;
+    watched.get("/v1/api-keys?limit=1", rotated["api_key"].as_str().unwrap()).await;
+    watched.delete(&path, token).await;
+
+    let client = watched.post("/v1/oauth-clients", token, json!({"name": "Export", "scopes": ["*"]})).await;
+    let id = client["id"].as_str().unwrap();
+    let path = format!("/v1/oauth-clients/{id}");
+    watched.patch(&path, token, json!({"name": "Exports"})).await;
+    let secret = watched.post(&format!("{path}/rotate-secret"), token, json!({"overlap_seconds": 60})).await;
+    let credentials = [("client_id", id), ("client_secret", secret["client_secret"].as_str().unwrap())];
+    be_a_machine(watched, &credentials, &signed_in).await;
+    watched.get("/v1/oauth-clients", token).await;
+    watched.delete(&path, token).await;
+}
+
+/// An OAuth client does all that is there for it.
+async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], session: &Value) {
+    let form = |fields: &[(&'static str, &str)]| -> Vec<(String, String)> {
+        let all = credentials.iter().chain(fields);
+        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let send = async |path, fields: Vec<(String, String)>| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        watched.form(path, &fields).await
+    };
+    let token = send("/oauth/token", form(&[("grant_type", "client_credentials")])).await;
+    let token = token["access_token"].as_str().unwrap();
+    assert_eq!(send("/oauth/introspect", form(&[("token", token)])).await["active"], true);
+    live_with_links(watched, token).await;
+    let other = watched.log_in(session["user"]["email"].as_str().unwrap(), PASSWORD).await;
+    let refresh = other["refresh_token"].as_str().unwrap();
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
+    let refreshed = watched.form("/oauth/token", &refresh).await;
+    // A replay: the session ends, and its user is told.
+    watched.clock.advance(SignedDuration::from_secs(60));
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(refresh).finish();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    watched.send(&Method::POST, "/oauth/token", &headers, Some(&body)).await.expect(400);
+    watched.form("/oauth/revoke", &[("token", refreshed["access_token"].as_str().unwrap())]).await;
+    let last = watched.log_in(session["user"]["email"].as_str().unwrap(), PASSWORD).await;
+    watched.form("/oauth/revoke", &[("token", last["refresh_token"].as_str().unwrap())]).await;
+}
+
+/// A program does all that is done with links.
+async fn live_with_links(watched: &Watched, token: &str) {
+    let end = (watched.clock.now() + SignedDuration::from_hours(1)).to_string();
+    let new = json!({"target": "https://example.com/", "tags": ["a"], "expires_at": end});
+    let link = watched.post("/v1/links", token, new).await;
+    let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
+    watched.ask(Method::PUT, "/v1/links/blocklist", token, json!({"domains": ["evil.example"]})).await;
+    for path in ["/v1/links?limit=1", "/v1/links?tag=a", "/v1/links/blocklist", &path, &format!("{path}/stats")] {
+        watched.get(path, token).await;
+    }
+    watched.patch(&path, token, json!({"title": "Spring"})).await;
+    watched.delete(&path, token).await;
+}
+
+#[tokio::test]
+async fn a_function_is_granted_what_it_calls_and_nothing_else() {
+    let handlers = ["auth.api", "auth.users", "auth.oauth", "links.api"];
+    let watched = Watched::new(&handlers).await;
+    live_with_an_account(&watched).await;
+    run_a_tenant(&watched).await;
+    for handler in handlers {
+        let (used, granted) = (watched.used(handler), watched.granted(handler));
+        let (lacking, unused): (Vec<_>, Vec<_>) =
+            (used.difference(&granted).collect(), granted.difference(&used).collect());
+        assert!(lacking.is_empty() && unused.is_empty(), "{handler} lacks {lacking:#?} and does not use {unused:#?}");
+    }
+}
