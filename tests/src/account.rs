@@ -78,6 +78,9 @@ pub fn fresh_email() -> String {
 }
 
 /// Waits for a mail to `email` whose subject contains `subject`, and which was not returned before.
+///
+/// # Panics
+/// When none comes.
 pub async fn mail_to(email: &str, subject: &str) -> SentMail {
     static SEEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
     eventually(&format!("a mail to {email} about {subject}"), || async {
@@ -133,6 +136,9 @@ impl Account {
     }
 
     /// The same with further members of the sign-up's body.
+    ///
+    /// # Panics
+    /// When a step is refused.
     pub async fn with(further: Value) -> Self {
         let email = fresh_email();
         let mut body = json!({"email": email, "password": PASSWORD});
@@ -151,6 +157,9 @@ impl Account {
     }
 
     /// Signs in with a password.
+    ///
+    /// # Panics
+    /// When it is refused.
     pub async fn log_in(email: &str, password: &str) -> Self {
         let answer = post("/v1/auth/login", &json!({"email": email, "password": password})).await.expect(200).json();
         assert_eq!(answer["status"], "signed_in", "{answer}");

@@ -3,6 +3,8 @@
 //!
 //! `platform.openapi` serves the committed copy; the tests compare that with what comes from here.
 
+mod examples;
+
 use std::path::PathBuf;
 
 use localstack::template::workspace_root;
@@ -54,7 +56,11 @@ pub fn v1() -> String {
     for (_, part) in descriptions() {
         whole.merge(part);
     }
-    whole.paths.paths.values_mut().flat_map(operations).for_each(tell_access);
+    let schemas = examples::schemas(whole.components.as_ref());
+    for operation in whole.paths.paths.values_mut().flat_map(operations) {
+        tell_access(operation);
+        examples::complete(operation, &schemas);
+    }
     let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text
@@ -75,7 +81,10 @@ fn tell_access(operation: &mut Operation) {
     let Some(access) = operation.operation_id.as_deref().and_then(Access::of) else { return };
     operation.security = Some(match access {
         Access::Public => vec![SecurityRequirement::default()],
-        Access::OAuthClient => vec![SecurityRequirement::new("oauth_client", Vec::<String>::new())],
+        Access::OAuthClient { or_nobody } => {
+            let client = SecurityRequirement::new("oauth_client", Vec::<String>::new());
+            std::iter::once(client).chain(or_nobody.then(SecurityRequirement::default)).collect()
+        }
         Access::Permitted(needs) => {
             let schemes = match needs.callers {
                 Callers::All => &["bearer", "api_key"][..],
@@ -92,9 +101,10 @@ fn tell_access(operation: &mut Operation) {
 
 fn unauthenticated(needs: Needs) -> String {
     let minutes = STEP_UP_WITHIN.as_mins();
-    match needs.recent {
-        true => format!("no valid credential; or step-up-required: no sign-in within the last {minutes} minutes"),
-        false => "no valid credential".to_owned(),
+    if needs.recent {
+        format!("no valid credential; or step-up-required: no sign-in within the last {minutes} minutes")
+    } else {
+        "no valid credential".to_owned()
     }
 }
 

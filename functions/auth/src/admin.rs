@@ -11,7 +11,6 @@ use shared::dynamo::Dynamo;
 use shared::events::Event;
 use shared::id::TenantId;
 use shared::identity::Role;
-use shared::identity::store::IdentityStore;
 use shared::lambda::{Function, Runtime};
 use shared::random::Random;
 use shared::refusal::Refusal;
@@ -58,16 +57,14 @@ pub enum AdminError {
     Store(#[from] WriteError),
 }
 
-/// Builds the function. It reads `ACCOUNTS_TABLE` and `IDENTITY_TABLE`.
+/// Builds the function. It reads `ACCOUNTS_TABLE`.
 pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
     Box::pin(async move {
         let mut reader = runtime.environment.reader();
         let accounts: String = reader.required("ACCOUNTS_TABLE");
-        let identity: String = reader.required("IDENTITY_TABLE");
         reader.finish()?;
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
-        let identity = IdentityStore::new(dynamo.clone(), identity, runtime.random.clone());
-        let accounts = AccountStore::new(dynamo, accounts, identity);
+        let accounts = AccountStore::alone(dynamo, accounts, runtime.random.clone());
         Ok(Function::event(runtime.deferred.clone(), move |event, context| {
             let (runtime, accounts) = (runtime.clone(), accounts.clone());
             let origin = Origin { request_id: context.request_id, device: Device::default() };

@@ -112,7 +112,6 @@ impl Installation {
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn jwks(State(installation): State<Installation>, conditions: Preconditions) -> Result<Response, Problem> {
     public(&conditions, &installation.identity.key_set().await?)
@@ -129,7 +128,6 @@ async fn jwks(State(installation): State<Installation>, conditions: Precondition
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn oauth_authorization_server(
     State(installation): State<Installation>,
@@ -150,7 +148,6 @@ async fn oauth_authorization_server(
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn openid_configuration(
     State(installation): State<Installation>,

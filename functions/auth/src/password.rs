@@ -117,7 +117,12 @@ impl utoipa::PartialSchema for Password {
     }
 }
 
-impl utoipa::ToSchema for Password {}
+impl utoipa::ToSchema for Password {
+    /// Links have passwords, too.
+    fn name() -> std::borrow::Cow<'static, str> {
+        "AccountPassword".into()
+    }
+}
 
 #[cfg(test)]
 #[path = "password/tests.rs"]

@@ -129,7 +129,8 @@ proptest! {
                     prop_assert_eq!(token.expose(), issued.last().unwrap().expose());
                 }
                 Standing::Replayed => {
-                    prop_assert!(!newest && !(before && second - used_at <= 10));
+                    let just_used = before && second - used_at <= 10;
+                    prop_assert!(!newest && !just_used);
                     break;
                 }
                 other => prop_assert!(false, "it is young and its own: {:?}", other),

@@ -58,6 +58,7 @@ use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Put, Transa
 use shared::events::OUTBOX;
 use shared::http::Problem;
 use shared::identity::store::IdentityStore;
+use shared::random::Random;
 use shared::time::Timestamp;
 
 use crate::audit::{AuditRecord, KEPT};
@@ -168,6 +169,12 @@ pub(crate) fn removed_at(mut item: Item, at: Timestamp) -> Item {
 impl AccountStore {
     /// The store in `table`, with the identity table beside it.
     pub const fn new(dynamo: Dynamo, table: String, identity: IdentityStore) -> Self {
+        Self { dynamo, table, identity }
+    }
+
+    /// The store without the identity table, for functions that end no session: whatever needs that table fails.
+    pub fn alone(dynamo: Dynamo, table: String, random: Random) -> Self {
+        let identity = IdentityStore::new(dynamo.clone(), String::new(), random);
         Self { dynamo, table, identity }
     }
 

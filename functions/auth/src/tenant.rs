@@ -53,6 +53,7 @@ pub struct Settings {
 /// Who may sign up to a tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SignUpPolicy)]
 pub enum SignUp {
     /// Nobody: members are brought in by an administrator.
     #[default]

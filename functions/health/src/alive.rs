@@ -33,7 +33,6 @@ pub struct Alive {
         (status = 200, description = "It is.", body = Alive),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn alive(State(app): State<App>) -> Json<Alive> {
     let uptime = app.clock.now().duration_since(app.started_at);

@@ -24,7 +24,6 @@ use crate::checks::{MAX_AGE, Overall, Report};
             headers(("Retry-After" = u64, description = "When the next check takes place, in seconds."))),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn ready(State(app): State<App>) -> Response {
     let report = app.checks.report().await;

@@ -116,7 +116,6 @@ fn endpoints() -> OpenApiRouter<Door> {
         (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn follow(
     State(door): State<Door>,
@@ -149,7 +148,6 @@ async fn follow(
         (status = 429, description = "rate-limited: too many passwords were tried, by this client (10 a minute) or by all (100)", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn confirm(
     State(door): State<Door>,

@@ -50,7 +50,6 @@ fn endpoints() -> OpenApiRouter {
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 async fn v1(conditions: Preconditions) -> Response {
     let headers = [

@@ -26,7 +26,8 @@ pub(super) async fn walk(guide: &Guide) -> anyhow::Result<()> {
     anyone("/v1/auth/email/verify", &json!({ "token": token }), 200).await?;
 
     let login = anyone("/v1/auth/login", &json!({"email": email, "password": PASSWORD}), 200).await?;
-    guide.note(&format!("The access token is good for {} seconds.", login["expires_in"]));
+    let seconds = login.pointer("/expires_in").context("the answer has no expires_in")?;
+    guide.note(&format!("The access token is good for {seconds} seconds."));
     let first = text(&login, "/refresh_token")?;
     let refreshed = anyone("/v1/auth/refresh", &json!({ "refresh_token": first }), 200).await?;
     let token = text(&refreshed, "/access_token")?;

@@ -15,7 +15,10 @@ pub enum Access {
     /// Nothing: it is for everybody.
     Public,
     /// The credentials of an OAuth client (RFC 6749, section 2.3), and no token.
-    OAuthClient,
+    OAuthClient {
+        /// Whether a request without credentials is let in, too: it has other proofs.
+        or_nobody: bool,
+    },
     /// A permission.
     Permitted(Needs),
 }
@@ -112,10 +115,10 @@ pub const TABLE: &[(&str, Access)] = &[
     ("list_providers", Access::Public),
     ("start_social_log_in", Access::Public),
     ("finish_social_log_in", Access::Public),
-    // auth.oauth. A token is proof enough of the right to give it up, and asking for one has proofs of its own.
-    ("oauth_token", Access::Public),
-    ("oauth_revoke", Access::Public),
-    ("oauth_introspect", Access::OAuthClient),
+    // auth.oauth. A session's token is proof enough to exchange it and to give it up.
+    ("oauth_token", Access::OAuthClient { or_nobody: true }),
+    ("oauth_revoke", Access::OAuthClient { or_nobody: true }),
+    ("oauth_introspect", Access::OAuthClient { or_nobody: false }),
     // auth.discovery
     ("jwks", Access::Public),
     ("oauth_authorization_server", Access::Public),

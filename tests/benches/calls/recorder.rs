@@ -58,6 +58,8 @@ impl Log {
             sns: aws_sdk_sns::Client::from_conf(
                 aws.sns.config().to_builder().interceptor(recorder(Called::Sns)).build(),
             ),
+            // No operation that is counted reads a secret.
+            secrets: aws.secrets.clone(),
         }
     }
 }

@@ -148,8 +148,8 @@ async fn an_app_is_confirmed_in_time_by_a_right_code_and_set_up_once() {
     ann.post("/v1/auth/factors/totp/confirm", &confirm(second.next_code())).await.problem(401, "step-up-required");
 
     let mut ben = auth.person().await;
-    let begun = ben.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
-    let app = App::scan(&auth, begun["otpauth_uri"].as_str().unwrap());
+    let enrolment = ben.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
+    let app = App::scan(&auth, enrolment["otpauth_uri"].as_str().unwrap());
     auth.wait(SignedDuration::from_mins(15));
     ben.refresh().await;
     ben.step_up(&json!({"password": PASSWORD})).await;
@@ -341,7 +341,7 @@ async fn without_dynamodb_nothing_is_half_set_up() {
     let begun = ann.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
     let app = App::scan(&auth, begun["otpauth_uri"].as_str().unwrap());
     let (clock, url) = (auth.clock.clone(), proxy.url());
-    let ill = OwnAuth::at(clock, |environment| environment.with("AWS_ENDPOINT_URL", &url)).await;
+    let ill = OwnAuth::at(clock, |environment| environment.with("AWS_ENDPOINT_URL", url)).await;
     let body = json!({"code": app.code()});
     let down = ill.send("POST", "/v1/auth/factors/totp/confirm", &ann.access_token, Some(&body)).await;
     assert!(!down.header("retry-after").is_empty(), "{down:?}");

@@ -27,7 +27,7 @@ const APP: &str = "https://app.example.com/signed-in";
 /// An `auth.social` and an `auth.api` of a test's own, with one clock.
 struct Social {
     auth: OwnAuth,
-    social: Instance,
+    function: Instance,
     network: String,
 }
 
@@ -54,12 +54,12 @@ impl Social {
     async fn with(providers: &Value) -> Self {
         let auth = OwnAuth::new().await;
         let providers = providers.to_string();
-        let social = Instance::with(&SERVICE, "auth.social", auth.clock.clone(), |environment| {
+        let function = Instance::with(&SERVICE, "auth.social", auth.clock.clone(), |environment| {
             environment.with("SOCIAL_PROVIDERS", &providers).with("APP_REDIRECT_URIS", APP)
         })
         .await;
         let [a, b, c] = Random::system().bytes();
-        Self { auth, social, network: format!("10.{a}.{b}.{c}") }
+        Self { auth, function, network: format!("10.{a}.{b}.{c}") }
     }
 
     /// One with a hostile provider called `name`, which keeps the same time.
@@ -78,7 +78,7 @@ impl Social {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        self.social.http_in(&self.event(method, path, body), Context::default()).await
+        self.function.http_in(&self.event(method, path, body), Context::default()).await
     }
 
     async fn start(&self, provider: &str, body: &Value) -> Answer {

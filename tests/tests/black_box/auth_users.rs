@@ -38,7 +38,7 @@ async fn administrators_see_the_members_in_pages_and_by_filter() {
     tenant.patch(&tenant.owner, &format!("/v1/users/{}", viewer[0]), &json!({"status": "suspended"})).await.expect(200);
     assert_eq!(filtered("status=suspended").await, viewer);
     assert_eq!(filtered("status=active").await.len(), 3);
-    assert_eq!(filtered("status=active&role=owner").await, [tenant.owner.id.clone()]);
+    assert_eq!(filtered("status=active&role=owner").await, [tenant.owner.id.as_str()]);
     assert!(filtered("role=nobody-has-this").await.is_empty());
     for bad in ["limit=0", "status=gone", "role=Not%20a%20role", "unknown=1"] {
         tenant.get(&tenant.owner, &format!("/v1/users?{bad}")).await.problem(422, "validation");
@@ -71,18 +71,18 @@ async fn a_member_is_changed_by_a_merge_patch_that_may_name_the_version() {
     let etag = seen.header("etag").to_owned();
     let conditional = [("if-none-match", etag.as_str())];
     tenant.send_with("GET", &path, &tenant.owner.access_token, &conditional, None).await.expect(304);
-    let patch = async |tag: &str, body: Value| {
+    let change = async |tag: &str, body: Value| {
         let headers = [("if-match", tag)];
         tenant.send_with("PATCH", &path, &tenant.owner.access_token, &headers, Some(&body)).await
     };
     // A change that changes nothing is no version.
-    let same = patch(&etag, json!({"roles": ["viewer", "viewer"]})).await.expect(200);
+    let same = change(&etag, json!({"roles": ["viewer", "viewer"]})).await.expect(200);
     assert_eq!(same.header("etag"), etag);
-    let changed = patch(&etag, json!({"roles": ["member", "viewer"]})).await.expect(200);
+    let changed = change(&etag, json!({"roles": ["member", "viewer"]})).await.expect(200);
     assert_eq!(changed.json()["roles"], json!(["member", "viewer"]));
     assert_eq!(tenant.get(&tenant.owner, &path).await.header("etag"), changed.header("etag"));
-    patch(&etag, json!({"roles": ["admin"]})).await.problem(412, "precondition-failed");
-    patch(changed.header("etag"), json!({"roles": ["viewer"], "status": "suspended"})).await.expect(200);
+    change(&etag, json!({"roles": ["admin"]})).await.problem(412, "precondition-failed");
+    change(changed.header("etag"), json!({"roles": ["viewer"], "status": "suspended"})).await.expect(200);
 
     let told = tokio::sync::Mutex::new(subscriber);
     let event = eventually("the suspension to be told", || async {
@@ -251,7 +251,7 @@ async fn the_same_demotion_twice_at_once_is_done_once_and_answered_twice() {
     let (path, body) = (second.path(), json!({"roles": ["viewer"]}));
     let answers = join_all((0..4).map(|_| tenant.patch(&tenant.owner, &path, &body))).await;
     assert_eq!(statuses(&answers), [200, 200, 200, 200]);
-    assert_eq!(owners(&tenant).await, [tenant.owner.id.clone()]);
+    assert_eq!(owners(&tenant).await, [tenant.owner.id.as_str()]);
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_removed_member_loses_the_tenant_and_keeps_the_account() {
     tenant.send_with("DELETE", &member.path(), &tenant.owner.access_token, &current, None).await.expect(204);
     tenant.delete(&tenant.owner, &member.path()).await.problem(404, "not-found");
     tenant.get(&tenant.owner, &member.path()).await.problem(404, "not-found");
-    assert_eq!(column(&tenant.get(&tenant.owner, "/v1/users").await, "id"), [tenant.owner.id.clone()]);
+    assert_eq!(column(&tenant.get(&tenant.owner, "/v1/users").await, "id"), [tenant.owner.id.as_str()]);
     tenant.wait(30);
     tenant.get(&member, "/v1/links").await.problem(401, "unauthenticated");
     tenant.refresh(&member).await.problem(403, "forbidden");

@@ -42,7 +42,14 @@ impl Outage {
 /// Tells `story` with each call failing in each way, once and for good. The story answers how many calls there were,
 /// so that the last one is known.
 pub(crate) async fn at_each_call<F: Future<Output = usize>>(story: impl Fn(Outage) -> F) {
-    let ways = FAULTS.into_iter().flat_map(|fault| [(fault, false), (fault, true)]);
+    at_each_call_in(FAULTS.into_iter().flat_map(|fault| [(fault, false), (fault, true)]), story).await;
+}
+
+/// The same in some of the ways: each is a fault, and whether it lasts.
+pub(crate) async fn at_each_call_in<F: Future<Output = usize>>(
+    ways: impl Iterator<Item = (Fault, bool)>,
+    story: impl Fn(Outage) -> F,
+) {
     join_all(ways.map(|(fault, lasts)| {
         let story = &story;
         async move {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod asvs;
 mod auth_account;
 mod auth_api_keys;
 mod auth_bad_input;

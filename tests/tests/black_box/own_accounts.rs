@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use auth::SERVICE;
+use auth::membership::{MemberStatus, Membership, RoleName};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::config::Environment;
@@ -16,7 +19,8 @@ use tests::account::{PASSWORD, SentMail, fresh_email, mails_in};
 use tests::{Answer, Instance, http_event};
 use tokio::sync::OnceCell;
 
-use crate::resources::{Queue, due_table, failures, received_event};
+use crate::own_tenant::accounts;
+use crate::resources::{Queue, due_table, failures, received_event, table};
 
 /// The function, its mail worker and what lies between them.
 pub(crate) struct OwnAccounts {
@@ -28,6 +32,8 @@ pub(crate) struct OwnAccounts {
     folder: TempDir,
     seen: Mutex<HashSet<PathBuf>>,
     network: Mutex<String>,
+    /// Tables of the test's own, by the variables that name them.
+    tables: Vec<(&'static str, String)>,
 }
 
 /// A user who is signed in.
@@ -49,6 +55,10 @@ pub(crate) fn network() -> String {
     format!("10.{a}.{b}.{c}")
 }
 
+fn with_all(environment: Environment, variables: &[(&'static str, String)]) -> Environment {
+    variables.iter().fold(environment, |environment, (name, value)| environment.with(name, value))
+}
+
 /// An environment whose mails go to `queue`, and not through the stack's scheduler.
 pub(crate) async fn mailing(environment: Environment, queue: &Queue) -> Environment {
     static DUE: OnceCell<String> = OnceCell::const_new();
@@ -61,12 +71,25 @@ impl OwnAccounts {
         Self::with(|environment| environment).await
     }
 
+    /// The same with tables that no other test has: what a sweeper sees is this test's.
+    pub(crate) async fn alone() -> Self {
+        let mut tables = Vec::new();
+        for name in ["ACCOUNTS_TABLE", "IDENTITY_TABLE"] {
+            tables.push((name, table("accounts", &["pk", "sk"]).await));
+        }
+        Self::build(tables, |environment| environment).await
+    }
+
     /// The same with a changed environment of `auth.api`.
     pub(crate) async fn with(change: impl FnOnce(Environment) -> Environment) -> Self {
+        Self::build(Vec::new(), change).await
+    }
+
+    async fn build(tables: Vec<(&'static str, String)>, change: impl FnOnce(Environment) -> Environment) -> Self {
         let (clock, queue) = (Clock::manual(Clock::system().now()), Queue::new().await);
         let folder = tempfile::tempdir().unwrap();
         let mail_url = url::Url::from_file_path(folder.path()).unwrap();
-        let of = |name: &str| tests::stack().environment(name).unwrap();
+        let of = |name: &str| with_all(tests::stack().environment(name).unwrap(), &tables);
         let api = mailing(of("auth.api"), &queue).await;
         let worker = mailing(of("auth.mail"), &queue).await.with("MAIL_URL", mail_url.as_str());
         Self {
@@ -77,6 +100,7 @@ impl OwnAccounts {
             folder,
             seen: Mutex::default(),
             network: Mutex::new(network()),
+            tables,
         }
     }
 
@@ -91,7 +115,25 @@ impl OwnAccounts {
 
     /// Another function of the service on the same clock.
     pub(crate) async fn instance(&self, name: &str) -> Instance {
-        Instance::with(&SERVICE, name, self.clock.clone(), |environment| environment).await
+        self.instance_with(name, |environment| environment).await
+    }
+
+    /// The same with a changed environment; its mails go the same way.
+    pub(crate) async fn instance_with(&self, name: &str, change: impl FnOnce(Environment) -> Environment) -> Instance {
+        let environment = with_all(tests::stack().environment(name).unwrap(), &self.tables);
+        let environment = mailing(environment, &self.queue).await;
+        Instance::with(&SERVICE, name, self.clock.clone(), |_| change(environment)).await
+    }
+
+    /// The name of a table.
+    pub(crate) fn table(&self, variable: &str) -> String {
+        let own = self.tables.iter().find(|(name, _)| *name == variable).map(|(_, table)| table.clone());
+        own.unwrap_or_else(|| tests::stack().environment("auth.api").unwrap().get(variable).unwrap().to_owned())
+    }
+
+    /// The folder to which mails are written, as `MAIL_URL` names it.
+    pub(crate) fn mail_url(&self) -> String {
+        url::Url::from_file_path(self.folder.path()).unwrap().into()
     }
 
     /// The event of a request with these headers and this body, which is JSON unless a header says otherwise.
@@ -233,24 +275,50 @@ impl<'a> Person<'a> {
         Person::of(self.accounts, &self.email, &self.refresh().await.expect(200).json())
     }
 
-    /// Whether the session is still there.
-    pub(crate) async fn is_signed_in(&self) -> bool {
-        let sessions = self.accounts_store_sessions().await;
-        sessions.contains(&self.session_id)
-    }
-
-    async fn accounts_store_sessions(&self) -> Vec<String> {
-        let store = crate::own_tenant::accounts();
-        let sessions = store.sessions(&self.id.parse().unwrap(), self.accounts.clock.now()).await.unwrap();
+    /// The ids of the sessions that are there.
+    pub(crate) async fn sessions(&self) -> Vec<String> {
+        let sessions = accounts().sessions(&self.id.parse().unwrap(), self.accounts.clock.now()).await.unwrap();
         sessions.iter().map(|session| session.id.to_string()).collect()
     }
 
-    /// The actions of the audit trail of the user's own tenant, newest first, each with its target.
-    pub(crate) async fn audit(&self) -> Vec<(String, String)> {
+    /// Asks `auth.users`, which administers the tenant.
+    pub(crate) async fn administer(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let users = self.accounts.instance("auth.users").await;
-        let bearer = format!("Bearer {}", self.access_token);
-        let page = users.http("GET", "/v1/audit?limit=200", &[("authorization", &bearer)], None).await.expect(200).json();
-        let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
-        page["data"].as_array().unwrap().iter().map(|record| (text(record, "action"), text(record, "target"))).collect()
+        users.http(method, path, &[("authorization", &format!("Bearer {}", self.access_token))], body).await
     }
+
+    /// Makes the user a member of another tenant as well.
+    pub(crate) async fn join(&self, tenant_id: &str, roles: &[&str]) {
+        let user = accounts().user(&self.id.parse().unwrap()).await.unwrap().unwrap();
+        let membership = Membership {
+            tenant_id: tenant_id.parse().unwrap(),
+            user_id: user.id,
+            roles: roles.iter().map(|role| RoleName::try_from((*role).to_owned()).unwrap()).collect(),
+            status: MemberStatus::Active,
+            email: user.email,
+            name: user.name,
+            created_at: user.created_at,
+            updated_at: user.created_at,
+            revision: 1,
+        };
+        accounts().transact(accounts().member_added(&membership).unwrap()).await.unwrap();
+    }
+
+    /// The audit trail of the user's own tenant, newest first.
+    pub(crate) async fn trail(&self) -> Vec<Value> {
+        let page = self.administer("GET", "/v1/audit?limit=200", None).await.expect(200).json();
+        page["data"].as_array().unwrap().clone()
+    }
+
+    /// The actions of the trail, each with its target.
+    pub(crate) async fn audit(&self) -> Vec<(String, String)> {
+        let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        self.trail().await.iter().map(|record| (text(record, "action"), text(record, "target"))).collect()
+    }
+}
+
+/// What an access token says.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).expect("a payload");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON")
 }

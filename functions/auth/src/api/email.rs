@@ -70,7 +70,6 @@ pub struct Address {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn verify(
     State(app): State<App>,
@@ -118,7 +117,6 @@ pub async fn verify(
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn resend(
     State(app): State<App>,
@@ -145,7 +143,6 @@ pub async fn resend(
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn change(
     State(app): State<App>,

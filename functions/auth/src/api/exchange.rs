@@ -55,7 +55,6 @@ pub struct SocialCode {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn exchange(
     State(app): State<App>,

@@ -67,7 +67,6 @@ impl IdentityView {
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn list(
     State(app): State<App>,
@@ -88,7 +87,6 @@ pub async fn list(
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn get(
     State(app): State<App>,
@@ -118,7 +116,6 @@ pub async fn get(
         (status = 409, description = "conflict: it is linked already, its address is another, or the user has 10", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn link(
     State(app): State<App>,
@@ -160,7 +157,6 @@ pub async fn link(
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn unlink(
     State(app): State<App>,

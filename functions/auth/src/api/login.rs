@@ -92,7 +92,6 @@ impl IntoResponse for LogInAnswer {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn login(
     State(app): State<App>,

@@ -17,7 +17,6 @@ use crate::session::SessionId;
         (status = 204, description = "The session is over"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn logout(
     State(app): State<App>,
@@ -41,7 +40,6 @@ pub async fn logout(
         (status = 204, description = "All sessions are over"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn logout_all(
     State(app): State<App>,

@@ -28,6 +28,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// What a user changes without further proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccountEdit)]
 pub struct Editable {
     /// What the user is called.
     #[schema(example = "Ann")]
@@ -43,7 +44,6 @@ pub struct Editable {
         (status = 304, description = "The client has it"),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn get(
     State(app): State<App>,
@@ -67,7 +67,6 @@ pub async fn get(
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn update(
     State(app): State<App>,
@@ -110,7 +109,6 @@ pub async fn update(
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn delete(
     State(app): State<App>,

@@ -42,7 +42,6 @@ pub struct PasskeyLogIn {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn begin(State(app): State<App>, network: ClientNetwork) -> Result<Json<PasskeyOptions>, Problem> {
     app.throttle.admit_network(network).await?;
@@ -64,7 +63,6 @@ pub async fn begin(State(app): State<App>, network: ClientNetwork) -> Result<Jso
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn finish(
     State(app): State<App>,

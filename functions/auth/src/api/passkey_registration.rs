@@ -62,7 +62,6 @@ pub struct PasskeyAdded {
         (status = 409, description = "conflict: the user has 10 passkeys", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn begin(
     State(app): State<App>,
@@ -96,7 +95,6 @@ pub async fn begin(
         (status = 422, description = "validation: the credential was not made by these options, in this place", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn finish(
     State(app): State<App>,

@@ -82,7 +82,6 @@ pub struct EditablePasskey {
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn list(
     State(app): State<App>,
@@ -103,7 +102,6 @@ pub async fn list(
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn get(
     State(app): State<App>,
@@ -129,7 +127,6 @@ pub async fn get(
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn update(
     State(app): State<App>,
@@ -166,7 +163,6 @@ pub async fn update(
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn delete(
     State(app): State<App>,

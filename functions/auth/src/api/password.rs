@@ -55,7 +55,6 @@ pub struct Change {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn forgot(
     State(app): State<App>,
@@ -83,7 +82,6 @@ pub async fn forgot(
         (status = 422, description = "validation: the password may not be chosen", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn reset(
     State(app): State<App>,
@@ -125,7 +123,6 @@ pub async fn reset(
         (status = 422, description = "validation: the password may not be chosen", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn change(
     State(app): State<App>,

@@ -22,6 +22,7 @@ use crate::user::User;
 /// Who wants to sign in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PasswordlessStart)]
 pub struct Start {
     /// The account's address.
     email: EmailAddress,
@@ -69,7 +70,6 @@ pub struct Finish {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn start(
     State(app): State<App>,
@@ -104,7 +104,6 @@ pub async fn start(
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn verify(
     State(app): State<App>,

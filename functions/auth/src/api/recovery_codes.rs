@@ -47,7 +47,6 @@ pub struct RecoveryCodesLeft {
         (status = 404, description = "not-found: there is no set, as there is no second factor", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn get(
     State(app): State<App>,
@@ -70,7 +69,6 @@ pub async fn get(
         (status = 409, description = "conflict: no second factor is set up", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn create(
     State(app): State<App>,

@@ -49,7 +49,6 @@ pub struct RefreshRequest {
         (status = 401, description = "invalid-refresh-token: sign in again", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn refresh(
     State(app): State<App>,
@@ -57,7 +56,7 @@ pub async fn refresh(
     Json(given): Json<RefreshRequest>,
 ) -> Result<Json<SignedIn>, Problem> {
     let presented: RefreshToken = given.refresh_token.parse().map_err(|_| over())?;
-    app.refresh(&presented, given.tenant_id, &origin).await.map(Json)
+    Box::pin(app.refresh(&presented, given.tenant_id, &origin)).await.map(Json)
 }
 
 fn over() -> Problem {
@@ -80,7 +79,7 @@ impl App {
         origin: &Origin,
     ) -> Result<SignedIn, Problem> {
         for attempt in 1..=RACES {
-            match self.refresh_once(presented, tenant_id, origin).await? {
+            match Box::pin(self.refresh_once(presented, tenant_id, origin)).await? {
                 Outcome::Done(signed_in) => return Ok(*signed_in),
                 Outcome::Overtaken => tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await,
             }

@@ -59,7 +59,6 @@ pub struct PasskeyRequest {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn prove(
     State(app): State<App>,
@@ -102,7 +101,6 @@ pub async fn prove(
         (status = 409, description = "conflict: the user has no passkey", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn begin_passkey(
     State(app): State<App>,

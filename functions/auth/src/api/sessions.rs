@@ -28,7 +28,6 @@ use crate::view::SessionView;
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:read"])),
 )]
 pub async fn list(
     State(app): State<App>,
@@ -53,7 +52,6 @@ pub async fn list(
         (status = 404, description = "not-found: the user has no such session", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn end(
     State(app): State<App>,

@@ -99,7 +99,6 @@ impl CheckYourMail {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn signup(
     State(app): State<App>,

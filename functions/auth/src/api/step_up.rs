@@ -53,7 +53,6 @@ pub struct StepUp {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn step_up(
     State(app): State<App>,
@@ -103,7 +102,6 @@ pub async fn step_up(
         (status = 409, description = "conflict: the user has no passkey", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn begin_passkey(
     State(app): State<App>,

@@ -67,7 +67,6 @@ pub struct FactorAdded {
         (status = 409, description = "conflict: one is set up already", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn begin(
     State(app): State<App>,
@@ -100,7 +99,6 @@ pub async fn begin(
         (status = 409, description = "conflict: one is set up already, or none was begun in the last 15 minutes", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn confirm(
     State(app): State<App>,
@@ -146,7 +144,6 @@ pub async fn confirm(
         (status = 404, description = "not-found: none is set up", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["account:write"])),
 )]
 pub async fn delete(
     State(app): State<App>,

@@ -5,7 +5,6 @@
 
 use shared::dynamo::Dynamo;
 use shared::id::TenantId;
-use shared::identity::store::IdentityStore;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
 use shared::config::Secret;
 use shared::random::Random;
@@ -184,13 +183,12 @@ fn to_user(user: User, message: Message) -> Letter {
     Letter { to: user.email, name, message }
 }
 
-/// Builds the function. It reads `ACCOUNTS_TABLE`, `IDENTITY_TABLE`, `MAIL_URL`, `MAIL_FROM`, `PRODUCT_NAME`, `APP_URL` or
+/// Builds the function. It reads `ACCOUNTS_TABLE`, `MAIL_URL`, `MAIL_FROM`, `PRODUCT_NAME`, `APP_URL` or
 /// else `PUBLIC_URL`, and what [`QueueSettings::read`] reads for `MAIL`.
 pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
     Box::pin(async move {
         let mut reader = runtime.environment.reader();
         let accounts: String = reader.required("ACCOUNTS_TABLE");
-        let identity: String = reader.required("IDENTITY_TABLE");
         let mail_url: Option<Secret> = reader.optional("MAIL_URL");
         let from: String = reader.required("MAIL_FROM");
         let product = Product::read(&mut reader);
@@ -201,9 +199,8 @@ pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxErro
             return Err("mails need links: set AppUrl or PublicUrl".into());
         }
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
-        let identity = IdentityStore::new(dynamo.clone(), identity, runtime.random.clone());
         let writer = Writer {
-            accounts: AccountStore::new(dynamo, accounts, identity),
+            accounts: AccountStore::alone(dynamo, accounts, runtime.random.clone()),
             sending: transport.zip(product),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),

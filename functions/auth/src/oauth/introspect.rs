@@ -90,7 +90,6 @@ pub struct Introspection {
         (status = 401, description = "invalid_client", body = OAuthError),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("oauth_client" = [])),
 )]
 pub async fn introspect(
     State(app): State<App>,

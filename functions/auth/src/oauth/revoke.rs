@@ -36,7 +36,6 @@ pub struct RevocationRequest {
         (status = 401, description = "invalid_client", body = OAuthError),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn revoke(State(app): State<App>, origin: Origin, form: OAuthForm) -> Result<StatusCode, Failure> {
     let token = form.required("token")?;

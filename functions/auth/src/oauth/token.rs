@@ -77,7 +77,6 @@ pub struct TokenRequest {
         (status = 401, description = "invalid_client", body = OAuthError),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn token(State(app): State<App>, origin: Origin, form: OAuthForm) -> Result<NotKept, Failure> {
     let answer = match form.required("grant_type")? {

@@ -44,7 +44,6 @@ pub struct Callback {
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn callback(
     State(social): State<Social>,

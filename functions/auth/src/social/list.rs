@@ -39,7 +39,6 @@ impl ProviderView {
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn list(State(social): State<Social>, uri: Uri) -> Page<ProviderView> {
     Page::new(&uri, social.providers.iter().map(ProviderView::of).collect(), None)

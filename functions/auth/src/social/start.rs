@@ -17,6 +17,7 @@ use crate::one_time::Ticket;
 /// What a client sends.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SocialStart)]
 pub struct Start {
     /// Where the browser comes back to with the result: one of the addresses that the installation lists, as it is listed.
     #[schema(example = "https://app.example.com/signed-in")]
@@ -65,7 +66,6 @@ pub struct SocialLogIn {
         (status = 503, description = "provider-unavailable", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(()),
 )]
 pub async fn start(
     State(social): State<Social>,

@@ -142,6 +142,6 @@ fn both_keys(member: &Membership) -> [(String, String); 2] {
 }
 
 fn both_items(member: &Membership) -> Result<[Item; 2], WriteError> {
-    let [(tenant_pk, tenant_sk), (user_pk, user_sk)] = both_keys(member);
-    Ok([item(tenant_pk, tenant_sk, member)?, item(user_pk, user_sk, member)?])
+    let [(tenant, member_key), (user, membership_key)] = both_keys(member);
+    Ok([item(tenant, member_key, member)?, item(user, membership_key, member)?])
 }

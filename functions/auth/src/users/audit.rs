@@ -57,7 +57,6 @@ pub struct Parameters {
         (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["audit:view"]), ("api_key" = ["audit:view"])),
 )]
 pub async fn list(
     State(core): State<Core>,

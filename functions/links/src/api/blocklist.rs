@@ -29,7 +29,6 @@ pub struct Domains {
         (status = 304, description = "It is as `If-None-Match` names it"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
 )]
 pub async fn get(
     State(app): State<App>,
@@ -52,7 +51,6 @@ pub async fn get(
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:manage"]), ("api_key" = ["links:manage"])),
 )]
 pub async fn put(
     State(app): State<App>,

@@ -32,7 +32,6 @@ const DRAWS: usize = 5;
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:write"]), ("api_key" = ["links:write"])),
 )]
 pub async fn create(
     State(app): State<App>,

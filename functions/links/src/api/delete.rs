@@ -20,7 +20,6 @@ use crate::view::etag;
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:write"]), ("api_key" = ["links:write"])),
 )]
 pub async fn delete(
     State(app): State<App>,

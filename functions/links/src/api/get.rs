@@ -17,7 +17,6 @@ use crate::view::{LinkView, etag};
         (status = 304, description = "It is as `If-None-Match` names it"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
 )]
 pub async fn get(
     State(app): State<App>,

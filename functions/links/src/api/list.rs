@@ -78,7 +78,6 @@ struct Position {
         (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
 )]
 pub async fn list(
     State(app): State<App>,

@@ -34,7 +34,6 @@ impl utoipa::ToSchema for Picture {}
         (status = 406, description = "not-acceptable: neither SVG nor PNG is accepted", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
 )]
 pub async fn qr(
     State(app): State<App>,

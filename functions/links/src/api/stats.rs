@@ -82,7 +82,6 @@ pub struct Day {
         (status = 200, description = "The counts", body = Stats),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:read"]), ("api_key" = ["links:read"])),
 )]
 pub async fn stats(
     State(app): State<App>,

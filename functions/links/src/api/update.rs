@@ -26,7 +26,6 @@ use crate::view::{LinkView, etag};
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["links:write"]), ("api_key" = ["links:write"])),
 )]
 pub async fn update(
     State(app): State<App>,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::time::SignedDuration;
 use tests::account::fresh_email;
 
-use super::hostile::{Hostile, Signature, fresh_subject};
+use super::hostile::{Hostile, Signature, back, code, fresh_subject};
 use super::{APP, Social, callback};
 
 async fn hostile() -> (Social, Hostile) {
@@ -27,7 +27,7 @@ async fn the_servers_of_these_tests_prove_somebody_when_they_are_right() {
     provider.says(somebody());
     let begun = social.begin("hostile").await;
     assert!(begun.url.as_str().contains("?tenant=1&response_type=code"), "its own query stays: {}", begun.url);
-    let code = social.code(&provider.back("hostile", &begun)).await;
+    let code = social.code(&back("hostile", &begun)).await;
     social.exchange(&code, &begun.binding).await.expect(200);
 }
 
@@ -58,7 +58,7 @@ async fn an_id_token_that_must_not_be_believed_proves_nobody() {
     for (name, value) in claims {
         provider.says(with(somebody(), name, value.clone()));
         let begun = social.begin("hostile").await;
-        let error = social.error(&provider.back("hostile", &begun)).await;
+        let error = social.error(&back("hostile", &begun)).await;
         assert_eq!(error, "invalid_response", "{name}: {value}");
     }
 }
@@ -72,11 +72,11 @@ async fn a_signature_that_is_not_the_providers_proves_nobody() {
     {
         provider.signs(signature);
         let begun = social.begin("hostile").await;
-        assert_eq!(social.error(&provider.back("hostile", &begun)).await, "invalid_response");
+        assert_eq!(social.error(&back("hostile", &begun)).await, "invalid_response");
     }
     provider.signs(Signature::Right);
     let begun = social.begin("hostile").await;
-    social.code(&provider.back("hostile", &begun)).await;
+    social.code(&back("hostile", &begun)).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_new_key_is_found_by_asking_once_more() {
     provider.says(somebody());
     let round = async || {
         let begun = social.begin("hostile").await;
-        social.returned(&provider.back("hostile", &begun)).await
+        social.returned(&back("hostile", &begun)).await
     };
     assert!(round().await.contains_key("code"));
     assert!(round().await.contains_key("code"));
@@ -106,7 +106,7 @@ async fn the_answer_of_one_provider_is_not_given_to_another() {
     good.publishes(json!({"authorization_response_iss_parameter_supported": true}));
     let social = Social::with(&json!([good.configuration("good"), evil.configuration("evil")])).await;
     let with_issuer = |provider: &str, begun, issuer: &str| {
-        let mut url = good.back(provider, begun);
+        let mut url = back(provider, begun);
         url.query_pairs_mut().append_pair("iss", issuer);
         url
     };
@@ -118,12 +118,12 @@ async fn the_answer_of_one_provider_is_not_given_to_another() {
     let begun = social.begin("evil").await;
     assert_eq!(social.error(&with_issuer("good", &begun, &good.issuer)).await, "invalid_response");
     let begun = social.begin("good").await;
-    assert_eq!(social.error(&good.back("evil", &begun)).await, "invalid_response");
+    assert_eq!(social.error(&back("evil", &begun)).await, "invalid_response");
     // The evil one names itself, or nobody does although the good one always does (RFC 9207, section 2.4).
     let begun = social.begin("good").await;
     assert_eq!(social.error(&with_issuer("good", &begun, &evil.issuer)).await, "invalid_response");
     let begun = social.begin("good").await;
-    assert_eq!(social.error(&good.back("good", &begun)).await, "invalid_response");
+    assert_eq!(social.error(&back("good", &begun)).await, "invalid_response");
     // A refusal that another provider sends is not believed either.
     let begun = social.begin("good").await;
     let refusal = [("error", "access_denied"), ("state", &begun.asked("state")), ("iss", &evil.issuer)];
@@ -158,12 +158,12 @@ async fn a_callback_is_good_once_and_for_its_own_state() {
     let (social, provider) = hostile().await;
     provider.says(somebody());
     let begun = social.begin("hostile").await;
-    let back = provider.back("hostile", &begun);
+    let back = back("hostile", &begun);
     social.code(&back).await;
     social.come_back(&back).await.problem(400, "invalid-one-time-token");
 
     // An attacker brings a code of their own to the victim's browser: with no state, or one that was never given.
-    let code = provider.code(&social.begin("hostile").await);
+    let code = code(&social.begin("hostile").await);
     for query in [
         vec![("code", code.as_str())],
         vec![("code", &code), ("state", "")],
@@ -191,9 +191,9 @@ async fn a_browser_that_comes_back_late_is_too_late() {
     provider.says(somebody());
     let (in_time, late) = (social.begin("hostile").await, social.begin("hostile").await);
     social.auth.wait(SignedDuration::from_secs(9 * 60 + 59));
-    social.code(&provider.back("hostile", &in_time)).await;
+    social.code(&back("hostile", &in_time)).await;
     social.auth.wait(SignedDuration::from_secs(1));
-    social.come_back(&provider.back("hostile", &late)).await.problem(400, "invalid-one-time-token");
+    social.come_back(&back("hostile", &late)).await.problem(400, "invalid-one-time-token");
 }
 
 #[tokio::test]
@@ -220,9 +220,9 @@ async fn what_the_userinfo_endpoint_tells_counts_for_the_same_subject_alone() {
     let answer = |body: String| super::hostile::Fault::answer(200, "application/json", body);
     provider.fails("/userinfo", answer(told("another")));
     let begun = social.begin("hostile").await;
-    assert_eq!(social.error(&provider.back("hostile", &begun)).await, "invalid_response");
+    assert_eq!(social.error(&back("hostile", &begun)).await, "invalid_response");
     provider.fails("/userinfo", answer(told(&subject)));
     let begun = social.begin("hostile").await;
-    let person = social.signed_in(&begun, &provider.back("hostile", &begun), &email).await;
+    let person = social.signed_in(&begun, &back("hostile", &begun), &email).await;
     assert_eq!(person.get("/v1/me").await.expect(200).json()["email"], json!(email));
 }

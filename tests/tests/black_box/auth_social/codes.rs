@@ -9,7 +9,7 @@ use shared::time::SignedDuration;
 use tests::account::fresh_email;
 use tests::{Fault, FaultProxy, Instance};
 
-use super::hostile::{Hostile, fresh_subject};
+use super::hostile::{Hostile, back, fresh_subject};
 use super::{Begun, Social};
 use crate::own_auth::count;
 
@@ -17,7 +17,7 @@ use crate::own_auth::count;
 async fn proved(social: &Social, provider: &Hostile) -> (Begun, String) {
     provider.says(json!({"sub": fresh_subject(), "email": fresh_email(), "email_verified": true}));
     let begun = social.begin("any").await;
-    let code = social.code(&provider.back("any", &begun)).await;
+    let code = social.code(&back("any", &begun)).await;
     (begun, code)
 }
 
@@ -67,7 +67,7 @@ async fn somebody_new_who_signs_in_twice_at_once_gets_one_account() {
     let mut codes = Vec::new();
     for _ in 0..4 {
         let begun = social.begin("any").await;
-        let code = social.code(&provider.back("any", &begun)).await;
+        let code = social.code(&back("any", &begun)).await;
         codes.push((begun.binding, code));
     }
     let answers = join_all(codes.iter().map(|(binding, code)| social.exchange(code, binding))).await;
@@ -81,7 +81,7 @@ async fn a_code_for_linking_signs_nobody_in() {
     let (social, provider) = social().await;
     provider.says(json!({"sub": fresh_subject(), "email": fresh_email(), "email_verified": true}));
     let begun = social.begin_with("any", json!({"link": true})).await;
-    let code = social.code(&provider.back("any", &begun)).await;
+    let code = social.code(&back("any", &begun)).await;
     social.exchange(&code, &begun.binding).await.problem(400, "invalid-one-time-token");
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::random::Random;
 use tests::account::fresh_email;
 
-use super::hostile::{Fault, Hostile};
+use super::hostile::{Fault, Hostile, back, code};
 use super::{Social, callback, parameter};
 
 async fn github() -> (Social, Hostile) {
@@ -31,14 +31,14 @@ async fn an_account_of_github_signs_in_by_its_verified_primary_address() {
     let begun = social.begin("github").await;
     assert!(begun.url.as_str().starts_with(&format!("{}/login/oauth/authorize?", provider.issuer)));
     assert_eq!((begun.asked("scope"), parameter(&begun.url, "nonce")), ("user:email".to_owned(), None));
-    let person = social.signed_in(&begun, &provider.back("github", &begun), &email).await;
+    let person = social.signed_in(&begun, &back("github", &begun), &email).await;
     let me = person.get("/v1/me").await.expect(200).json();
     assert_eq!((&me["email"], &me["name"]), (&json!(email), &json!("The Octocat")));
 
     // Renamed, and with another address: still the same account.
     provider.github_emails(json!([address(&fresh_email(), true, true)]));
     let begun = social.begin("github").await;
-    let again = social.signed_in(&begun, &provider.back("github", &begun), &email).await;
+    let again = social.signed_in(&begun, &back("github", &begun), &email).await;
     assert_eq!(again.id, person.id);
 }
 
@@ -54,7 +54,7 @@ async fn an_address_that_is_not_primary_or_not_verified_makes_no_account() {
         provider.says(account());
         provider.github_emails(emails);
         let begun = social.begin("github").await;
-        let code = social.code(&provider.back("github", &begun)).await;
+        let code = social.code(&back("github", &begun)).await;
         social.exchange(&code, &begun.binding).await.problem(403, "email-not-verified");
     }
 }
@@ -65,13 +65,13 @@ async fn githubs_refusals_come_with_the_status_of_success() {
     provider.says(account());
     let (begun, other) = (social.begin("github").await, social.begin("github").await);
     // The code of another log-in: PKCE.
-    let mixed = callback("github", &[("code", &provider.code(&other)), ("state", &begun.asked("state"))]);
+    let mixed = callback("github", &[("code", &code(&other)), ("state", &begun.asked("state"))]);
     assert_eq!(social.error(&mixed).await, "provider_error");
     let mut configuration = provider.github();
     configuration["client_secret"] = json!("another");
     let social = Social::with(&json!([configuration])).await;
     let begun = social.begin("github").await;
-    assert_eq!(social.error(&provider.back("github", &begun)).await, "provider_error");
+    assert_eq!(social.error(&back("github", &begun)).await, "provider_error");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn an_api_that_is_down_or_talks_nonsense_is_an_unavailable_provider() {
         ] {
             let begun = social.begin("github").await;
             provider.fails(path, fault);
-            assert_eq!(social.error(&provider.back("github", &begun)).await, "provider_unavailable", "{path}");
+            assert_eq!(social.error(&back("github", &begun)).await, "provider_unavailable", "{path}");
             provider.recovers();
         }
     }
@@ -98,7 +98,7 @@ async fn an_issuer_that_is_not_githubs_is_not_believed() {
     provider.says(account());
     provider.github_emails(json!([address(&fresh_email(), true, true)]));
     let named = |begun: &super::Begun, issuer: &str| {
-        let mut url = provider.back("github", begun);
+        let mut url = back("github", begun);
         url.query_pairs_mut().append_pair("iss", issuer);
         url
     };

@@ -183,6 +183,7 @@ impl Hostile {
     }
 
     /// The code that it gives to a log-in.
+    #[allow(clippy::unused_self)] // reads as what it is at the call
     pub fn code(&self, begun: &Begun) -> String {
         let nonce = super::parameter(&begun.url, "nonce").unwrap_or_default();
         assert_eq!(begun.asked("code_challenge_method"), "S256");
@@ -224,7 +225,7 @@ impl Hostile {
             "/keys" => (200, self.key_set()),
             "/token" => self.tokens(header("authorization"), body),
             "/userinfo" if with_token => (200, self.claims("")),
-            "/login/oauth/access_token" => self.github_token(header("accept"), body),
+            "/login/oauth/access_token" => Self::github_token(header("accept"), body),
             "/api/v3/user" if with_token => {
                 let claims = self.claims("");
                 (200, json!({"id": claims["id"], "login": "ann", "name": claims["name"]}))
@@ -276,7 +277,8 @@ impl Hostile {
     }
 
     /// GitHub's: a refusal has the status of success.
-    fn github_token(&self, accept: &str, body: &[u8]) -> (u16, Value) {
+    #[allow(clippy::unused_self)] // beside its other answers
+    fn github_token(accept: &str, body: &[u8]) -> (u16, Value) {
         let form: BTreeMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         assert_eq!(accept, "application/json");
@@ -317,6 +319,18 @@ impl Hostile {
         };
         format!("{text}.{signature}")
     }
+}
+
+/// Where a hostile provider sends the browser of a log-in that was begun.
+pub fn back(provider: &str, begun: &Begun) -> Url {
+    callback(provider, &[("code", &code(begun)), ("state", &begun.asked("state"))])
+}
+
+/// The code that it gives to a log-in.
+pub fn code(begun: &Begun) -> String {
+    let nonce = super::parameter(&begun.url, "nonce").unwrap_or_default();
+    assert_eq!(begun.asked("code_challenge_method"), "S256");
+    format!("{}.{nonce}", begun.asked("code_challenge"))
 }
 
 /// The nonce of a code, if the verifier and the redirect URI are those of its log-in.

@@ -6,7 +6,7 @@ use shared::time::SignedDuration;
 use tests::account::{PASSWORD, fresh_email, mail_to, post};
 use tests::{Account, Ask, anonymous, stack};
 
-use super::hostile::{Hostile, fresh_subject};
+use super::hostile::{Hostile, back, fresh_subject};
 use super::{Begun, Social};
 use crate::own_auth::Person;
 
@@ -27,7 +27,7 @@ async fn proved(social: &Social, provider: &Hostile, who: &Value) -> (Begun, Str
 async fn proved_with(social: &Social, provider: &Hostile, who: &Value, further: Value) -> (Begun, String) {
     provider.says(who.clone());
     let begun = social.begin_with("any", further).await;
-    let code = social.code(&provider.back("any", &begun)).await;
+    let code = social.code(&back("any", &begun)).await;
     (begun, code)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use http::{StatusCode, header};
@@ -26,8 +26,8 @@ pub const NAME: &str = "local";
 /// The provider, for all tests of the process.
 pub struct OidcProvider {
     issuer: String,
-    /// The process ends with it.
-    _stdin: ChildStdin,
+    /// It ends with its standard input, which is open for as long as this process lives.
+    _process: Child,
 }
 
 /// Somebody who has an account there.
@@ -53,7 +53,8 @@ impl OidcProvider {
             "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "redirect_uri": redirect_uri.as_str().trim_end_matches('?'),
         });
-        let mut child = Command::new(python())
+        #[allow(clippy::zombie_processes)] // it ends with this process, when its standard input does
+        let mut process = Command::new(python())
             .arg("-I")
             .args([folder.join("provider.py").as_os_str(), packages.as_os_str()])
             .arg(client.to_string())
@@ -61,11 +62,10 @@ impl OidcProvider {
             .stdout(Stdio::piped())
             .spawn()
             .expect("Python starts");
-        let stdin = child.stdin.take().expect("a pipe");
         let mut issuer = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut issuer).expect("it prints its issuer");
+        BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut issuer).expect("it prints its issuer");
         assert!(issuer.starts_with("http://127.0.0.1:"), "it did not start: {issuer:?}");
-        Self { issuer: issuer.trim().to_owned(), _stdin: stdin }
+        Self { issuer: issuer.trim().to_owned(), _process: process }
     }
 
     /// What the installation is configured with.
@@ -117,7 +117,7 @@ impl Visitor<'_> {
         let mut browser = Browser { at: url.clone(), cookies: BTreeMap::new() };
         let page = browser.open().await.expect("a log-in page");
         let credentials = [("username", self.email.as_str()), ("password", PASSWORD)];
-        browser.request("POST", Some(&form(&page, &credentials))).await.0;
+        browser.request("POST", Some(&form(&page, &credentials))).await;
         browser.request("GET", None).await.0
     }
 }

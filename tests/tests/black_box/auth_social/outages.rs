@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::time::SignedDuration;
 use tests::account::{PASSWORD, fresh_email, mail_to, post};
 
-use super::hostile::{Fault, Hostile, fresh_subject};
+use super::hostile::{Fault, Hostile, back, fresh_subject};
 use super::{APP, Social};
 
 async fn social() -> (Social, Hostile) {
@@ -58,7 +58,7 @@ async fn nonsense_at_the_end_comes_back_as_an_unavailable_provider() {
         for path in ["/token", "/keys", "/userinfo"] {
             let begun = social.begin("any").await;
             provider.fails(path, fault.clone());
-            assert_eq!(social.error(&provider.back("any", &begun)).await, "provider_unavailable", "{path}");
+            assert_eq!(social.error(&back("any", &begun)).await, "provider_unavailable", "{path}");
             provider.recovers();
         }
         assert_eq!(provider.asked("/elsewhere"), 0, "no redirect was followed");
@@ -70,7 +70,7 @@ async fn a_provider_that_says_nothing_is_waited_for_four_seconds() {
     let (social, provider) = social().await;
     let begun = social.begin("any").await;
     provider.fails("/token", Fault::Silence);
-    assert_eq!(social.error(&provider.back("any", &begun)).await, "provider_unavailable");
+    assert_eq!(social.error(&back("any", &begun)).await, "provider_unavailable");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn metadata_and_keys_outlive_an_outage_of_a_day() {
     let (social, provider) = social().await;
     let round = async || {
         let begun = social.begin("any").await;
-        social.code(&provider.back("any", &begun)).await
+        social.code(&back("any", &begun)).await
     };
     round().await;
     for path in ["/.well-known/openid-configuration", "/keys"] {
@@ -128,7 +128,7 @@ async fn an_outage_leaves_no_account_behind() {
     provider.says(json!({"sub": fresh_subject(), "email": email, "email_verified": true}));
     let begun = social.begin("any").await;
     provider.fails("/keys", Fault::answer(500, "text/plain", ""));
-    social.error(&provider.back("any", &begun)).await;
+    social.error(&back("any", &begun)).await;
     // The address is free.
     let body = json!({"email": email, "password": PASSWORD});
     post("/v1/auth/signup", &body).await.expect(202);

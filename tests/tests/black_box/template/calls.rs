@@ -81,8 +81,14 @@ impl Watched {
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
-    async fn log_in(&self, email: &str, password: &str) -> Value {
-        self.post("/v1/auth/login", "", json!({"email": email, "password": password})).await
+    async fn log_in(&self, email: &str) -> Value {
+        self.post("/v1/auth/login", "", json!({"email": email, "password": PASSWORD})).await
+    }
+
+    /// A token that no revocation of this second has ended.
+    async fn token(&self, email: &str) -> String {
+        self.clock.advance(SignedDuration::from_secs(1));
+        self.log_in(email).await["access_token"].as_str().unwrap().to_owned()
     }
 
     /// The permissions that the calls of a function needed so far.
@@ -149,7 +155,7 @@ async fn live_with_an_account(watched: &Watched) {
     let first = mail_to(&email, "Confirm").await;
     watched.post("/v1/auth/email/verify/resend", "", address.clone()).await;
     watched.post("/v1/auth/email/verify", "", json!({"token": first.token()})).await;
-    let signed_in = watched.log_in(&email, PASSWORD).await;
+    let signed_in = watched.log_in(&email).await;
     let refresh = json!({"refresh_token": signed_in["refresh_token"]});
     let refreshed = watched.post("/v1/auth/refresh", "", refresh.clone()).await;
     let token = refreshed["access_token"].as_str().unwrap();
@@ -165,9 +171,10 @@ async fn live_with_an_account(watched: &Watched) {
     };
     watched.post("/v1/auth/factors/totp/confirm", token, json!({"code": code()})).await;
     watched.get("/v1/auth/factors/recovery-codes", token).await;
+    let proved = watched.post("/v1/auth/step-up", token, json!({"password": PASSWORD, "totp": code()})).await;
+    let token = proved["access_token"].as_str().unwrap();
     let codes = watched.post("/v1/auth/factors/recovery-codes", token, json!({})).await;
-    watched.post("/v1/auth/step-up", token, json!({"password": PASSWORD, "totp": code()})).await;
-    let half_way = watched.log_in(&email, PASSWORD).await;
+    let half_way = watched.log_in(&email).await;
     let proof = json!({"ticket": half_way["ticket"], "recovery_code": codes["recovery_codes"][0]});
     watched.post("/v1/auth/second-factor", "", proof).await;
     watched.delete("/v1/auth/factors/totp", token).await;
@@ -185,13 +192,10 @@ async fn live_with_an_account(watched: &Watched) {
     let reset = json!({"token": sent.token(), "new_password": PASSWORD});
     watched.post("/v1/auth/password/reset", "", reset).await;
 
-    let again = watched.log_in(&email, PASSWORD).await;
-    let token = again["access_token"].as_str().unwrap();
-    watched.post("/v1/auth/email/change", token, json!({"email": fresh_email()})).await;
-    watched.post("/v1/auth/logout-all", token, json!({})).await;
-    watched.clock.advance(SignedDuration::from_secs(1));
-    let again = watched.log_in(&email, PASSWORD).await;
-    watched.delete("/v1/me", again["access_token"].as_str().unwrap()).await;
+    let token = watched.token(&email).await;
+    watched.post("/v1/auth/email/change", &token, json!({"email": fresh_email()})).await;
+    watched.post("/v1/auth/logout-all", &token, json!({})).await;
+    watched.delete("/v1/me", &watched.token(&email).await).await;
 }
 
 /// An owner does all that administrators do.
@@ -207,44 +211,53 @@ async fn run_a_tenant(watched: &Watched) {
     };
     let (email, made) = person(None).await;
     let (_, member) = person(Some(&made["tenant_id"])).await;
-    let signed_in = watched.log_in(&email, PASSWORD).await;
-    let token = signed_in["access_token"].as_str().unwrap();
+    let mut token = watched.token(&email).await;
 
     let role = json!({"name": "support", "permissions": ["links:read", "users:manage"]});
-    watched.post("/v1/roles", token, role).await;
-    watched.patch("/v1/roles/support", token, json!({"permissions": ["links:read"]})).await;
+    watched.post("/v1/roles", &token, role).await;
     let user = format!("/v1/users/{}", member["user_id"].as_str().unwrap());
-    watched.patch(&user, token, json!({"roles": ["support"]})).await;
-    watched.delete(&format!("{user}/sessions"), token).await;
-    for path in
-        ["/v1/roles", "/v1/roles/support", "/v1/users", &user, "/v1/audit", "/v1/audit?limit=1", "/v1/mail-templates"]
-    {
-        watched.get(path, token).await;
+    let changes = [
+        ("/v1/roles/support", json!({"permissions": ["links:read"]})),
+        (user.as_str(), json!({"roles": ["support"]})),
+        ("/v1/tenant", json!({"settings": {"session_seconds": 86_400}})),
+    ];
+    for (path, change) in changes {
+        watched.patch(path, &token, change).await;
+        token = watched.token(&email).await;
     }
-    watched.delete(&user, token).await;
-    watched.delete("/v1/roles/support", token).await;
-    watched.patch("/v1/tenant", token, json!({"settings": {"session_seconds": 86_400}})).await;
+    watched.delete(&format!("{user}/sessions"), &token).await;
+    let seen =
+        ["/v1/roles", "/v1/roles/support", "/v1/users?limit=1", &user, "/v1/audit?limit=1", "/v1/mail-templates"];
+    for path in seen {
+        watched.get(path, &token).await;
+    }
+    watched.delete(&user, &token).await;
+    watched.delete("/v1/roles/support", &token).await;
 
-    let key = watched.post("/v1/api-keys", token, json!({"name": "Website", "scopes": ["*"]})).await;
+    let key = watched.post("/v1/api-keys", &token, json!({"name": "Website", "scopes": ["*"]})).await;
     let path = format!("/v1/api-keys/{}", key["id"].as_str().unwrap());
-    watched.patch(&path, token, json!({"name": "Shop"})).await;
-    let rotated = watched.post(&format!("{path}/rotate"), token, json!({"overlap_seconds": 60})).await;
-    watched.get("/v1/api-keys?limit=1", rotated["api_key"].as_str().unwrap()).await;
-    watched.delete(&path, token).await;
+    watched.patch(&path, &token, json!({"name": "Shop"})).await;
+    let rotated = watched.post(&format!("{path}/rotate"), &token, json!({"overlap_seconds": 60})).await;
+    let key = rotated["api_key"].as_str().unwrap();
+    watched.get("/v1/api-keys?limit=1", key).await;
+    // A key has no account, and its use is noted all the same.
+    let bearer = format!("Bearer {key}");
+    watched.send(&Method::GET, "/v1/me", &[("authorization", &bearer)], None).await.expect(403);
+    watched.delete(&path, &token).await;
 
-    let client = watched.post("/v1/oauth-clients", token, json!({"name": "Export", "scopes": ["*"]})).await;
+    let client = watched.post("/v1/oauth-clients", &token, json!({"name": "Export", "scopes": ["*"]})).await;
     let id = client["id"].as_str().unwrap();
     let path = format!("/v1/oauth-clients/{id}");
-    watched.patch(&path, token, json!({"name": "Exports"})).await;
-    let secret = watched.post(&format!("{path}/rotate-secret"), token, json!({"overlap_seconds": 60})).await;
+    watched.patch(&path, &token, json!({"name": "Exports"})).await;
+    let secret = watched.post(&format!("{path}/rotate-secret"), &token, json!({"overlap_seconds": 60})).await;
     let credentials = [("client_id", id), ("client_secret", secret["client_secret"].as_str().unwrap())];
-    be_a_machine(watched, &credentials, &signed_in).await;
-    watched.get("/v1/oauth-clients", token).await;
-    watched.delete(&path, token).await;
+    be_a_machine(watched, &credentials, &email).await;
+    watched.get("/v1/oauth-clients", &token).await;
+    watched.delete(&path, &token).await;
 }
 
 /// An OAuth client does all that is there for it.
-async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], session: &Value) {
+async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], email: &str) {
     let form = |fields: &[(&'static str, &str)]| -> Vec<(String, String)> {
         let all = credentials.iter().chain(fields);
         all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -257,7 +270,7 @@ async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], sessio
     let token = token["access_token"].as_str().unwrap();
     assert_eq!(send("/oauth/introspect", form(&[("token", token)])).await["active"], true);
     live_with_links(watched, token).await;
-    let other = watched.log_in(session["user"]["email"].as_str().unwrap(), PASSWORD).await;
+    let other = watched.log_in(email).await;
     let refresh = other["refresh_token"].as_str().unwrap();
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
     let refreshed = watched.form("/oauth/token", &refresh).await;
@@ -267,7 +280,7 @@ async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], sessio
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     watched.send(&Method::POST, "/oauth/token", &headers, Some(&body)).await.expect(400);
     watched.form("/oauth/revoke", &[("token", refreshed["access_token"].as_str().unwrap())]).await;
-    let last = watched.log_in(session["user"]["email"].as_str().unwrap(), PASSWORD).await;
+    let last = watched.log_in(email).await;
     watched.form("/oauth/revoke", &[("token", last["refresh_token"].as_str().unwrap())]).await;
 }
 

@@ -37,7 +37,6 @@ use crate::users::race::{Failure, race_of_key};
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:write"]), ("api_key" = ["api_keys:write"])),
 )]
 pub async fn create(
     State(core): State<Core>,

@@ -20,7 +20,6 @@ use crate::app::Core;
         (status = 404, description = "not-found: the tenant has no such key", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:read"]), ("api_key" = ["api_keys:read"])),
 )]
 pub async fn get(
     State(core): State<Core>,

@@ -48,7 +48,6 @@ pub struct Parameters {
         (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:read"]), ("api_key" = ["api_keys:read"])),
 )]
 pub async fn list(
     State(core): State<Core>,

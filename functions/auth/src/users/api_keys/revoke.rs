@@ -25,7 +25,6 @@ use crate::users::race::{Failure, race};
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:write"]), ("api_key" = ["api_keys:write"])),
 )]
 pub async fn revoke(
     State(core): State<Core>,

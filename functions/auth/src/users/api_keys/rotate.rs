@@ -56,7 +56,6 @@ pub struct Rotation {
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:write"]), ("api_key" = ["api_keys:write"])),
 )]
 pub async fn rotate(
     State(core): State<Core>,

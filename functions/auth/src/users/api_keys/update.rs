@@ -36,7 +36,6 @@ pub struct ApiKeyEdit {
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["api_keys:write"]), ("api_key" = ["api_keys:write"])),
 )]
 pub async fn update(
     State(core): State<Core>,

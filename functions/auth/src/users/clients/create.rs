@@ -49,7 +49,6 @@ pub struct NewClient {
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
 )]
 pub async fn create(
     State(core): State<Core>,

@@ -25,7 +25,6 @@ use crate::users::race::{Failure, race};
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
 )]
 pub async fn delete(
     State(core): State<Core>,

@@ -32,7 +32,6 @@ pub struct Parameters {
         (status = 400, description = "invalid-cursor", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
 )]
 pub async fn list(
     State(core): State<Core>,

@@ -50,7 +50,6 @@ pub struct SecretRotation {
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
 )]
 pub async fn rotate_secret(
     State(core): State<Core>,

@@ -72,7 +72,6 @@ impl ClientEdit {
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["clients:manage"]), ("api_key" = ["clients:manage"])),
 )]
 pub async fn update(
     State(core): State<Core>,

@@ -26,7 +26,6 @@ const TRANSACTION: usize = 30;
         (status = 404, description = "not-found: the tenant has no such member", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["users:manage"]), ("api_key" = ["users:manage"])),
 )]
 pub async fn end_sessions(
     State(core): State<Core>,

@@ -18,7 +18,6 @@ use crate::view::MemberView;
         (status = 404, description = "not-found: the tenant has no such member", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["users:manage"]), ("api_key" = ["users:manage"])),
 )]
 pub async fn get(
     State(core): State<Core>,

@@ -31,7 +31,6 @@ use crate::view::MemberView;
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["users:manage"]), ("api_key" = ["users:manage"])),
 )]
 pub async fn remove(
     State(core): State<Core>,

@@ -51,7 +51,6 @@ pub struct MemberEdit {
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["users:manage"]), ("api_key" = ["users:manage"])),
 )]
 pub async fn update(
     State(core): State<Core>,

@@ -47,7 +47,6 @@ pub struct NewRole {
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["roles:manage"]), ("api_key" = ["roles:manage"])),
 )]
 pub async fn create(
     State(core): State<Core>,

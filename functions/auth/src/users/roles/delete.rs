@@ -26,7 +26,6 @@ use crate::view::RoleView;
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["roles:manage"]), ("api_key" = ["roles:manage"])),
 )]
 pub async fn delete(
     State(core): State<Core>,

@@ -18,7 +18,6 @@ use crate::view::RoleView;
         (status = 404, description = "not-found: the tenant has no such role", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["roles:manage"]), ("api_key" = ["roles:manage"])),
 )]
 pub async fn get(
     State(core): State<Core>,

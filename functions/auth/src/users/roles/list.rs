@@ -24,7 +24,6 @@ use crate::view::RoleView;
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
-    security(("bearer" = ["roles:manage"]), ("api_key" = ["roles:manage"])),
 )]
 pub async fn list(
     State(core): State<Core>,
