@@ -47,7 +47,9 @@ pub enum AdminError {
     #[error("the password {0}")]
     Password(#[from] Refusal),
     /// Somebody has signed up with the address and not proved it: it may be anybody.
-    #[error("the address has an account that nobody has verified: verify it, or try again when it was deleted after a week")]
+    #[error(
+        "the address has an account that nobody has verified: verify it, or try again when it was deleted after a week"
+    )]
     Unverified,
     /// The password could not be hashed.
     #[error(transparent)]
@@ -73,12 +75,7 @@ pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxErro
     })
 }
 
-async fn make(
-    runtime: &Runtime,
-    accounts: &AccountStore,
-    event: Value,
-    origin: &Origin,
-) -> Result<Value, AdminError> {
+async fn make(runtime: &Runtime, accounts: &AccountStore, event: Value, origin: &Origin) -> Result<Value, AdminError> {
     let new: NewOwner = serde_json::from_value(event)?;
     let email = new.email.clone();
     if let Some(user) = accounts.user_by_email(&email).await? {

@@ -35,7 +35,8 @@ pub const MOST_TENANTS: usize = 20;
 pub struct Core {
     pub(crate) authenticator: Authenticator,
     pub(crate) accounts: AccountStore,
-    pub(crate) idempotency: Idempotency,
+    /// Of the functions whose POSTs create things: `auth.users`.
+    pub(crate) idempotency: Option<Idempotency>,
     pub(crate) cursors: Cursors,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -70,11 +71,12 @@ impl std::ops::Deref for App {
 }
 
 impl Core {
-    /// Reads `ACCOUNTS_TABLE`, `IDEMPOTENCY_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL` and what [`Authenticator::new`] reads.
+    /// Reads `ACCOUNTS_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL`, where it is set `IDEMPOTENCY_TABLE`, and what
+    /// [`Authenticator::new`] reads.
     pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
         let mut reader = runtime.environment.reader();
         let accounts_table: String = reader.required("ACCOUNTS_TABLE");
-        let idempotency_table: String = reader.required("IDEMPOTENCY_TABLE");
+        let idempotency_table: Option<String> = reader.optional("IDEMPOTENCY_TABLE");
         let due_table: String = reader.required("DUE_TABLE");
         let mail_queue_url: String = reader.required("MAIL_QUEUE_URL");
         let product = Product::read(&mut reader).or_else(Product::example);
@@ -85,7 +87,7 @@ impl Core {
             cursors: Cursors::new(authenticator.store().clone()),
             accounts: AccountStore::new(dynamo.clone(), accounts_table, authenticator.store().clone()),
             authenticator,
-            idempotency: Idempotency::new(dynamo.clone(), idempotency_table, runtime.clock.clone()),
+            idempotency: idempotency_table.map(|table| Idempotency::new(dynamo.clone(), table, runtime.clock.clone())),
             sender: Sender::new(runtime.aws.sqs.clone(), dynamo, due_table, runtime.clock.clone()),
             mail_queue_url,
             clock: runtime.clock.clone(),
@@ -208,5 +210,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 
 /// The user that a caller is: an API key or a machine has no account of its own.
 pub(crate) fn person(caller: &Principal) -> Result<UserId, Problem> {
-    caller.subject.parse().map_err(|_| Problem::new(ProblemType::Forbidden, "this is for a signed-in user, not for a key"))
+    caller
+        .subject
+        .parse()
+        .map_err(|_| Problem::new(ProblemType::Forbidden, "this is for a signed-in user, not for a key"))
 }

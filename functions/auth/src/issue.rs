@@ -35,7 +35,9 @@ pub struct SignedIn {
     #[schema(example = "signed_in")]
     pub status: &'static str,
     /// The access token: a JWT (RFC 9068). Send it as `Authorization: Bearer`.
-    #[schema(example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiJ0ZW5mb2xkIn0.c2lnbmF0dXJl")]
+    #[schema(
+        example = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiJ0ZW5mb2xkIn0.c2lnbmF0dXJl"
+    )]
     pub access_token: String,
     /// `Bearer`.
     #[schema(example = "Bearer")]
@@ -275,4 +277,3 @@ pub fn assurance(methods: &[String]) -> &'static str {
 pub fn token_id(random: &Random) -> String {
     random.text(b"0123456789abcdefghijklmnopqrstuvwxyz", 24)
 }
-

@@ -15,29 +15,19 @@
 //! secret under a random salt that each rotation draws and stores. Whoever reads the table knows salt and hashes, and from
 //! these neither secret can be had.
 
-use std::fmt;
-use std::str::FromStr;
+mod refresh_token;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 use shared::id::{Id, Kind, TenantId};
 use shared::random::Random;
 use shared::time::{SignedDuration, Timestamp};
 
+pub use self::refresh_token::{InvalidRefreshToken, RefreshToken, TokenHash};
 use crate::tenant::Settings;
 use crate::user::UserId;
 
 /// How long after its use a refresh token is answered again with the same successor.
 pub const RACE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
-
-/// The beginning of every refresh token, by which secret scanners know it.
-const PREFIX: &str = "tf_rt_";
-/// Bytes of what the tokens of a family have in common.
-const FAMILY: usize = 16;
-/// Bytes of a token's own secret.
-const SECRET: usize = 32;
 
 /// The kind of a session's id.
 #[derive(Debug)]
@@ -86,7 +76,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotated {
     hash: TokenHash,
-    /// The key that makes the successor from the token: base64url.
+    /// What makes the successor from the token.
     salt: String,
     at: Timestamp,
 }
@@ -101,25 +91,6 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
 }
-
-/// A refresh token, secret included. It does not print.
-#[derive(Clone)]
-pub struct RefreshToken {
-    user_id: UserId,
-    session_id: SessionId,
-    family: [u8; FAMILY],
-    secret: [u8; SECRET],
-}
-
-/// The SHA-256 of a part of a refresh token, base64url. Both parts are random, so a slow hash would add nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TokenHash(String);
-
-/// A text is not a refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it does not have the form of a refresh token")]
-pub struct InvalidRefreshToken;
 
 /// What a presented refresh token is to the session that it names.
 #[derive(Debug)]
@@ -153,7 +124,7 @@ impl Session {
     /// Begins a session.
     pub fn begin(new: NewSession, settings: &Settings, now: Timestamp, random: &Random) -> (Self, RefreshToken) {
         let id = SessionId::new(now, random);
-        let token = RefreshToken { user_id: new.user_id, session_id: id, family: random.bytes(), secret: random.bytes() };
+        let token = RefreshToken::first(new.user_id, id, random);
         let expires_at = settings.session_ends(now);
         let session = Self {
             id,
@@ -166,7 +137,7 @@ impl Session {
             last_used_at: now,
             expires_at,
             idle_expires_at: settings.idle_ends(now).min(expires_at),
-            family: TokenHash::of(&token.family),
+            family: token.family(),
             current: token.hash(),
             previous: None,
             revision: 1,
@@ -190,7 +161,7 @@ impl Session {
         if self.is_over(now) {
             return Standing::Over;
         }
-        if !TokenHash::of(&presented.family).matches(&self.family) {
+        if !presented.family().matches(&self.family) {
             return Standing::Foreign;
         }
         let hash = presented.hash();
@@ -199,10 +170,7 @@ impl Session {
         }
         match &self.previous {
             Some(previous) if hash.matches(&previous.hash) && now.duration_since(previous.at) <= RACE_WINDOW => {
-                match URL_SAFE_NO_PAD.decode(&previous.salt) {
-                    Ok(salt) => Standing::JustUsed(presented.successor(&salt)),
-                    Err(_) => Standing::Replayed,
-                }
+                Standing::JustUsed(presented.successor(&previous.salt))
             }
             _ => Standing::Replayed,
         }
@@ -221,11 +189,11 @@ impl Session {
         if now >= expires_at || now >= settings.idle_ends(self.last_used_at) {
             return None;
         }
-        let salt: [u8; SECRET] = random.bytes();
+        let salt = RefreshToken::salt(random);
         let successor = newest.successor(&salt);
         let session = Self {
             current: successor.hash(),
-            previous: Some(Rotated { hash: newest.hash(), salt: URL_SAFE_NO_PAD.encode(salt), at: now }),
+            previous: Some(Rotated { hash: newest.hash(), salt, at: now }),
             last_used_at: now,
             expires_at,
             idle_expires_at: settings.idle_ends(now).min(expires_at),
@@ -251,72 +219,6 @@ impl Session {
         }
         self.revision += 1;
         self
-    }
-}
-
-impl RefreshToken {
-    /// Whose session it belongs to.
-    pub const fn user_id(&self) -> UserId {
-        self.user_id
-    }
-
-    /// The session.
-    pub const fn session_id(&self) -> SessionId {
-        self.session_id
-    }
-
-    /// The text, for the client alone.
-    pub fn expose(&self) -> String {
-        let user = self.user_id.to_string();
-        let session = self.session_id.to_string();
-        let digits = |id: &str| id.rsplit_once('_').map_or_else(String::new, |(_, digits)| digits.to_owned());
-        let secrets = [self.family.as_slice(), &self.secret].concat();
-        format!("{PREFIX}{}{}{}", digits(&user), digits(&session), URL_SAFE_NO_PAD.encode(secrets))
-    }
-
-    fn hash(&self) -> TokenHash {
-        TokenHash::of(&self.secret)
-    }
-
-    fn successor(&self, salt: &[u8]) -> Self {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), &self.secret);
-        let mut secret = [0; SECRET];
-        secret.copy_from_slice(tag.as_ref());
-        Self { secret, ..*self }
-    }
-}
-
-impl FromStr for RefreshToken {
-    type Err = InvalidRefreshToken;
-
-    fn from_str(text: &str) -> Result<Self, InvalidRefreshToken> {
-        let rest = text.strip_prefix(PREFIX).ok_or(InvalidRefreshToken)?;
-        let (user, rest) = rest.split_at_checked(26).ok_or(InvalidRefreshToken)?;
-        let (session, secrets) = rest.split_at_checked(26).ok_or(InvalidRefreshToken)?;
-        let secrets = URL_SAFE_NO_PAD.decode(secrets).map_err(|_| InvalidRefreshToken)?;
-        let (family, secret) = secrets.split_first_chunk().ok_or(InvalidRefreshToken)?;
-        Ok(Self {
-            user_id: format!("user_{user}").parse().map_err(|_| InvalidRefreshToken)?,
-            session_id: format!("session_{session}").parse().map_err(|_| InvalidRefreshToken)?,
-            family: *family,
-            secret: secret.try_into().map_err(|_| InvalidRefreshToken)?,
-        })
-    }
-}
-
-impl fmt::Debug for RefreshToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "RefreshToken({})", self.session_id)
-    }
-}
-
-impl TokenHash {
-    fn of(secret: &[u8]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret)))
-    }
-
-    fn matches(&self, other: &Self) -> bool {
-        subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), other.0.as_bytes()).into()
     }
 }
 

@@ -28,9 +28,9 @@
 pub mod api_keys;
 pub mod audit;
 mod bounds;
-mod holders;
 mod clients;
 mod factors;
+mod holders;
 mod identities;
 pub mod key_ring;
 mod members;
@@ -43,8 +43,8 @@ mod transaction;
 mod users;
 
 pub use bounds::{Counted, MOST_API_KEYS};
-pub use holders::MemberFilter;
 pub use clients::MOST_CLIENTS;
+pub use holders::MemberFilter;
 pub use members::MemberChange;
 pub use page::{Keyset, ListPage};
 pub use roles::MOST_ROLES;

@@ -94,7 +94,9 @@ impl Settings {
             // A domain is one when an address in it is an address.
             match EmailAddress::try_from(format!("a@{domain}")) {
                 Ok(address) => address.domain().clone_into(domain),
-                Err(_) => faults.push(Refusal::new("invalid_domain", "has an entry that is no domain").at("/allowed_email_domains")),
+                Err(_) => faults.push(
+                    Refusal::new("invalid_domain", "has an entry that is no domain").at("/allowed_email_domains"),
+                ),
             }
         }
         self.allowed_email_domains.sort_unstable();

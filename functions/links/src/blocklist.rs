@@ -9,8 +9,8 @@ use url::Host;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use shared::refusal::Refusal;
 use crate::target::{Target, has_dns_lengths};
+use shared::refusal::Refusal;
 
 /// The most domains in one blocklist.
 pub const MOST_DOMAINS: usize = 1000;

@@ -13,9 +13,9 @@ use crate::blocklist::Blocklist;
 use crate::link::{Link, LinkId, to_millisecond};
 use crate::password::{Password, PasswordHash};
 use crate::redirect::{ClickLimit, RedirectStatus};
-use shared::refusal::{Fault, Refusal};
 use crate::slug::{Alias, Slug};
 use crate::target::Target;
+use shared::refusal::{Fault, Refusal};
 
 /// What a client sends to have a link made.
 #[derive(Clone, Debug, Deserialize, ToSchema)]

@@ -78,8 +78,11 @@ fn variable(name: &str, value: &Value, scope: &Scope, addresses: &Addresses) -> 
         return Ok(addresses.url.clone());
     }
     let text = scope.text(value)?;
-    let secrets =
-        [(DATABASE_SECRET, &addresses.database_url), (REDIS_SECRET, &addresses.redis_url), (MAIL_SECRET, &addresses.mail_url)];
+    let secrets = [
+        (DATABASE_SECRET, &addresses.database_url),
+        (REDIS_SECRET, &addresses.redis_url),
+        (MAIL_SECRET, &addresses.mail_url),
+    ];
     for (secret, url) in secrets {
         let dynamic = text.starts_with("{{resolve:") && text.ends_with("}}") && text.contains(secret);
         if dynamic || text == secret {

@@ -1,7 +1,8 @@
 //! The writes of a transaction.
 
 use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
+    ConditionCheck, Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update as SdkUpdate,
 };
 
 use super::{Check, Delete, DynamoError, Put, Update};

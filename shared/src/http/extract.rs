@@ -19,6 +19,9 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 /// At most this many bad fields of one body are listed.
 const FAULT_LIMIT: usize = 50;
 
+/// Characters of a fault's detail.
+const DETAIL_LIMIT: usize = 300;
+
 /// Of a larger body only the first bad field is told: each further one costs reading the body again.
 const ALL_FAULTS_LIMIT: usize = 16 * 1024;
 
@@ -204,6 +207,8 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         Some(end) => message.get(..end).unwrap_or(message),
         None => message,
     };
+    // It may quote the value, which has any length.
+    let message = message.char_indices().nth(DETAIL_LIMIT).map_or(message, |(end, _)| message.split_at(end).0);
     let quoted = || message.split('`').nth(1).unwrap_or_default();
     let under = |name: &str| {
         if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
@@ -338,6 +343,12 @@ mod tests {
     fn a_field_that_is_there_twice_is_refused() {
         let problem = refused(r#"{"count": 1, "count": 2, "name": "x"}"#);
         assert_eq!(problem.errors()[0].code, "duplicate_field");
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_a_long_value() {
+        let problem = refused(&format!(r#"{{"count": "{}", "name": "x"}}"#, "é".repeat(10_000)));
+        assert_eq!((&*problem.errors()[0].code, problem.errors()[0].detail.chars().count()), ("invalid_type", 300));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use utoipa::openapi::{Components, Content, RefOr};
 /// Gives an example to each JSON body of an operation that has none.
 pub(super) fn complete(operation: &mut Operation, components: &Value) {
     let answers = operation.responses.responses.iter_mut().filter(|(status, _)| status.starts_with('2'));
-    let answers = answers.filter_map(|(_, answer)| own(answer)).map(|answer| &mut answer.content);
-    let sent = operation.request_body.as_mut().and_then(own).map(|body| &mut body.content);
-    for (kind, content) in answers.chain(sent).flatten() {
+    let answered = answers.filter_map(|(_, answer)| own(answer)).flat_map(|answer| &mut answer.content);
+    let sent = operation.request_body.as_mut().and_then(own).into_iter().flat_map(|body| &mut body.content);
+    for (kind, content) in answered.chain(sent) {
         if let Some(content) = own(content)
             && kind.ends_with("json")
         {

@@ -3,8 +3,8 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
-use tests::account::{PASSWORD, fresh_email};
 use tests::Answer;
+use tests::account::{PASSWORD, fresh_email};
 
 use crate::own_accounts::{OwnAccounts, Person, claims};
 use crate::own_tenant::{OwnTenant, accounts};
@@ -30,7 +30,8 @@ async fn an_access_token_says_who_where_how_and_until_when() {
     let ann = own.person().await;
     let header = ann.access_token.split('.').next().unwrap();
     let header: Value =
-        serde_json::from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, header).unwrap()).unwrap();
+        serde_json::from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, header).unwrap())
+            .unwrap();
     assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("EdDSA")));
     assert!(header["kid"].is_string());
     let told = claims(&ann.access_token);
@@ -65,7 +66,10 @@ async fn a_log_in_names_a_tenant_of_the_users_own() {
     }
     ann.join(&other.id, &["viewer"]).await;
     let there = log_in_with(&own, &ann.email, json!({"tenant_id": other.id})).await.expect(200).json();
-    assert_eq!((&there["tenant_id"], &claims(there["access_token"].as_str().unwrap())["roles"]), (&json!(other.id), &json!(["viewer"])));
+    assert_eq!(
+        (&there["tenant_id"], &claims(there["access_token"].as_str().unwrap())["roles"]),
+        (&json!(other.id), &json!(["viewer"]))
+    );
     // Without one it is that of the sign-up.
     assert_eq!(own.signed_in(&ann.email).await.tenant_id, ann.tenant_id);
 }
@@ -120,7 +124,8 @@ async fn a_known_device_waits_for_its_own_tries_alone() {
     own.log_in(&ann.email, PASSWORD).await.problem(429, "rate-limited");
     // Neither another user's device nor one that was made up is known.
     let (nonce, tag) = ann.device_token.split_once('.').unwrap();
-    for foreign in [ben.device_token.as_str(), "", "tf_dv_x.y", nonce, &format!("{nonce}x.{tag}"), &format!("{nonce}.")] {
+    for foreign in [ben.device_token.as_str(), "", "tf_dv_x.y", nonce, &format!("{nonce}x.{tag}"), &format!("{nonce}.")]
+    {
         log_in_with(&own, &ann.email, json!({"device_token": foreign})).await.problem(429, "rate-limited");
     }
     let known = json!({"device_token": ann.device_token});
@@ -215,7 +220,8 @@ async fn what_was_tried_is_in_the_audit_trail() {
     let own = OwnAccounts::new().await;
     let ann = own.person().await;
     let body = json!({"email": ann.email, "password": WRONG}).to_string();
-    let headers = [("user-agent", "Mozilla/5.0 (X11; Linux x86_64) \t Firefox/145.0"), ("x-request-id", "from-the-client")];
+    let headers =
+        [("user-agent", "Mozilla/5.0 (X11; Linux x86_64) \t Firefox/145.0"), ("x-request-id", "from-the-client")];
     own.call("POST", "/v1/auth/login", &headers, Some(&body)).await.problem(401, "invalid-credentials");
     let trail = ann.trail().await;
     let failed = trail.iter().find(|record| record["action"] == "session.sign_in_failed").unwrap();

@@ -44,8 +44,12 @@ async fn a_forgotten_password_is_set_by_mail_and_ends_all_sessions() {
     let answer = own.log_in(&ann.email, NEW).await.expect(200).json();
     reset(&own, &token, PASSWORD).await.problem(400, "invalid-one-time-token");
     let trail = Person::of(&own, &ann.email, &answer).trail().await;
-    let found = |action: &str| trail.iter().find(|record| record["action"] == action).unwrap_or_else(|| panic!("{action}"));
-    assert_eq!((&found("password.reset")["actor"], &found("password.reset")["detail"]), (&json!(ann.id), &json!("2 sessions ended")));
+    let found =
+        |action: &str| trail.iter().find(|record| record["action"] == action).unwrap_or_else(|| panic!("{action}"));
+    assert_eq!(
+        (&found("password.reset")["actor"], &found("password.reset")["detail"]),
+        (&json!(ann.id), &json!("2 sessions ended"))
+    );
     let asked = found("password.reset_requested");
     assert_eq!((&asked["actor"], &asked["target"]), (&json!("anonymous"), &json!(ann.id)));
 }
@@ -182,15 +186,13 @@ async fn a_session_that_was_begun_by_the_old_password_at_this_moment_ends_too() 
     .await;
     let slow = own.instance_with("auth.api", |environment| environment.with("AWS_ENDPOINT_URL", proxy.url())).await;
     let body = json!({"token": token, "new_password": NEW});
-    let (answer, thief) = tokio::join!(
-        async { slow.http("POST", "/v1/auth/password/reset", &[], Some(&body)).await },
-        async {
+    let (answer, thief) =
+        tokio::join!(async { slow.http("POST", "/v1/auth/password/reset", &[], Some(&body)).await }, async {
             tokio::task::spawn_blocking(move || arrived.recv().unwrap()).await.unwrap();
             let thief = own.signed_in(&ann.email).await;
             proceed.send(()).unwrap();
             thief
-        }
-    );
+        });
     answer.expect(204);
     thief.refresh().await.problem(401, "invalid-refresh-token");
     thief.delete("/v1/me").await.problem(401, "unauthenticated");

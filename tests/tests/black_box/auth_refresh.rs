@@ -188,7 +188,10 @@ async fn a_refresh_moves_a_session_to_another_tenant_of_its_user() {
     ann.join(&other.id, &["viewer"]).await;
     let there = switch(&ann.refresh_token, &other.id).await.expect(200).json();
     let told = claims(there["access_token"].as_str().unwrap());
-    assert_eq!((&told["tid"], &told["roles"], &told["sid"]), (&json!(other.id), &json!(["viewer"]), &json!(ann.session_id)));
+    assert_eq!(
+        (&told["tid"], &told["roles"], &told["sid"]),
+        (&json!(other.id), &json!(["viewer"]), &json!(ann.session_id))
+    );
     // It stays there until it is moved again.
     let there = refresh(&own, &token(&there)).await.expect(200).json();
     assert_eq!(there["tenant_id"], json!(other.id));
@@ -210,7 +213,12 @@ async fn a_repeated_refresh_has_the_roles_of_the_tenant_that_it_names() {
     };
     let successor = token(&ask(None).await);
     // Within the ten seconds, to and fro: never the one tenant with the other's roles.
-    let places = [(Some(other.id.as_str()), &other.id, "viewer"), (None, &other.id, "viewer"), (Some(&ann.tenant_id), &ann.tenant_id, "owner"), (None, &ann.tenant_id, "owner")];
+    let places = [
+        (Some(other.id.as_str()), &other.id, "viewer"),
+        (None, &other.id, "viewer"),
+        (Some(&ann.tenant_id), &ann.tenant_id, "owner"),
+        (None, &ann.tenant_id, "owner"),
+    ];
     for (asked, tenant, role) in places {
         let answer = ask(asked).await;
         assert_eq!((token(&answer), &answer["tenant_id"]), (successor.clone(), &json!(tenant)));

@@ -38,7 +38,10 @@ async fn a_user_sees_where_they_are_signed_in() {
     assert_eq!(sessions[0]["user_agent"], json!(null));
     for session in &sessions {
         let network = session["network"].as_str().unwrap();
-        assert!(network.starts_with("10.") && network.ends_with(".0/24"), "the network, and not the address: {network}");
+        assert!(
+            network.starts_with("10.") && network.ends_with(".0/24"),
+            "the network, and not the address: {network}"
+        );
         assert_eq!((&session["methods"], &session["tenant_id"]), (&json!(["pwd"]), &json!(ann.tenant_id)));
     }
     let text = serde_json::to_string(&sessions).unwrap();

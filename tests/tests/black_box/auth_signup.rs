@@ -114,7 +114,8 @@ async fn sign_ups_of_one_address_at_once_make_one_account() {
     let own = OwnAccounts::new().await;
     let email = fresh_email();
     // One address, however it is written.
-    let written = [email.clone(), email.to_uppercase().replace("@EXAMPLE.COM", "@example.com"), email.replace(".com", ".COM")];
+    let written =
+        [email.clone(), email.to_uppercase().replace("@EXAMPLE.COM", "@example.com"), email.replace(".com", ".COM")];
     let answers = join_all((0..9).map(|number| {
         let body = json!({"email": written[number % 3], "password": PASSWORD, "tenant_name": format!("{number}")});
         let own = &own;
@@ -362,7 +363,13 @@ async fn the_times_of_answers_have_three_decimals() {
     let me = ann.get("/v1/me").await.expect(200).json();
     let sessions = ann.get("/v1/auth/sessions").await.expect(200).json();
     let session = &sessions["data"][0];
-    let times = [&me["created_at"], &me["updated_at"], &session["created_at"], &session["last_used_at"], &session["expires_at"]];
+    let times = [
+        &me["created_at"],
+        &me["updated_at"],
+        &session["created_at"],
+        &session["last_used_at"],
+        &session["expires_at"],
+    ];
     for time in times {
         let time = time.as_str().unwrap();
         assert!(time.len() == 24 && time.as_bytes()[19] == b'.' && time.ends_with('Z'), "{time}");

@@ -114,7 +114,8 @@ async fn a_sweeper_that_has_little_time_begins_nothing() {
     own.sign_up(&fresh_email()).await;
     own.wait(SignedDuration::from_hours(7 * 24 + 1));
     let proxy = FaultProxy::watching().await;
-    let sweeper = own.instance_with("auth.sweeper", |environment| environment.with("AWS_ENDPOINT_URL", proxy.url())).await;
+    let sweeper =
+        own.instance_with("auth.sweeper", |environment| environment.with("AWS_ENDPOINT_URL", proxy.url())).await;
     let mut context = lambda_runtime::Context::default();
     let now = shared::time::Clock::system().now().as_millisecond();
     context.deadline = u64::try_from(now).unwrap() + 9_000;
@@ -150,7 +151,8 @@ async fn the_first_owner_is_made_once_however_often_it_is_asked_for() {
     let own = OwnAccounts::new().await;
     let email = fresh_email();
     let tenant = TenantId::new(own.clock.now(), &Random::system());
-    let event = json!({"email": email, "password": PASSWORD, "name": "Ann", "tenant_id": tenant, "tenant_name": "Ours"});
+    let event =
+        json!({"email": email, "password": PASSWORD, "name": "Ann", "tenant_id": tenant, "tenant_name": "Ours"});
     let admin = own.instance("auth.admin").await;
     let admin: &Instance = &admin;
     let answers = join_all((0..4).map(|_| admin.invoke(&event))).await;

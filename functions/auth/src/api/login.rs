@@ -110,7 +110,8 @@ pub async fn login(
     let right = verify_blocking(hash, given.password.clone()).await.map_err(Problem::internal)?;
     let Some(user) = user.as_ref().filter(|user| right && user.is_verified()) else {
         if let Some(user) = user {
-            let record = origin.record(user.home_tenant_id, Action::SignInFailed, ANONYMOUS, app.clock.now(), &app.random);
+            let record =
+                origin.record(user.home_tenant_id, Action::SignInFailed, ANONYMOUS, app.clock.now(), &app.random);
             let why = if right { "the address is not proved" } else { "wrong password" };
             app.audit_later(record.on(user.id).with(why)).await;
         }

@@ -172,7 +172,8 @@ impl App {
         let now = self.clock.now();
         let user = User { password: Some(hash), ..user }.changed(now);
         let letter = Message::PasswordChanged { occurrence: origin.occurrence(now) };
-        let (mail, mail_write) = self.mail(Occasion::Notice { user_id: user.id, email: None, letter: Box::new(letter) })?;
+        let (mail, mail_write) =
+            self.mail(Occasion::Notice { user_id: user.id, email: None, letter: Box::new(letter) })?;
         let (ended, count) = self.accounts.sessions_ended(&user.id, kept.as_ref(), now).await?;
         let record = origin.record(user.home_tenant_id, action, user.id, now, &self.random);
         let mut writes = along;

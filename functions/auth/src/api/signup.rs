@@ -144,7 +144,12 @@ impl App {
     }
 
     /// Makes the account. None when another request has made one with the address meanwhile.
-    async fn create(&self, new: &SignUp, joined: Option<&Tenant>, origin: &Origin) -> Result<Option<MailTask>, Problem> {
+    async fn create(
+        &self,
+        new: &SignUp,
+        joined: Option<&Tenant>,
+        origin: &Origin,
+    ) -> Result<Option<MailTask>, Problem> {
         let hash = hash_blocking(new.password.clone(), self.random.clone()).await.map_err(Problem::internal)?;
         let now = self.clock.now();
         let own = joined.is_none().then(|| self.own_tenant(new, now));

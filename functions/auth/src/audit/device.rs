@@ -28,7 +28,9 @@ const SYSTEMS: &[(&str, &str)] = &[
 
 /// The name of the device; `unknown` when the text tells nothing.
 pub(super) fn name(user_agent: &str) -> String {
-    let find = |names: &[(&str, &'static str)]| names.iter().find(|(word, _)| user_agent.contains(word)).map(|(_, name)| *name);
+    let find = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(word, _)| user_agent.contains(word)).map(|(_, name)| *name)
+    };
     match (find(PROGRAMS), find(SYSTEMS)) {
         (Some(program), Some(system)) => format!("{program} on {system}"),
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
@@ -60,7 +62,10 @@ mod tests {
                 "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/142.0 Mobile Safari/537.36",
                 "Chrome on Android",
             ),
-            ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36", "Chrome on ChromeOS"),
+            (
+                "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36",
+                "Chrome on ChromeOS",
+            ),
             ("MyApp/1.0 (iPad)", "iPad"),
             ("curl/8.5.0", "curl"),
             ("python-requests/2.32.0", "unknown"),

@@ -3,10 +3,10 @@
 //! It looks up who may be written to, draws the one-time secrets, keeps their hashes, and sends. A mail whose sending fails
 //! for now is tried again by the queue, with new secrets; one that its recipient's server refuses for good is poison.
 
+use shared::config::Secret;
 use shared::dynamo::Dynamo;
 use shared::id::TenantId;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
-use shared::config::Secret;
 use shared::random::Random;
 use shared::time::{Clock, Timestamp};
 use shared::{BoxError, BoxFuture};

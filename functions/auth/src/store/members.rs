@@ -44,9 +44,8 @@ impl AccountStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<(Vec<Membership>, bool), WriteError> {
-        let start: Option<Item> = after.map(|user| {
-            [("pk".to_owned(), s(tenant.to_string())), ("sk".to_owned(), s(member_sort_key(user)))].into()
-        });
+        let start: Option<Item> = after
+            .map(|user| [("pk".to_owned(), s(tenant.to_string())), ("sk".to_owned(), s(member_sort_key(user)))].into());
         let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
             .value(":pk", s(tenant.to_string()))
             .value(":prefix", s("member#"))
@@ -84,9 +83,8 @@ impl AccountStore {
             Some(after) => {
                 let [tenant_side, user_side] = both_items(after)?;
                 for item in [with_outbox(tenant_side, change.outbox), user_side] {
-                    let put = Put::new(&self.table, item)
-                        .only_if("revision = :before")
-                        .value(":before", n(before.revision));
+                    let put =
+                        Put::new(&self.table, item).only_if("revision = :before").value(":before", n(before.revision));
                     writes.push(Write::or(TransactWrite::Put(put), WriteError::Stale));
                 }
             }

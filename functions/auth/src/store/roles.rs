@@ -32,9 +32,7 @@ impl AccountStore {
     pub fn role_write(&self, role: &CustomRole) -> Result<Write, WriteError> {
         let put = Put::new(&self.table, item(role.tenant_id.to_string(), sort_key(&role.name), role)?);
         Ok(match role.revision.checked_sub(1) {
-            None | Some(0) => {
-                Write::or(TransactWrite::Put(put.only_if("attribute_not_exists(pk)")), WriteError::Taken)
-            }
+            None | Some(0) => Write::or(TransactWrite::Put(put.only_if("attribute_not_exists(pk)")), WriteError::Taken),
             Some(before) => {
                 let put = put.only_if("revision = :before").value(":before", n(before));
                 Write::or(TransactWrite::Put(put), WriteError::Stale)

@@ -48,7 +48,8 @@ impl AccountStore {
 
     /// The write of a new session.
     pub fn session_begun(&self, session: &Session) -> Result<Write, WriteError> {
-        let record = removed_at(item(user_partition(&session.user_id), sort_key(&session.id), session)?, session.expires_at);
+        let record =
+            removed_at(item(user_partition(&session.user_id), sort_key(&session.id), session)?, session.expires_at);
         let put = Put::new(&self.table, record).only_if("attribute_not_exists(pk)");
         Ok(Write::or(TransactWrite::Put(put), WriteError::Stale))
     }
@@ -69,7 +70,8 @@ impl AccountStore {
     }
 
     fn session_put(&self, session: &Session) -> Result<Put, WriteError> {
-        let record = removed_at(item(user_partition(&session.user_id), sort_key(&session.id), session)?, session.expires_at);
+        let record =
+            removed_at(item(user_partition(&session.user_id), sort_key(&session.id), session)?, session.expires_at);
         Ok(Put::new(&self.table, record)
             .only_if("revision = :before")
             .value(":before", n(session.revision.saturating_sub(1))))
@@ -115,7 +117,12 @@ impl AccountStore {
     }
 
     /// Ends all of a user's sessions but `kept`, by transactions of their own.
-    pub async fn end_sessions(&self, user: &UserId, kept: Option<&SessionId>, now: Timestamp) -> Result<(), WriteError> {
+    pub async fn end_sessions(
+        &self,
+        user: &UserId,
+        kept: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
         let mut sessions = self.sessions(user, now).await?;
         sessions.retain(|session| Some(&session.id) != kept);
         self.end(user, &sessions, now).await

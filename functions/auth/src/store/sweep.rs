@@ -63,9 +63,8 @@ impl AccountStore {
         after: Option<&SweepEntry>,
         limit: usize,
     ) -> Result<Vec<SweepEntry>, WriteError> {
-        let start: Option<Item> = after.map(|entry| {
-            [("pk".to_owned(), s(entry.partition())), ("sk".to_owned(), s(entry.sort_key()))].into()
-        });
+        let start: Option<Item> =
+            after.map(|entry| [("pk".to_owned(), s(entry.partition())), ("sk".to_owned(), s(entry.sort_key()))].into());
         let query = Query::new(&self.table, "pk = :pk AND sk < :now")
             .value(":pk", s(format!("sweep#{shard}")))
             .value(":now", s(rfc3339_millis(now)))
@@ -81,8 +80,7 @@ impl AccountStore {
 
     /// A page of all that is kept under a user's id.
     pub async fn user_items(&self, user: &UserId, limit: usize) -> Result<Vec<Item>, WriteError> {
-        let query =
-            Query::new(&self.table, "pk = :pk").value(":pk", s(user_partition(user))).limit(limit).consistent();
+        let query = Query::new(&self.table, "pk = :pk").value(":pk", s(user_partition(user))).limit(limit).consistent();
         Ok(self.dynamo.query(query).await?.items)
     }
 }

@@ -64,7 +64,8 @@ mod tests {
     fn only_what_met_another_transaction_is_tried_again() {
         let (met, failed) = (Cancellation::Conflict, Cancellation::ConditionFailed(shared::dynamo::Item::new()));
         assert!(met_another(&cancelled(&[Cancellation::None, met.clone()])));
-        for reasons in [vec![met.clone(), failed.clone()], vec![failed.clone()], vec![Cancellation::Other("x".into())]] {
+        for reasons in [vec![met.clone(), failed.clone()], vec![failed.clone()], vec![Cancellation::Other("x".into())]]
+        {
             assert!(!met_another(&cancelled(&reasons)), "{reasons:?}");
         }
         let meanings = || vec![WriteError::LastOwner, WriteError::Taken];

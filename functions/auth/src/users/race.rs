@@ -71,8 +71,9 @@ pub(crate) async fn race_of_key<T, F>(
 where
     F: Future<Output = Result<Response, Failure>>,
 {
+    let answers = core.idempotency.as_ref().ok_or_else(|| Problem::internal("IDEMPOTENCY_TABLE is not set"))?;
     race(&core.random, || {
-        let begun = core.idempotency.begin(tenant, route, request);
+        let begun = answers.begin(tenant, route, request);
         let once = &once;
         async move {
             match begun.await? {

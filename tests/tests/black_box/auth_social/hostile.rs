@@ -30,8 +30,8 @@ const CLIENT_SECRET: &str = "the-secret";
 
 /// A provider on a free port of loopback, for as long as the test runs.
 #[derive(Clone)]
-pub struct Hostile {
-    pub issuer: String,
+pub(super) struct Hostile {
+    pub(super) issuer: String,
     state: Arc<Mutex<State>>,
 }
 
@@ -53,7 +53,7 @@ struct State {
 
 /// How the id token is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Signature {
+pub(super) enum Signature {
     Right,
     /// By a key that is not published, under the name of one that is.
     AnotherKey,
@@ -69,14 +69,14 @@ pub enum Signature {
 
 /// What a path answers in place of what is right.
 #[derive(Clone)]
-pub enum Fault {
+pub(super) enum Fault {
     Answer(u16, &'static str, Bytes),
     /// Nothing at all, ever.
     Silence,
 }
 
 impl Fault {
-    pub fn answer(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(super) fn answer(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self::Answer(status, content_type, body.into())
     }
 }
@@ -94,7 +94,7 @@ fn encoded(bytes: impl AsRef<[u8]>) -> String {
 
 impl Hostile {
     /// A provider that is right in everything until it is told otherwise.
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let state = State {
             clock: Clock::system(),
@@ -127,67 +127,54 @@ impl Hostile {
     }
 
     /// What the installation is configured with, as an OpenID provider.
-    pub fn configuration(&self, name: &str) -> Value {
+    pub(super) fn configuration(&self, name: &str) -> Value {
         json!({"name": name, "issuer": self.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
     }
 
     /// The same as GitHub.
-    pub fn github(&self) -> Value {
+    pub(super) fn github(&self) -> Value {
         json!({"name": "github", "base_url": self.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
     }
 
     /// Its tokens are in the test's own time.
-    pub fn keeps_the_time_of(&self, clock: &Clock) {
+    pub(super) fn keeps_the_time_of(&self, clock: &Clock) {
         self.state().clock = clock.clone();
     }
 
     /// Somebody signs in: with these claims over the right ones.
-    pub fn says(&self, claims: Value) {
+    pub(super) fn says(&self, claims: Value) {
         self.state().claims = claims;
     }
 
-    pub fn signs(&self, signature: Signature) {
+    pub(super) fn signs(&self, signature: Signature) {
         self.state().signature = signature;
     }
 
-    pub fn publishes(&self, metadata: Value) {
+    pub(super) fn publishes(&self, metadata: Value) {
         self.state().metadata = metadata;
     }
 
-    pub fn github_emails(&self, emails: Value) {
+    pub(super) fn github_emails(&self, emails: Value) {
         self.state().github_emails = emails;
     }
 
     /// A new key under another name; the old one is gone.
-    pub fn rotates_its_key(&self) {
+    pub(super) fn rotates_its_key(&self) {
         let mut state = self.state();
         (state.key, state.kid) = (new_key(), "second".to_owned());
     }
 
-    pub fn fails(&self, path: &str, fault: Fault) {
+    pub(super) fn fails(&self, path: &str, fault: Fault) {
         self.state().faults.insert(path.to_owned(), fault);
     }
 
-    pub fn recovers(&self) {
+    pub(super) fn recovers(&self) {
         self.state().faults.clear();
     }
 
     /// How often a path was asked.
-    pub fn asked(&self, path: &str) -> usize {
+    pub(super) fn asked(&self, path: &str) -> usize {
         self.state().asked.get(path).copied().unwrap_or_default()
-    }
-
-    /// Where it sends the browser of a log-in that was begun.
-    pub fn back(&self, provider: &str, begun: &Begun) -> Url {
-        callback(provider, &[("code", &self.code(begun)), ("state", &begun.asked("state"))])
-    }
-
-    /// The code that it gives to a log-in.
-    #[allow(clippy::unused_self)] // reads as what it is at the call
-    pub fn code(&self, begun: &Begun) -> String {
-        let nonce = super::parameter(&begun.url, "nonce").unwrap_or_default();
-        assert_eq!(begun.asked("code_challenge_method"), "S256");
-        format!("{}.{nonce}", begun.asked("code_challenge"))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -322,12 +309,12 @@ impl Hostile {
 }
 
 /// Where a hostile provider sends the browser of a log-in that was begun.
-pub fn back(provider: &str, begun: &Begun) -> Url {
+pub(super) fn back(provider: &str, begun: &Begun) -> Url {
     callback(provider, &[("code", &code(begun)), ("state", &begun.asked("state"))])
 }
 
 /// The code that it gives to a log-in.
-pub fn code(begun: &Begun) -> String {
+pub(super) fn code(begun: &Begun) -> String {
     let nonce = super::parameter(&begun.url, "nonce").unwrap_or_default();
     assert_eq!(begun.asked("code_challenge_method"), "S256");
     format!("{}.{nonce}", begun.asked("code_challenge"))
@@ -353,6 +340,6 @@ fn merge(into: &mut Value, further: &Value) {
 }
 
 /// Whom no other test knows: who it is at a provider.
-pub fn fresh_subject() -> String {
+pub(super) fn fresh_subject() -> String {
     Random::system().text(b"0123456789", 20)
 }

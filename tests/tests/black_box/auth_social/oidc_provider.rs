@@ -21,24 +21,24 @@ use super::callback;
 const CLIENT_ID: &str = "the tests";
 const CLIENT_SECRET: &str = "p%ss: word/+";
 /// What the installation calls the provider.
-pub const NAME: &str = "local";
+pub(super) const NAME: &str = "local";
 
 /// The provider, for all tests of the process.
-pub struct OidcProvider {
+pub(super) struct OidcProvider {
     issuer: String,
     /// It ends with its standard input, which is open for as long as this process lives.
     _process: Child,
 }
 
 /// Somebody who has an account there.
-pub struct Visitor<'a> {
+pub(super) struct Visitor<'a> {
     provider: &'a OidcProvider,
-    pub email: String,
+    pub(super) email: String,
 }
 
 impl OidcProvider {
     /// The provider, which the first test starts. Its packages are installed by the first of all test runs.
-    pub fn shared() -> &'static Self {
+    pub(super) fn shared() -> &'static Self {
         static PROVIDER: OnceLock<OidcProvider> = OnceLock::new();
         PROVIDER.get_or_init(Self::start)
     }
@@ -69,17 +69,17 @@ impl OidcProvider {
     }
 
     /// What the installation is configured with.
-    pub fn configuration(&self) -> Value {
+    pub(super) fn configuration(&self) -> Value {
         json!({"name": NAME, "issuer": self.issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET})
     }
 
     /// Somebody new with a verified address.
-    pub async fn visitor(&self) -> Visitor<'_> {
+    pub(super) async fn visitor(&self) -> Visitor<'_> {
         self.visitor_with(&fresh_email(), true).await
     }
 
     /// Somebody new.
-    pub async fn visitor_with(&self, email: &str, verified: bool) -> Visitor<'_> {
+    pub(super) async fn visitor_with(&self, email: &str, verified: bool) -> Visitor<'_> {
         let person = json!({
             "username": email, "password": PASSWORD, "email": email, "email_verified": verified, "name": "Ann Visitor",
         });
@@ -91,12 +91,12 @@ impl OidcProvider {
 
 impl Visitor<'_> {
     /// Signs in at the provider and consents. Answers where it sends the browser.
-    pub async fn sign_in(&self, url: &Url) -> Url {
+    pub(super) async fn sign_in(&self, url: &Url) -> Url {
         self.decide(url, true).await
     }
 
     /// Signs in and does not consent.
-    pub async fn refuse(&self, url: &Url) -> Url {
+    pub(super) async fn refuse(&self, url: &Url) -> Url {
         self.decide(url, false).await
     }
 
@@ -113,7 +113,7 @@ impl Visitor<'_> {
     }
 
     /// What the provider says to a request that it does not take.
-    pub async fn refused(&self, url: &Url) -> StatusCode {
+    pub(super) async fn refused(&self, url: &Url) -> StatusCode {
         let mut browser = Browser { at: url.clone(), cookies: BTreeMap::new() };
         let page = browser.open().await.expect("a log-in page");
         let credentials = [("username", self.email.as_str()), ("password", PASSWORD)];

@@ -48,11 +48,13 @@ impl Watched {
 
     /// Sends JSON with a token (an empty one is none), and checks that it is not refused.
     async fn ask(&self, method: Method, path: &str, token: &str, body: Value) -> Value {
-        let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str())];
+        let (bearer, key) = (format!("Bearer {token}"), crate::resources::name("key"));
+        let mut headers = vec![("idempotency-key", key.as_str())];
+        if !token.is_empty() {
+            headers.push(("authorization", &bearer));
+        }
         let body = (method != Method::GET && method != Method::DELETE).then(|| body.to_string());
-        let headers = if token.is_empty() { &headers[..0] } else { &headers[..] };
-        let answer = self.send(&method, path, headers, body.as_deref()).await;
+        let answer = self.send(&method, path, &headers, body.as_deref()).await;
         let answered = String::from_utf8_lossy(&answer.body);
         assert!(answer.status.is_success(), "{method} {path}: {} {answered}", answer.status);
         serde_json::from_slice(&answer.body).unwrap_or_default()
@@ -74,11 +76,11 @@ impl Watched {
         self.ask(Method::DELETE, path, token, Value::Null).await;
     }
 
-    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Value {
+    /// Sends a form.
+    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.send(&Method::POST, path, &headers, Some(&body)).await.expect(200);
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        self.send(&Method::POST, path, &headers, Some(&body)).await
     }
 
     async fn log_in(&self, email: &str) -> Value {
@@ -243,6 +245,7 @@ async fn run_a_tenant(watched: &Watched) {
     // A key has no account, and its use is noted all the same.
     let bearer = format!("Bearer {key}");
     watched.send(&Method::GET, "/v1/me", &[("authorization", &bearer)], None).await.expect(403);
+    live_with_links(watched, key).await;
     watched.delete(&path, &token).await;
 
     let client = watched.post("/v1/oauth-clients", &token, json!({"name": "Export", "scopes": ["*"]})).await;
@@ -257,46 +260,55 @@ async fn run_a_tenant(watched: &Watched) {
 }
 
 /// An OAuth client does all that is there for it.
-async fn be_a_machine(watched: &Watched, credentials: &[(&str, &str); 2], email: &str) {
-    let form = |fields: &[(&'static str, &str)]| -> Vec<(String, String)> {
-        let all = credentials.iter().chain(fields);
-        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
-    let send = async |path, fields: Vec<(String, String)>| {
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        watched.form(path, &fields).await
-    };
-    let token = send("/oauth/token", form(&[("grant_type", "client_credentials")])).await;
+async fn be_a_machine(watched: &Watched, [id, secret]: &[(&str, &str); 2], email: &str) {
+    let ask = async |path, fields: &[(&str, &str)]| watched.form(path, fields).await.expect(200).json();
+    let token = ask("/oauth/token", &[*id, *secret, ("grant_type", "client_credentials")]).await;
     let token = token["access_token"].as_str().unwrap();
-    assert_eq!(send("/oauth/introspect", form(&[("token", token)])).await["active"], true);
-    live_with_links(watched, token).await;
-    let other = watched.log_in(email).await;
-    let refresh = other["refresh_token"].as_str().unwrap();
-    let refresh = [("grant_type", "refresh_token"), ("refresh_token", refresh)];
-    let refreshed = watched.form("/oauth/token", &refresh).await;
+    assert_eq!(ask("/oauth/introspect", &[*id, *secret, ("token", token)]).await["active"], true);
+    watched.get("/v1/links", token).await;
+    let key = format!("tf_test_{}", "x".repeat(40));
+    assert_eq!(ask("/oauth/introspect", &[*id, *secret, ("token", &key)]).await["active"], false);
+    let wrong = [*id, ("client_secret", "guessed"), ("grant_type", "client_credentials")];
+    watched.form("/oauth/token", &wrong).await.expect(401);
+
+    let session = watched.log_in(email).await;
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", session["refresh_token"].as_str().unwrap())];
+    ask("/oauth/token", &refresh).await;
     // A replay: the session ends, and its user is told.
     watched.clock.advance(SignedDuration::from_secs(60));
-    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(refresh).finish();
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
-    watched.send(&Method::POST, "/oauth/token", &headers, Some(&body)).await.expect(400);
-    watched.form("/oauth/revoke", &[("token", refreshed["access_token"].as_str().unwrap())]).await;
-    let last = watched.log_in(email).await;
-    watched.form("/oauth/revoke", &[("token", last["refresh_token"].as_str().unwrap())]).await;
+    watched.form("/oauth/token", &refresh).await.expect(400);
+    for kind in ["access_token", "refresh_token"] {
+        let session = watched.log_in(email).await;
+        watched.form("/oauth/revoke", &[("token", session[kind].as_str().unwrap())]).await.expect(200);
+    }
 }
 
 /// A program does all that is done with links.
-async fn live_with_links(watched: &Watched, token: &str) {
-    let end = (watched.clock.now() + SignedDuration::from_hours(1)).to_string();
-    let new = json!({"target": "https://example.com/", "tags": ["a"], "expires_at": end});
-    let link = watched.post("/v1/links", token, new).await;
+async fn live_with_links(watched: &Watched, key: &str) {
+    let soon = (watched.clock.now() + SignedDuration::from_mins(2)).to_string();
+    let new = json!({"target": "https://example.com/", "tags": ["a"], "expires_at": soon, "max_clicks": 3});
+    let link = watched.post("/v1/links", key, new).await;
     let path = format!("/v1/links/{}", link["id"].as_str().unwrap());
-    watched.ask(Method::PUT, "/v1/links/blocklist", token, json!({"domains": ["evil.example"]})).await;
+    watched.ask(Method::PUT, "/v1/links/blocklist", key, json!({"domains": ["evil.example"]})).await;
     for path in ["/v1/links?limit=1", "/v1/links?tag=a", "/v1/links/blocklist", &path, &format!("{path}/stats")] {
-        watched.get(path, token).await;
+        watched.get(path, key).await;
     }
-    watched.patch(&path, token, json!({"title": "Spring"})).await;
-    watched.delete(&path, token).await;
+    watched.patch(&path, key, json!({"title": "Spring"})).await;
+    watched.delete(&path, key).await;
 }
+
+/// What is granted and not called here.
+const UNSEEN: [(&str, &str, &str); 5] = [
+    // Who manages has a part in common with who signs in, and that can send mail.
+    ("auth.users", "dynamodb:PutItem", "DueTable"),
+    ("auth.users", "sqs:SendMessage", "MailQueue"),
+    // A network that guesses for long.
+    ("auth.oauth", "dynamodb:GetItem", "LimitsTable"),
+    // A session whose tenant has gone.
+    ("auth.oauth", "dynamodb:Query", "AccountsTable"),
+    // The first cursor of an installation: the secret that signs them.
+    ("links.api", "dynamodb:PutItem", "IdentityTable"),
+];
 
 #[tokio::test]
 async fn a_function_is_granted_what_it_calls_and_nothing_else() {
@@ -304,10 +316,13 @@ async fn a_function_is_granted_what_it_calls_and_nothing_else() {
     let watched = Watched::new(&handlers).await;
     live_with_an_account(&watched).await;
     run_a_tenant(&watched).await;
+    let mut wrong = Vec::new();
     for handler in handlers {
         let (used, granted) = (watched.used(handler), watched.granted(handler));
-        let (lacking, unused): (Vec<_>, Vec<_>) =
-            (used.difference(&granted).collect(), granted.difference(&used).collect());
-        assert!(lacking.is_empty() && unused.is_empty(), "{handler} lacks {lacking:#?} and does not use {unused:#?}");
+        wrong.extend(used.difference(&granted).map(|lacking| format!("{handler} lacks {lacking:?}")));
+        let is_seen = |(action, resource): &&Permission| !UNSEEN.contains(&(handler, action, resource));
+        let unused = granted.difference(&used).filter(is_seen);
+        wrong.extend(unused.map(|unused| format!("{handler} does not use {unused:?}")));
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
