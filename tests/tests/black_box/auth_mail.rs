@@ -9,7 +9,6 @@ use tests::account::{PASSWORD, fresh_email};
 use tests::{Fault, FaultProxy, Instance};
 use tokio::sync::Notify;
 
-use crate::faults::at_each_call;
 use crate::own_accounts::OwnAccounts;
 use crate::resources::{due_table, failures, items, received_event};
 
@@ -54,34 +53,6 @@ async fn while_the_mail_server_is_down_a_mail_waits_in_its_queue() {
     let mail = own.mail(&email, "Confirm").await;
     own.verify(&mail.token()).await.expect(200);
     own.signed_in(&email).await;
-}
-
-#[tokio::test]
-async fn whichever_call_fails_a_mail_that_comes_again_is_a_good_one() {
-    let own = &OwnAccounts::new().await;
-    at_each_call(|outage| async move {
-        let email = fresh_email();
-        // Each story asks for one of its own, and takes it before another does.
-        static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-        let event = {
-            let _alone = ALONE.lock().await;
-            own.move_away();
-            own.sign_up(&email).await;
-            message(own).await
-        };
-        let proxy = outage.proxy().await;
-        let shaken = worker(own, "AWS_ENDPOINT_URL", proxy.url()).await;
-        let failed = !failures(&shaken.invoke(&event).await.unwrap()).is_empty();
-        assert!(!failed || outage.lasts, "{outage:?}");
-        if failed {
-            let healthy = worker(own, "MAIL_URL", &own.mail_url()).await;
-            assert_eq!(failures(&healthy.invoke(&event).await.unwrap()), Vec::<String>::new());
-        }
-        let mail = own.mail(&email, "Confirm").await;
-        own.verify(&mail.token()).await.expect(200);
-        proxy.calls().len()
-    })
-    .await;
 }
 
 #[tokio::test]
