@@ -94,7 +94,7 @@ mod tests {
         );
         let cut = resources_only(&Template::parse(&text).unwrap());
         let resources: Vec<_> = cut.get("Resources").unwrap().as_object().unwrap().keys().cloned().collect();
-        assert_eq!(resources, ["ClicksQueue", "DeadQueue", "EventsTopic", "LinksTable"]);
+        assert_eq!(resources, ["LinksTable", "DeadQueue", "ClicksQueue", "EventsTopic"]);
         assert!(cut.contains_key("Parameters") && cut.contains_key("Conditions"));
         assert!(!cut.contains_key("Transform") && !cut.contains_key("Globals") && !cut.contains_key("Outputs"));
     }

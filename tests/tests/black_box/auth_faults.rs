@@ -248,3 +248,23 @@ async fn while_dynamodb_is_down_every_endpoint_says_when_to_try_again() {
         assert_eq!(ann.sessions().await.len(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_meets_another_transaction_is_tried_again() {
+    let own = OwnAccounts::new().await;
+    let ann = own.person().await;
+    for (meetings, status) in [(3, 200), (4, 503)] {
+        let mut left = meetings;
+        let proxy = FaultProxy::start(move |operation| {
+            let meets = operation == "TransactWriteItems" && left > 0;
+            left -= usize::from(meets);
+            meets.then_some(Fault::InTransaction)
+        })
+        .await;
+        let body = json!({"email": ann.email, "password": PASSWORD});
+        let api = behind(&own, &proxy).await;
+        let answer = ask(&api, &own, "POST", "/v1/auth/login", "", Some(&body)).await;
+        assert_eq!(answer.status.as_u16(), status, "{answer:?}");
+    }
+    assert_eq!(ann.sessions().await.len(), 2);
+}

@@ -9,6 +9,7 @@ use tests::account::{PASSWORD, fresh_email};
 use tests::{Fault, FaultProxy, Instance};
 use tokio::sync::Notify;
 
+use crate::faults::at_each_call;
 use crate::own_accounts::OwnAccounts;
 use crate::resources::{due_table, failures, items, received_event};
 
@@ -53,6 +54,28 @@ async fn while_the_mail_server_is_down_a_mail_waits_in_its_queue() {
     let mail = own.mail(&email, "Confirm").await;
     own.verify(&mail.token()).await.expect(200);
     own.signed_in(&email).await;
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_mail_that_comes_again_is_a_good_one() {
+    at_each_call(|outage| async move {
+        // Each story has a queue of its own: none takes another's message.
+        let (own, email) = (OwnAccounts::new().await, fresh_email());
+        own.sign_up(&email).await;
+        let event = message(&own).await;
+        let proxy = outage.proxy().await;
+        let shaken = worker(&own, "AWS_ENDPOINT_URL", proxy.url()).await;
+        let failed = !failures(&shaken.invoke(&event).await.unwrap()).is_empty();
+        assert!(!failed || outage.lasts, "{outage:?}");
+        if failed {
+            let healthy = worker(&own, "MAIL_URL", &own.mail_url()).await;
+            assert_eq!(failures(&healthy.invoke(&event).await.unwrap()), Vec::<String>::new());
+        }
+        let mail = own.mail(&email, "Confirm").await;
+        own.verify(&mail.token()).await.expect(200);
+        proxy.calls().len()
+    })
+    .await;
 }
 
 #[tokio::test]
