@@ -1,5 +1,6 @@
 //! The command line of `tenfold`.
 
+mod jobs;
 mod start;
 
 use std::path::PathBuf;
@@ -52,6 +53,20 @@ enum Command {
     Tick {
         /// The schedule's name in template.yaml, or its function's (platform.scheduler).
         name: String,
+        #[command(flatten)]
+        data: DataArguments,
+    },
+    /// Look at the jobs of the demo tenant.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum JobsCommand {
+    /// Show the progress of jobs until they have ended. Exits with 1 when one did not succeed.
+    Watch {
+        /// The jobs' ids. Without any, the newest that have not ended.
+        ids: Vec<String>,
         #[command(flatten)]
         data: DataArguments,
     },
@@ -137,6 +152,7 @@ async fn run(cli: Cli, functions: Functions) -> anyhow::Result<()> {
             terminal::say("done");
             Ok(())
         }
+        Some(Command::Jobs(JobsCommand::Watch { ids, data })) => Box::pin(jobs::watch(&data.folder(), ids)).await,
         Some(Command::Invoke { function, event, data }) => {
             let path = format!("invoke/{}?{}", encoded(&function), encoded(&event));
             terminal::say(&control(&data.folder(), &path).await?.to_string());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
@@ -46,8 +46,29 @@ pub(crate) async fn send(
     token: Option<&str>,
     body: Option<&Value>,
 ) -> anyhow::Result<Reply> {
+    exchange(Request::builder().method(method), base, path, token, body).await
+}
+
+/// Asks for `path`, unless it is still at the version that is known; 304 then.
+pub(crate) async fn send_if_changed(base: &str, path: &str, token: &str, known: Option<&str>) -> anyhow::Result<Reply> {
+    let request = match known {
+        Some(version) => Request::builder().header(IF_NONE_MATCH, version),
+        None => Request::builder(),
+    };
+    // The first look is at once: without a version, waiting would be for the end.
+    let path = if known.is_some() { path } else { path.split('?').next().unwrap_or(path) };
+    exchange(request, base, path, Some(token), None).await
+}
+
+async fn exchange(
+    request: http::request::Builder,
+    base: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<&Value>,
+) -> anyhow::Result<Reply> {
     let Some(address) = base.strip_prefix("http://") else { bail!("{base} is not an http:// address") };
-    let mut request = Request::builder().method(method).uri(path).header(HOST, address).header(USER_AGENT, AGENT);
+    let mut request = request.uri(path).header(HOST, address).header(USER_AGENT, AGENT);
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }

@@ -1,6 +1,7 @@
 //! `tenfold tour`: a readable walk through what works, which doubles as a smoke test of the whole stack.
 
 mod identity;
+mod jobs;
 mod links;
 
 use std::path::Path;
@@ -43,6 +44,11 @@ const STEPS: &[Step] = &[
         name: "Identity",
         shows: "sign up, verify by the mail, sign in, refresh, see the sessions, sign out",
         walk: |guide| Box::pin(identity::walk(guide)),
+    },
+    Step {
+        name: "Jobs",
+        shows: "have something done that fails at first, look at a schedule, lease a job to a worker of your own",
+        walk: |guide| Box::pin(jobs::walk(guide)),
     },
 ];
 

@@ -40,6 +40,8 @@ pub struct Aws {
     pub sqs: aws_sdk_sqs::Client,
     /// SNS.
     pub sns: aws_sdk_sns::Client,
+    /// S3.
+    pub s3: aws_sdk_s3::Client,
     /// Secrets Manager.
     pub secrets: Secrets,
 }
@@ -79,6 +81,7 @@ impl Aws {
                     .build(),
             )
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest());
+        let local = endpoint.is_some();
         let config = match endpoint {
             Some(endpoint) => config.endpoint_url(endpoint).build(),
             None => config.build(),
@@ -95,6 +98,14 @@ impl Aws {
             ),
             sns: aws_sdk_sns::Client::from_conf(
                 aws_sdk_sns::config::Builder::from(&config).interceptor(CountCalls).retry_partition(retries()).build(),
+            ),
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(&config)
+                    // The bucket in the path, not in the host's name: the local stack's host has no names below it.
+                    .force_path_style(local)
+                    .interceptor(CountCalls)
+                    .retry_partition(retries())
+                    .build(),
             ),
             secrets: Secrets::new(aws_sdk_secretsmanager::Client::from_conf(
                 aws_sdk_secretsmanager::config::Builder::from(&config)

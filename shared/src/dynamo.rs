@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::types::{
 pub use self::error::{Cancellation, DynamoError};
 use self::error::{cancelled, sorted};
 pub use self::expression::{Check, Delete, Put, Query, Update};
-pub use self::transaction::TransactWrite;
+pub use self::transaction::{Lost, TransactWrite};
 use crate::BoxFuture;
 
 /// How often what a batch left unprocessed is asked for again.
@@ -177,6 +177,7 @@ impl Dynamo {
             .0
             .query()
             .table_name(query.table)
+            .set_index_name(query.index)
             .key_condition_expression(query.key_condition)
             .set_filter_expression(query.condition.expression)
             .set_expression_attribute_names(query.condition.names)

@@ -8,6 +8,7 @@
 //! Subscribers filter by the message attributes `type` and `tenant`.
 
 pub mod identity;
+pub mod jobs;
 pub mod links;
 
 use aws_sdk_sns::Client;

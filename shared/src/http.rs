@@ -13,6 +13,7 @@ pub mod idempotency;
 mod page;
 mod patch;
 mod problem;
+mod race;
 mod reply;
 mod trace;
 
@@ -23,5 +24,6 @@ pub use extract::{BODY_LIMIT, Json, Path, Query, body_within, parse_json};
 pub use page::{Cursors, Limit, Page};
 pub use patch::MergePatch;
 pub use problem::{Document, FieldError, Problem, ProblemType};
+pub use race::race;
 pub use reply::{Created, NoContent, Tagged};
 pub use trace::TraceContext;

@@ -10,9 +10,11 @@
 //! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
 //! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
 //! | [`outbound`] | the one HTTP client for URLs that others choose |
+//! | [`signing`] | signatures of requests by Standard Webhooks, made and verified |
 //! | [`config`], [`time`], [`random`], [`id`], [`refusal`], [`telemetry`] | configuration, the clock, randomness, ids, why a value is refused, logs |
 
 pub mod aws;
+pub mod blob;
 pub mod cache;
 pub mod config;
 pub mod dynamo;
@@ -27,6 +29,7 @@ pub mod postgres;
 pub mod queue;
 pub mod random;
 pub mod refusal;
+pub mod signing;
 pub mod telemetry;
 pub mod time;
 

@@ -26,6 +26,8 @@ pub enum Fault {
     ServerError,
     /// Nothing is done, and the answer is 200 with this body: what only a service in trouble would say.
     Instead(&'static str),
+    /// The message is sent, and arrives at once: for tests that move the time themselves.
+    WithoutDelay,
 }
 
 /// A call that came by.
@@ -48,6 +50,7 @@ pub struct FaultProxy {
 struct Traffic {
     rule: Mutex<Rule>,
     calls: Mutex<Vec<Call>>,
+    http: reqwest::Client,
 }
 
 impl FaultProxy {
@@ -56,7 +59,7 @@ impl FaultProxy {
     /// # Panics
     /// When it cannot listen.
     pub async fn start(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
-        let traffic = Arc::new(Traffic { rule: Mutex::new(Box::new(rule)), calls: Mutex::default() });
+        let traffic = Arc::new(Traffic { rule: Mutex::new(Box::new(rule)), calls: Mutex::default(), http: client() });
         let passing = traffic.clone();
         let address = serve(move |request| {
             let traffic = passing.clone();
@@ -100,10 +103,11 @@ impl Traffic {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
         let fault = (self.rule.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
         match fault {
-            None => forward(parts, body).await,
+            None => self.forward(parts, body).await,
+            Some(Fault::WithoutDelay) => self.forward(parts, without_delay(&body)?).await,
             Some(Fault::LostRequest) => anyhow::bail!("the request is lost"),
             Some(Fault::LostAnswer) => {
-                forward(parts, body).await?;
+                self.forward(parts, body).await?;
                 anyhow::bail!("the answer is lost")
             }
             Some(Fault::InTransaction) => refusal(&parts.headers, 400, "TransactionConflictException"),
@@ -113,6 +117,18 @@ impl Traffic {
                 .header("content-type", "application/x-amz-json-1.0")
                 .body(Full::new(answer.into()))?),
         }
+    }
+
+    async fn forward(&self, mut parts: http::request::Parts, body: Bytes) -> Answered {
+        let url = format!("{}{}", stack().dev().aws_endpoint, parts.uri);
+        // It may have been changed on its way.
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        let answer = self.http.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+        let mut response = hyper::Response::builder().status(answer.status());
+        for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
+            response = response.header(name, value);
+        }
+        Ok(response.body(Full::new(answer.bytes().await?))?)
     }
 }
 
@@ -126,14 +142,13 @@ fn operation(headers: &http::HeaderMap, body: &[u8]) -> String {
     text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
 }
 
-async fn forward(parts: http::request::Parts, body: Bytes) -> Answered {
-    let url = format!("{}{}", stack().dev().aws_endpoint, parts.uri);
-    let answer = client().request(parts.method, url).headers(parts.headers).body(body).send().await?;
-    let mut response = hyper::Response::builder().status(answer.status());
-    for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
-        response = response.header(name, value);
+/// A message to a queue that says nothing of a delay.
+fn without_delay(body: &[u8]) -> serde_json::Result<Bytes> {
+    let mut message: serde_json::Value = serde_json::from_slice(body)?;
+    if let Some(message) = message.as_object_mut() {
+        message.remove("DelaySeconds");
     }
-    Ok(response.body(Full::new(answer.bytes().await?))?)
+    Ok(serde_json::to_vec(&message)?.into())
 }
 
 /// A service's refusal, in the protocol in which it was asked.
@@ -142,6 +157,15 @@ fn refusal(asked: &http::HeaderMap, status: u16, code: &str) -> Answered {
     if asked.contains_key("x-amz-target") {
         let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"injected"}}"#);
         let response = response.header("content-type", "application/x-amz-json-1.0").header("x-amzn-errortype", code);
+        return Ok(response.body(Full::new(body.into()))?);
+    }
+    let is_query =
+        asked.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    if !is_query {
+        // S3 has its own words.
+        let (status, code) = if status == 400 { (503, "SlowDown") } else { (status, "InternalError") };
+        let body = format!("<Error><Code>{code}</Code><Message>injected</Message></Error>");
+        let response = hyper::Response::builder().status(status).header("content-type", "application/xml");
         return Ok(response.body(Full::new(body.into()))?);
     }
     let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>injected</Message></Error>");

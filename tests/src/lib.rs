@@ -11,6 +11,7 @@ pub mod account;
 mod fault;
 mod invoke;
 pub mod openapi;
+pub mod python;
 mod runtime_api;
 mod server;
 mod tenant;

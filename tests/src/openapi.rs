@@ -35,6 +35,7 @@ fn descriptions() -> Vec<(&'static str, OpenApi)> {
         ("auth.oauth", auth::oauth::router().into_openapi()),
         ("auth.discovery", auth::discovery::description()),
         ("auth.pages", auth::pages::router().into_openapi()),
+        ("jobs.api", jobs::api::router().into_openapi()),
         ("links.api", links::api::router().into_openapi()),
         ("links.redirect", links::follow::openapi()),
         ("health.api", health::openapi()),
@@ -182,6 +183,9 @@ fn tags() -> Vec<Tag> {
         tag("api-keys", "Keys of programs, with scopes, ends and credits."),
         tag("oauth-clients", "Programs that get tokens of their own."),
         tag("pages", "Where the links of mails lead, for everybody."),
+        tag("jobs", "Work that is done later, and again when it fails."),
+        tag("schedules", "Jobs that are made again and again, by cron or by an interval."),
+        tag("queues", "Where jobs wait: what holds for them, and taking them to work on."),
         tag(
             "links",
             "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password.",

@@ -43,11 +43,9 @@ pub struct Core {
     pub(crate) deferred: Deferred,
     /// What previews of mails name.
     pub(crate) product: Option<Product>,
-    sender: Sender,
-    mail_queue_url: String,
 }
 
-/// The state of handlers that prove who somebody is and issue tokens. Cheap to clone.
+/// The state of handlers that prove who somebody is, issue tokens and write to users. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(crate) core: Core,
@@ -58,6 +56,8 @@ pub struct App {
     /// What authenticators call the installation.
     pub(crate) product_name: Arc<str>,
     device_key: Arc<OnceCell<hmac::Key>>,
+    sender: Sender,
+    mail_queue_url: String,
     /// `PUBLIC_URL`: where clients reach the deployment.
     pub(crate) public_url: Option<Url>,
 }
@@ -71,14 +71,12 @@ impl std::ops::Deref for App {
 }
 
 impl Core {
-    /// Reads `ACCOUNTS_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL`, where it is set `IDEMPOTENCY_TABLE`, and what
+    /// Reads `ACCOUNTS_TABLE`, where they are set `IDEMPOTENCY_TABLE` and what [`Product::read`] reads, and what
     /// [`Authenticator::new`] reads.
     pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
         let mut reader = runtime.environment.reader();
         let accounts_table: String = reader.required("ACCOUNTS_TABLE");
         let idempotency_table: Option<String> = reader.optional("IDEMPOTENCY_TABLE");
-        let due_table: String = reader.required("DUE_TABLE");
-        let mail_queue_url: String = reader.required("MAIL_QUEUE_URL");
         let product = Product::read(&mut reader).or_else(Product::example);
         reader.finish()?;
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
@@ -87,13 +85,52 @@ impl Core {
             cursors: Cursors::new(authenticator.store().clone()),
             accounts: AccountStore::new(dynamo.clone(), accounts_table, authenticator.store().clone()),
             authenticator,
-            idempotency: idempotency_table.map(|table| Idempotency::new(dynamo.clone(), table, runtime.clock.clone())),
-            sender: Sender::new(runtime.aws.sqs.clone(), dynamo, due_table, runtime.clock.clone()),
-            mail_queue_url,
+            idempotency: idempotency_table.map(|table| Idempotency::new(dynamo, table, runtime.clock.clone())),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),
             deferred: runtime.deferred.clone(),
             product,
+        })
+    }
+
+    /// Writes an audit record after the answer has gone out: of what changed nothing, and whose time must tell nothing.
+    pub(crate) async fn audit_later(&self, record: AuditRecord) {
+        let accounts = self.accounts.clone();
+        let work = async move {
+            if let Err(error) = accounts.audit(&record).await {
+                let error = shared::telemetry::chain(&error);
+                tracing::error!(error, action = record.action.as_str(), "an audit record was lost");
+            }
+        };
+        self.deferred.defer(Box::pin(work)).await;
+    }
+}
+
+impl App {
+    /// Reads `LIMITS_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL`, `PUBLIC_URL`, `PRODUCT_NAME` (`Tenfold` without it) and what
+    /// [`Core::new`], [`Signer::new`] and [`RelyingParty::new`] read.
+    pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
+        let mut reader = runtime.environment.reader();
+        let limits_table: String = reader.required("LIMITS_TABLE");
+        let due_table: String = reader.required("DUE_TABLE");
+        let mail_queue_url: String = reader.required("MAIL_QUEUE_URL");
+        let public_url: Option<Url> = reader.optional("PUBLIC_URL");
+        let product_name: Option<String> = reader.optional("PRODUCT_NAME");
+        reader.finish()?;
+        let product_name: Arc<str> = product_name.as_deref().unwrap_or("Tenfold").into();
+        let core = Core::new(runtime)?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        let limiter = DynamoLimiter::new(dynamo.clone(), limits_table, runtime.random.clone());
+        Ok(Self {
+            throttle: Throttle::new(core.accounts.clone(), limiter, core.clock.clone(), core.random.clone())?,
+            signer: Signer::new(runtime)?,
+            relying_party: RelyingParty::new(&runtime.environment, &product_name)?,
+            product_name,
+            core,
+            device_key: Arc::default(),
+            sender: Sender::new(runtime.aws.sqs.clone(), dynamo, due_table, runtime.clock.clone()),
+            mail_queue_url,
+            public_url,
         })
     }
 
@@ -123,42 +160,6 @@ impl Core {
         self.accounts.transact(vec![write]).await?;
         self.hurry(&task).await;
         Ok(())
-    }
-
-    /// Writes an audit record after the answer has gone out: of what changed nothing, and whose time must tell nothing.
-    pub(crate) async fn audit_later(&self, record: AuditRecord) {
-        let accounts = self.accounts.clone();
-        let work = async move {
-            if let Err(error) = accounts.audit(&record).await {
-                let error = shared::telemetry::chain(&error);
-                tracing::error!(error, action = record.action.as_str(), "an audit record was lost");
-            }
-        };
-        self.deferred.defer(Box::pin(work)).await;
-    }
-}
-
-impl App {
-    /// Reads `LIMITS_TABLE`, `PUBLIC_URL`, `PRODUCT_NAME` (`Tenfold` without it) and what [`Core::new`], [`Signer::new`]
-    /// and [`RelyingParty::new`] read.
-    pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
-        let mut reader = runtime.environment.reader();
-        let limits_table: String = reader.required("LIMITS_TABLE");
-        let public_url: Option<Url> = reader.optional("PUBLIC_URL");
-        let product_name: Option<String> = reader.optional("PRODUCT_NAME");
-        reader.finish()?;
-        let product_name: Arc<str> = product_name.as_deref().unwrap_or("Tenfold").into();
-        let core = Core::new(runtime)?;
-        let limiter = DynamoLimiter::new(Dynamo::new(runtime.aws.dynamo.clone()), limits_table, runtime.random.clone());
-        Ok(Self {
-            throttle: Throttle::new(core.accounts.clone(), limiter, core.clock.clone(), core.random.clone())?,
-            signer: Signer::new(runtime)?,
-            relying_party: RelyingParty::new(&runtime.environment, &product_name)?,
-            product_name,
-            core,
-            device_key: Arc::default(),
-            public_url,
-        })
     }
 
     /// The address of `/oauth/token`, where it is known.

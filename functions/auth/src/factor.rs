@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use shared::time::{SignedDuration, Timestamp};
 
 use self::recovery::RecoveryCodes;
-use self::totp::TotpSecret;
+use crate::seal::Sealed;
 
 /// How long an authenticator app that was begun to be set up can be confirmed.
 pub const ENROLMENT_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
@@ -27,8 +27,8 @@ pub const RECOVERY: &str = "recovery";
 /// An authenticator app that is set up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TotpRecord {
-    /// What its codes are made from.
-    pub secret: TotpSecret,
+    /// What its codes are made from: a [`totp::TotpSecret`].
+    pub secret: Sealed,
     /// The step of the code that was used last: neither it nor one before is accepted again.
     pub last_used_step: u64,
     /// When it was set up.
@@ -38,8 +38,8 @@ pub struct TotpRecord {
 /// An authenticator app whose first code has yet to be seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingTotp {
-    /// What its codes are made from.
-    pub secret: TotpSecret,
+    /// What its codes are made from: a [`totp::TotpSecret`].
+    pub secret: Sealed,
     /// Until when it can be confirmed.
     pub expires_at: Timestamp,
 }

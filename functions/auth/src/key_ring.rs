@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use shared::identity::token::{ACCESS_TOKEN_LIFETIME, KeySet, PublicKey};
 use shared::time::{SignedDuration, Timestamp};
 
-use self::seal::SealedKey;
+use crate::seal::Sealed;
 
 /// How long a key is public before it signs. Verifiers read the key set each half minute; foreign ones may keep it for
 /// five minutes.
@@ -38,7 +38,7 @@ pub struct KeyPair {
     /// The public half.
     pub public: PublicKey,
     /// The private half.
-    pub sealed: SealedKey,
+    pub sealed: Sealed,
 }
 
 /// The key that signs next.

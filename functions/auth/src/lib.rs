@@ -7,6 +7,7 @@
 //! | [`session`], [`one_time`], [`issue`] | what proves somebody between requests, and between steps |
 //! | [`factor`] | second factors and passkeys |
 //! | [`key_ring`], [`signer`], [`keys`] | the keys that sign access tokens; `auth.keys` rotates them |
+//! | [`seal`] | what is stored and not for whoever reads the tables |
 //! | [`discovery`] | `auth.discovery`: the public keys and metadata |
 //! | [`oauth`] | tokens for machines, revocation, introspection |
 //! | [`social`] | `auth.social`: signing in by another provider |
@@ -37,6 +38,7 @@ pub mod oauth;
 pub mod one_time;
 pub mod pages;
 pub mod password;
+pub mod seal;
 pub mod session;
 pub mod signer;
 pub mod social;

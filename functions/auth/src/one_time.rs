@@ -177,6 +177,11 @@ impl TicketHash {
         Self(format!("{purpose}#{}", address.hash()))
     }
 
+    /// The same among the tickets of one function, whose keys begin alike: its role lets it touch no others.
+    pub fn among_those_of(self, function: &str) -> Self {
+        Self(format!("{function}#{}", self.0))
+    }
+
     /// The text, for keys.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -69,6 +69,11 @@ impl Signer {
         })
     }
 
+    /// What opens the keys.
+    pub(crate) const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     /// The `iss` of every token.
     pub fn issuer(&self) -> &str {
         &self.issuer

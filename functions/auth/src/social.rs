@@ -7,7 +7,7 @@
 //! client ── /v1/auth/exchange (code, binding) ──► tokens   auth.api; or /v1/auth/identities, to link
 //! ```
 //!
-//! This function asks strangers' servers, so it can do little itself: it reads and writes one-time tickets, and knows
+//! This function asks strangers' servers, so it can do little itself: it reads and writes one-time tickets of its own, and knows
 //! neither users nor the keys that sign tokens. What it is safe against:
 //!
 //! | attack | by |

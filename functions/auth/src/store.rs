@@ -13,11 +13,14 @@
 //! | `user#<user id>` | `user` | the user's record; carries events in `outbox` |
 //! | `user#<user id>` | `membership#<tenant>` | a membership again, as the user's log-in finds it |
 //! | `user#<user id>` | `session#<session id>` | a session; removed after its end |
-//! | `user#<user id>` | `totp`, `recovery`, `passkey#…`, `identity#…` | factors, and accounts of providers |
+//! | `user#<user id>` | `totp`, `totp_pending`, `recovery` | second factors |
+//! | `user#<user id>` | `passkey#<hash>`, `identity#<hash>` | passkeys, and accounts of providers |
+//! | `passkey#<hash>` | `passkey` | whose a passkey is: what makes it one user's alone |
+//! | `identity#<hash>` | `identity` | whose a provider's account is, likewise |
 //! | `client#<client id>` | `client` | an OAuth client again, as its credentials find it |
 //! | `assertion#<hash>` | `assertion` | a client's assertion that was used; removed when it is dead |
 //! | `email#<hash>` | `email` | whose an address is: what makes it one user's alone |
-//! | `ticket#<hash>` | `ticket` | a one-time secret; removed after its time |
+//! | `ticket#<hash>` | `ticket` | a one-time secret; removed after its time; `ticket#social#<hash>` are those of `auth.social` |
 //! | `throttle#<hash>` | `throttle` | failed tries ([`crate::throttle`]); removed after a day |
 //! | `sweep#<shard>` | `<time>#<user id>` | what the sweeper looks at then |
 //! | `system` | `key_ring` | the signing keys, sealed |

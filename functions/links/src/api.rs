@@ -6,16 +6,17 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod qr;
-mod race;
 pub mod stats;
 pub mod update;
 
+use shared::http::Problem;
 use shared::lambda::{Function, Runtime};
 use shared::{BoxError, BoxFuture};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::store::WriteError;
 
 /// The routes, with their descriptions.
 pub fn router() -> OpenApiRouter<App> {
@@ -33,4 +34,13 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
         let (router, _) = router().with_state(app).split_for_parts();
         Ok(Function::http(&runtime, router))
     })
+}
+
+/// Whether a write was done; not when another request was between our read and it.
+fn done(written: Result<(), WriteError>) -> Result<bool, Problem> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(WriteError::Stale | WriteError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }

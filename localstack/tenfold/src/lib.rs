@@ -6,7 +6,8 @@ use shared::lambda::{Function, Runtime, Service};
 use shared::{BoxError, BoxFuture};
 
 /// The services whose functions template.yaml names.
-pub static SERVICES: &[&Service] = &[&auth::SERVICE, &links::SERVICE, &health::SERVICE, &platform::SERVICE, &SANDBOX];
+pub static SERVICES: &[&Service] =
+    &[&auth::SERVICE, &jobs::SERVICE, &links::SERVICE, &health::SERVICE, &platform::SERVICE, &SANDBOX];
 
 /// The sandbox knows nothing of `shared`: its bare handler is wrapped here.
 static SANDBOX: Service = Service { name: "sandbox", functions: &[("sandbox.api", sandbox)] };

@@ -106,6 +106,7 @@ impl Check {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(super) table: String,
+    pub(super) index: Option<String>,
     pub(super) key_condition: String,
     pub(super) condition: Condition,
     pub(super) start: Option<Item>,
@@ -120,6 +121,7 @@ impl Query {
     pub fn new(table: &str, key_condition: impl Into<String>) -> Self {
         Self {
             table: table.to_owned(),
+            index: None,
             key_condition: key_condition.into(),
             condition: Condition::default(),
             start: None,
@@ -127,6 +129,12 @@ impl Query {
             descending: false,
             consistent: false,
         }
+    }
+
+    /// Reads a secondary index of the table. It is behind the table by a moment.
+    pub fn index(mut self, name: &str) -> Self {
+        self.index = Some(name.to_owned());
+        self
     }
 
     /// Starts after the item with this key.

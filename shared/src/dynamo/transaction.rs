@@ -1,11 +1,16 @@
-//! The writes of a transaction.
+//! The writes of a transaction, and what it means when one of them could not be done.
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     ConditionCheck, Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update as SdkUpdate,
 };
 
-use super::{Check, Delete, DynamoError, Put, Update};
+use super::{Cancellation, Check, Delete, Dynamo, DynamoError, Item, Put, Update};
+
+/// The pauses before a transaction that met another one is tried again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(90)];
 
 /// One write of a transaction.
 #[derive(Clone, Debug)]
@@ -72,5 +77,92 @@ impl TransactWrite {
             ),
         };
         Ok(item.build())
+    }
+}
+
+/// Why a transaction was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost<M> {
+    /// The condition of a write did not hold: what its writer said of it, and the item as it stands (empty when there is
+    /// none). Of several, the first.
+    #[error("a condition of the transaction did not hold")]
+    Condition(M, Item),
+    /// Other transactions held a record each time.
+    #[error("another transaction holds a record")]
+    Conflict,
+    /// Anything else.
+    #[error(transparent)]
+    Dynamo(DynamoError),
+}
+
+impl Dynamo {
+    /// Does all writes or none; each comes with what it means when its condition does not hold. A transaction that meets
+    /// another one is tried again a few times.
+    pub async fn transact_or<M: Send>(&self, writes: Vec<(TransactWrite, M)>) -> Result<(), Lost<M>> {
+        let (writes, meanings): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        for pause in PAUSES {
+            match self.transact(writes.clone()).await {
+                Err(error) if met_another(&error) => tokio::time::sleep(pause).await,
+                done => return outcome(done, meanings),
+            }
+        }
+        outcome(self.transact(writes).await, meanings)
+    }
+}
+
+/// Whether a transaction was not done because another one held a record, and for nothing else.
+fn met_another(error: &DynamoError) -> bool {
+    match error {
+        DynamoError::Conflict(_) => true,
+        DynamoError::Cancelled { reasons } => {
+            reasons.contains(&Cancellation::Conflict)
+                && reasons.iter().all(|reason| matches!(reason, Cancellation::Conflict | Cancellation::None))
+        }
+        _ => false,
+    }
+}
+
+/// What became of a transaction, by what the conditions of its writes mean.
+fn outcome<M>(done: Result<(), DynamoError>, meanings: Vec<M>) -> Result<(), Lost<M>> {
+    let reasons = match done {
+        Ok(()) => return Ok(()),
+        Err(DynamoError::Cancelled { reasons }) => reasons,
+        Err(DynamoError::Conflict(_)) => return Err(Lost::Conflict),
+        Err(error) => return Err(Lost::Dynamo(error)),
+    };
+    let conflict = reasons.contains(&Cancellation::Conflict);
+    let failed = reasons.iter().zip(meanings).find_map(|(reason, meaning)| match reason {
+        Cancellation::ConditionFailed(item) => Some((meaning, item.clone())),
+        _ => None,
+    });
+    match failed {
+        Some((meaning, item)) => Err(Lost::Condition(meaning, item)),
+        None if conflict => Err(Lost::Conflict),
+        None => Err(Lost::Dynamo(DynamoError::Cancelled { reasons })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cancelled(reasons: &[Cancellation]) -> DynamoError {
+        DynamoError::Cancelled { reasons: reasons.to_vec() }
+    }
+
+    #[test]
+    fn only_what_met_another_transaction_is_tried_again() {
+        let (met, failed) = (Cancellation::Conflict, Cancellation::ConditionFailed(Item::new()));
+        assert!(met_another(&cancelled(&[Cancellation::None, met.clone()])));
+        for reasons in [vec![met.clone(), failed.clone()], vec![failed.clone()], vec![Cancellation::Other("x".into())]]
+        {
+            assert!(!met_another(&cancelled(&reasons)), "{reasons:?}");
+        }
+        let meanings = || vec!["first", "second"];
+        assert!(matches!(
+            outcome(Err(cancelled(&[met.clone(), failed])), meanings()),
+            Err(Lost::Condition("second", _))
+        ));
+        assert!(matches!(outcome(Err(cancelled(&[met, Cancellation::None])), meanings()), Err(Lost::Conflict)));
     }
 }

@@ -58,6 +58,11 @@ impl Preconditions {
         }
     }
 
+    /// Whether the request names a version that it has.
+    pub const fn has_if_none_match(&self) -> bool {
+        self.if_none_match.is_some()
+    }
+
     /// Whether the client has `current` already: answer 304.
     pub fn not_modified(&self, current: &ETag) -> bool {
         self.if_none_match.as_deref().is_some_and(|tags| names(tags, current, true))

@@ -93,7 +93,11 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
                 Err(error) => Err(malformed(&error)),
             }
         }
-        Err(error) => Err(malformed(error.inner())),
+        // serde_json calls a number where it expects the name of a variant a syntax error. It is none when the body is JSON.
+        Err(error) => match serde_json::from_slice::<Value>(body) {
+            Ok(value) => from_value(value),
+            Err(_) => Err(malformed(error.inner())),
+        },
     }
 }
 
@@ -190,14 +194,16 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
                 pointer.push('/');
                 pointer.push_str(&index.to_string());
             }
-            Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
+            Segment::Map { key } => pointer.push_str(&pointer_to(key)),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
     pointer
+}
+
+/// The pointer to a member of an object (RFC 6901).
+pub(super) fn pointer_to(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// Turns serde's message into a code and a detail. A type's own refusal may be written `code: detail`, with the code
@@ -297,6 +303,26 @@ mod tests {
     #[allow(dead_code)]
     struct Line {
         price: u32,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Small,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code)]
+    struct Parcel {
+        kind: Kind,
+    }
+
+    #[test]
+    fn a_number_in_the_place_of_a_variant_is_a_bad_field() {
+        let refused = |body: &str| parse_json::<Parcel>(body.as_bytes()).unwrap_err();
+        assert_eq!(refused(r#"{"kind": 3}"#).errors()[0].pointer, "/kind");
+        assert_eq!(refused(r#"{"kind": 3"#).kind(), ProblemType::MalformedJson);
+        assert!(matches!(parse_json::<Parcel>(br#"{"kind": "small"}"#).unwrap().kind, Kind::Small));
     }
 
     fn refused(body: &str) -> Problem {

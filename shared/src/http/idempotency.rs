@@ -68,9 +68,9 @@ impl IdempotencyKey {
 }
 
 /// A JSON body that may come with an `Idempotency-Key`: the extractor of every POST that creates or triggers.
-/// Its refusals are those of [`super::Json`].
+/// Its refusals are those of [`super::Json`], with `LIMIT` bytes for the body.
 #[derive(Debug)]
-pub struct Submitted<T> {
+pub struct Submitted<T, const LIMIT: usize = BODY_LIMIT> {
     /// The body.
     pub body: T,
     key: Option<IdempotencyKey>,
@@ -78,20 +78,20 @@ pub struct Submitted<T> {
     fingerprint: String,
 }
 
-impl<T> Submitted<T> {
+impl<T, const LIMIT: usize> Submitted<T, LIMIT> {
     /// Whether it came with an `Idempotency-Key`.
     pub const fn has_key(&self) -> bool {
         self.key.is_some()
     }
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Submitted<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for Submitted<T, LIMIT> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let key = IdempotencyKey::of(request.headers())?;
         require_content_type(request.headers(), &["application/json"])?;
-        let bytes = body_within(request, BODY_LIMIT).await?;
+        let bytes = body_within(request, LIMIT).await?;
         let fingerprint = ETag::of_bytes(&bytes).to_string();
         Ok(Self { body: parse_json(&bytes)?, key, fingerprint })
     }
@@ -137,7 +137,12 @@ impl Idempotency {
     }
 
     /// Looks whether the request's key was used for `route` before.
-    pub async fn begin<T>(&self, tenant: &TenantId, route: &str, request: &Submitted<T>) -> Result<Begin, Problem> {
+    pub async fn begin<T, const LIMIT: usize>(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        request: &Submitted<T, LIMIT>,
+    ) -> Result<Begin, Problem> {
         let (key, fingerprint) = (request.key.as_ref(), request.fingerprint.as_str());
         let now = self.clock.now().as_second();
         let mut attempt = Attempt { table: self.table.clone(), key: None, expires_at: now + KEPT_SECONDS, now };

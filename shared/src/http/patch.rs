@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::extract::{BODY_LIMIT, body_within, fault, from_value, parse_json, require_content_type};
+use super::extract::{BODY_LIMIT, body_within, fault, from_value, parse_json, pointer_to, require_content_type};
 use super::problem::{FieldError, Problem};
 
 /// A merge patch: members replace, `null` removes, what is absent stays.
@@ -24,7 +24,7 @@ impl MergePatch {
             .into_iter()
             .flatten()
             .filter(|(name, patch)| patch.is_null() && value.get(name).is_none())
-            .map(|(name, _)| fault("", &format!("unknown field `{name}`")))
+            .map(|(name, _)| fault(&pointer_to(name), &format!("unknown field `{name}`")))
             .collect();
         if !unknown.is_empty() {
             return Err(Problem::validation(unknown));
@@ -44,6 +44,40 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
             Ok(Self(value))
         } else {
             Err(Problem::validation(vec![FieldError::new("", "invalid_type", "a merge patch is a JSON object")]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Shelf {
+        name: String,
+        label: Option<String>,
+    }
+
+    fn patched(patch: Value) -> Result<Shelf, Problem> {
+        MergePatch(patch).apply(&Shelf { name: "a".to_owned(), label: Some("b".to_owned()) })
+    }
+
+    #[test]
+    fn members_replace_null_removes_and_what_is_absent_stays() {
+        assert_eq!(patched(json!({"label": null})).unwrap(), Shelf { name: "a".to_owned(), label: None });
+        assert_eq!(patched(json!({"name": "c"})).unwrap(), Shelf { name: "c".to_owned(), label: Some("b".to_owned()) });
+    }
+
+    #[test]
+    fn an_unknown_member_is_pointed_at_also_when_it_is_null() {
+        for value in [json!(null), json!(1)] {
+            let problem = patched(json!({"la/bel~": value})).unwrap_err();
+            let faults: Vec<_> = problem.errors().iter().map(|fault| (&*fault.pointer, &*fault.code)).collect();
+            assert_eq!(faults, [("/la~1bel~0", "unknown_field")]);
         }
     }
 }

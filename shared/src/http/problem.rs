@@ -153,6 +153,14 @@ impl Problem {
         Self { errors, ..Self::new(ProblemType::Validation, detail) }
     }
 
+    /// The same about a part of the body: its fields lie below the JSON pointer `prefix`.
+    pub fn below(mut self, prefix: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer.insert_str(0, prefix);
+        }
+        self
+    }
+
     /// A failure of our own. The client learns nothing but the request id.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::new(ProblemType::Internal, "the failure was logged under the request id").caused_by(source)

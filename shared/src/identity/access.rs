@@ -5,8 +5,8 @@
 //! kind of caller and compares. So an endpoint that lacks a row, or does otherwise than its row says, fails the tests.
 
 use super::permission::{
-    ManageClients, ManageLinks, ManageRoles, ManageTenant, ManageUsers, Permission, ReadAccount, ReadApiKeys,
-    ReadLinks, ViewAudit, WriteAccount, WriteApiKeys, WriteLinks,
+    ManageClients, ManageJobs, ManageLinks, ManageRoles, ManageTenant, ManageUsers, Permission, ReadAccount,
+    ReadApiKeys, ReadJobs, ReadLinks, ViewAudit, WriteAccount, WriteApiKeys, WriteJobs, WriteLinks,
 };
 
 /// What an operation asks of its caller.
@@ -165,6 +165,33 @@ pub const TABLE: &[(&str, Access)] = &[
     ("get_link_stats", all::<ReadLinks>()),
     ("get_link_blocklist", all::<ReadLinks>()),
     ("put_link_blocklist", all::<ManageLinks>()),
+    // jobs.api
+    ("list_jobs", all::<ReadJobs>()),
+    ("create_job", all::<WriteJobs>()),
+    ("create_jobs", all::<WriteJobs>()),
+    ("get_job", all::<ReadJobs>()),
+    ("cancel_job", all::<WriteJobs>()),
+    ("retry_job", all::<WriteJobs>()),
+    ("reschedule_job", all::<WriteJobs>()),
+    ("complete_job", all::<WriteJobs>()),
+    ("fail_job", all::<WriteJobs>()),
+    ("snooze_job", all::<WriteJobs>()),
+    ("heartbeat_job", all::<WriteJobs>()),
+    ("get_job_signing_secret", all::<ManageJobs>().recent()),
+    ("rotate_job_signing_secret", all::<ManageJobs>().recent()),
+    ("list_queues", all::<ReadJobs>()),
+    ("get_queue", all::<ReadJobs>()),
+    ("put_queue", all::<ManageJobs>()),
+    ("lease_jobs", all::<WriteJobs>()),
+    ("list_dead_jobs", all::<ReadJobs>()),
+    ("redrive_dead_jobs", all::<WriteJobs>()),
+    ("list_schedules", all::<ReadJobs>()),
+    ("create_schedule", all::<WriteJobs>()),
+    ("get_schedule", all::<ReadJobs>()),
+    ("update_schedule", all::<WriteJobs>()),
+    ("delete_schedule", all::<WriteJobs>()),
+    ("run_schedule", all::<WriteJobs>()),
+    ("list_schedule_runs", all::<ReadJobs>()),
     // links.redirect, health.api, platform.openapi
     ("follow_link", Access::Public),
     ("confirm_link", Access::Public),

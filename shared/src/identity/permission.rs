@@ -30,6 +30,12 @@ permissions! {
     WriteLinks = "links:write";
     /// Set what holds for all links of the tenant, such as its blocked domains.
     ManageLinks = "links:manage";
+    /// See jobs, queues and schedules.
+    ReadJobs = "jobs:read";
+    /// Make, cancel and retry jobs, and work on them.
+    WriteJobs = "jobs:write";
+    /// Set queues and schedules, and see the secrets that sign what is sent.
+    ManageJobs = "jobs:manage";
     /// See one's own account: profile, sessions, factors.
     ReadAccount = "account:read";
     /// Change one's own account.

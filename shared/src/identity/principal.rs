@@ -174,8 +174,20 @@ mod tests {
             let user = user(Some(role), "*");
             ALL.iter().copied().filter(|name| user.allows(name)).collect::<Vec<_>>()
         };
-        assert_eq!(granted(Role::Viewer), ["links:read", "account:read", "account:write", "api_keys:read"]);
-        let member = ["links:read", "links:write", "account:read", "account:write", "api_keys:read", "api_keys:write"];
+        assert_eq!(
+            granted(Role::Viewer),
+            ["links:read", "jobs:read", "account:read", "account:write", "api_keys:read"]
+        );
+        let member = [
+            "links:read",
+            "links:write",
+            "jobs:read",
+            "jobs:write",
+            "account:read",
+            "account:write",
+            "api_keys:read",
+            "api_keys:write",
+        ];
         assert_eq!(granted(Role::Member), member);
         let but_own: Vec<_> = ALL.iter().copied().filter(|name| *name != "tenant:own").collect();
         assert_eq!(granted(Role::Admin), but_own);

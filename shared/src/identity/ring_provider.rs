@@ -104,3 +104,7 @@ impl JwtVerifier for RingVerifier {
         self.algorithm
     }
 }
+
+#[cfg(test)]
+#[path = "ring_provider_tests.rs"]
+mod tests;

@@ -83,21 +83,30 @@ impl<E: Into<BoxError>> From<E> for ConsumeError {
 pub struct QueueSettings {
     queue_url: String,
     dead_letter_url: String,
-    /// The queue's own visibility time-out.
+    /// How long a message stays invisible without a sign of life.
     visibility: Duration,
+    /// Whether that is less than the queue's own time-out, so that each message is given it when it comes.
+    shortened: bool,
 }
 
 impl QueueSettings {
-    /// Reads `{prefix}_QUEUE_URL`, `{prefix}_DEAD_LETTER_URL` and `{prefix}_VISIBILITY_SECONDS`.
+    /// Reads `{prefix}_QUEUE_URL`, `{prefix}_DEAD_LETTER_URL` and `{prefix}_VISIBILITY_SECONDS`, the queue's own time-out.
     pub fn read(environment: &Environment, prefix: &str) -> Result<Self, ConfigError> {
         let mut reader = environment.reader();
         let settings = Self {
             queue_url: reader.required(&format!("{prefix}_QUEUE_URL")),
             dead_letter_url: reader.required(&format!("{prefix}_DEAD_LETTER_URL")),
             visibility: Duration::from_secs(reader.required(&format!("{prefix}_VISIBILITY_SECONDS"))),
+            shortened: false,
         };
         reader.finish()?;
         Ok(settings)
+    }
+
+    /// The same, with so much visibility at a time for each message that is worked on: what a killed instance held comes
+    /// again sooner than after the queue's own time-out. It costs a call for each batch.
+    pub fn with_lease(self, lease: Duration) -> Self {
+        if lease < self.visibility { Self { visibility: lease, shortened: true, ..self } } else { self }
     }
 }
 

@@ -24,6 +24,8 @@ const SNS_EVENTS: f64 = 0.50;
 /// it depends on AWS. In one millisecond a 256 MB function costs 0.4 cents a million times.
 const OWN_MILLISECONDS: f64 = 2.0;
 const MILLISECONDS_EACH_CALL: f64 = 5.0;
+/// And so long for an argon2, in a function that has the CPU of a whole core.
+const MILLISECONDS_OF_A_HASH: f64 = 25.0;
 
 /// How an operation comes to its function.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +52,9 @@ pub(crate) struct Price {
 impl Price {
     pub(crate) fn of(row: &Row) -> Self {
         let calls = || row.before.iter().chain(&row.after);
-        let milliseconds =
-            OWN_MILLISECONDS + MILLISECONDS_EACH_CALL * f64::from(u32::try_from(calls().count()).unwrap());
+        let hash = if row.hashes { MILLISECONDS_OF_A_HASH } else { 0.0 };
+        let called = f64::from(u32::try_from(calls().count()).unwrap());
+        let milliseconds = OWN_MILLISECONDS + hash + MILLISECONDS_EACH_CALL * called;
         let invoked = INVOCATIONS + milliseconds / 1e3 * f64::from(row.megabytes) / 1024.0 * GB_SECOND * 1e6;
         Self {
             api: if matches!(row.door, Door::Http) { API_REQUESTS } else { 0.0 },

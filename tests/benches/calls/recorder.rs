@@ -58,8 +58,9 @@ impl Log {
             sns: aws_sdk_sns::Client::from_conf(
                 aws.sns.config().to_builder().interceptor(recorder(Called::Sns)).build(),
             ),
-            // No operation that is counted reads a secret.
+            // No operation that is counted reads a secret or an object.
             secrets: aws.secrets.clone(),
+            s3: aws.s3.clone(),
         }
     }
 }

@@ -115,6 +115,8 @@ async fn a_deleted_account_is_gone_at_once_and_its_address_is_free() {
     own.wait(SignedDuration::from_secs(30));
     other.get("/v1/me").await.problem(401, "unauthenticated");
     own.log_in(&ann.email, PASSWORD).await.problem(401, "invalid-credentials");
+    let told = own.mail(&ann.email, "account was deleted").await;
+    assert!(!told.text.contains("Hello") && told.text.contains("somebody else could"), "{}", told.text);
     let event = subscriber.await_event("user.deleted", &ann.id).await;
     assert_eq!(event["data"], json!({"user_id": ann.id, "tenant_ids": [ann.tenant_id]}));
     own.sign_up(&ann.email).await;

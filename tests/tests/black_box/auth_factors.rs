@@ -1,13 +1,19 @@
 //! Second factors: the authenticator app, recovery codes, and proving oneself again.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 use shared::time::SignedDuration;
 use tests::account::{PASSWORD, mail_to};
-use tests::{Fault, FaultProxy};
+use tests::{Fault, FaultProxy, stack};
 
 use crate::own_auth::{App, OwnAuth, Person, count};
+use crate::resources::aws;
 
 #[tokio::test]
 async fn an_authenticator_app_is_the_second_step_of_a_log_in_once_it_is_set_up() {
@@ -154,6 +160,59 @@ async fn an_app_is_confirmed_in_time_by_a_right_code_and_set_up_once() {
     ben.refresh().await;
     ben.step_up(&json!({"password": PASSWORD})).await;
     ben.post("/v1/auth/factors/totp/confirm", &confirm(app.code())).await.problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn a_new_password_by_mail_leaves_the_second_factor_in_place() {
+    let auth = OwnAuth::new().await;
+    let ann = auth.person().await;
+    let (app, _) = ann.with_app().await;
+    auth.post("/v1/auth/password/forgot", &json!({"email": ann.email})).await.expect(202);
+    let token = mail_to(&ann.email, "Reset").await.token();
+    let new = "another-harbour-seventeen";
+    let answer = auth.post("/v1/auth/password/reset", &json!({"token": token, "new_password": new})).await.expect(204);
+    assert!(answer.body.is_empty(), "it signs nobody in");
+    let log_in = json!({"email": ann.email, "password": new});
+    let asked = auth.post("/v1/auth/login", &log_in).await.expect(200).json();
+    assert_eq!(asked["status"], "second_factor_required", "{asked}");
+    ann.prove(asked["ticket"].as_str().unwrap(), "totp", &app.next_code()).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_secret_of_an_app_is_stored_sealed_and_for_its_user_alone() {
+    let auth = OwnAuth::new().await;
+    let (ann, ben) = (auth.person().await, auth.person().await);
+    let begun = ann.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
+    let pending = stored(&ann, "totp_pending").await;
+    let app = App::scan(&auth, begun["otpauth_uri"].as_str().unwrap());
+    ann.post("/v1/auth/factors/totp/confirm", &json!({"code": app.code()})).await.expect(200);
+    let set_up = stored(&ann, "totp").await;
+    let sealed = set_up["secret"].as_s().unwrap();
+    for item in [&pending, &set_up] {
+        assert!(!format!("{item:?}").contains(begun["secret"].as_str().unwrap()), "{item:?}");
+    }
+    // A nonce, 20 octets and a tag.
+    assert_eq!(URL_SAFE_NO_PAD.decode(sealed).unwrap().len(), 12 + 20 + 16);
+
+    // Whoever writes to the table does not exchange it for one whose codes they know.
+    let (bens, _) = ben.with_app().await;
+    let mut item = stored(&ben, "totp").await;
+    item.insert("secret".to_owned(), AttributeValue::S(sealed.clone()));
+    aws().dynamo.put_item().table_name(table()).set_item(Some(item)).send().await.unwrap();
+    for code in [app.next_code(), bens.code()] {
+        ben.prove(&ben.second_factor_ticket().await, "totp", &code).await.problem(500, "internal");
+    }
+}
+
+fn table() -> String {
+    stack().environment("auth.api").unwrap().get("ACCOUNTS_TABLE").unwrap().to_owned()
+}
+
+/// An item of a user as it is stored.
+async fn stored(person: &Person<'_>, sort_key: &str) -> HashMap<String, AttributeValue> {
+    let get = aws().dynamo.get_item().table_name(table()).consistent_read(true);
+    let get = get.key("pk", AttributeValue::S(format!("user#{}", person.id)));
+    get.key("sk", AttributeValue::S(sort_key.to_owned())).send().await.unwrap().item.unwrap()
 }
 
 #[tokio::test]

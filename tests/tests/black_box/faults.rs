@@ -29,13 +29,18 @@ pub(crate) struct Outage {
 impl Outage {
     /// The network of this outage.
     pub(crate) async fn proxy(self) -> FaultProxy {
+        let mut rule = self.rule();
+        FaultProxy::start(move |_| rule()).await
+    }
+
+    /// What happens to one call after the other.
+    pub(crate) fn rule(self) -> impl FnMut() -> Option<Fault> + Send + 'static {
         let mut calls = 0;
-        FaultProxy::start(move |_| {
+        move || {
             let call = calls;
             calls += 1;
             (call == self.at || self.lasts && call > self.at).then_some(self.fault)
-        })
-        .await
+        }
     }
 }
 

@@ -148,8 +148,12 @@ async fn owner_of_everything() -> (Account, Vec<(&'static str, String)>) {
         let request = owner.request(Method::POST, path).json(&body).header("user-agent", "Mozilla/5.0");
         request.answer().await.expect(201).header("location").to_owned()
     };
+    let schedule = json!({"name": "Nightly", "cron": "0 3 * * *", "job": {"type": "noop"}});
     let paths = vec![
         ("/v1/links/{id}", make("/v1/links", json!({"target": "https://example.com/", "tags": ["a"]})).await),
+        ("/v1/jobs/{id}", make("/v1/jobs", json!({"type": "noop"})).await),
+        ("/v1/queues/{name}", "/v1/queues/default".to_owned()),
+        ("/v1/schedules/{id}", make("/v1/schedules", schedule).await),
         ("/v1/roles/{name}", make("/v1/roles", json!({"name": "support", "permissions": ["links:read"]})).await),
         ("/v1/api-keys/{id}", make("/v1/api-keys", json!({"name": "Website", "scopes": ["links:read"]})).await),
         (

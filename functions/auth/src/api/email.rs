@@ -133,7 +133,6 @@ pub async fn resend(
     request_body(content = Address, example = json!({"email": "ann@example.org"})),
     responses(
         (status = 202, description = "A mail is on its way to the new address", body = CheckYourMail),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

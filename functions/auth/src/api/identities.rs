@@ -111,7 +111,6 @@ pub async fn get(
     responses(
         (status = 201, description = "It is linked", body = IdentityView, headers(("Location" = String), ("ETag" = String))),
         (status = 400, description = "invalid-one-time-token", body = Document, content_type = "application/problem+json"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "email-not-verified: the provider has not verified an address", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is linked already, its address is another, or the user has 10", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -152,7 +151,6 @@ pub async fn link(
     params(("id" = String, Path, example = "identity_01k9z4n2y6e0qv3m8t5w7x9abc")),
     responses(
         (status = 204, description = "It is unlinked"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

@@ -15,6 +15,8 @@ use super::factors::raced;
 use crate::app::{App, person};
 use crate::audit::{Action, Origin};
 use crate::erasure::delete_account;
+use crate::mail::task::Occasion;
+use crate::mail::templates::Message;
 use crate::membership::Membership;
 use crate::store::{MemberChange, WriteError};
 use crate::user::{Name, User, UserId};
@@ -97,14 +99,13 @@ pub async fn update(
 
 /// Delete one's own account.
 ///
-/// It is gone from all its tenants at once, with its sessions; what is left of it is erased within the hour. Refused while
-/// it is the only owner of a tenant with other members. It needs a sign-in within the last 15 minutes.
+/// It is gone from all its tenants at once, with its sessions; what is left of it is erased within the hour. A mail tells its
+/// address. Refused while it is the only owner of a tenant with other members. It needs a sign-in within the last 15 minutes.
 #[utoipa::path(
     delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     params(("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "The account is gone"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "last-owner; or conflict: another request changed the account meanwhile", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -118,10 +119,17 @@ pub async fn delete(
 ) -> Result<NoContent, Problem> {
     let user = app.me(&person(&caller)?).await?;
     conditions.check(&UserView::etag(&user))?;
-    let record = origin.by(&caller, Action::AccountDeleted, app.clock.now(), &app.random).on(user.id);
-    let audit = app.accounts.audit_write(&record)?;
-    match delete_account(&app.accounts, &user, vec![audit], app.clock.now(), &app.random).await {
-        Ok(()) => Ok(NoContent),
+    let now = app.clock.now();
+    let record = origin.by(&caller, Action::AccountDeleted, now, &app.random).on(user.id);
+    let letter = Box::new(Message::AccountDeleted { occurrence: origin.occurrence(now) });
+    let notice = Occasion::Notice { user_id: user.id, email: Some(user.email.clone()), letter };
+    let (mail, mail_write) = app.mail(notice)?;
+    let along = vec![app.accounts.audit_write(&record)?, mail_write];
+    match delete_account(&app.accounts, &user, along, now, &app.random).await {
+        Ok(()) => {
+            app.hurry(&mail).await;
+            Ok(NoContent)
+        }
         Err(WriteError::LastOwner) => Err(Problem::new(
             ProblemType::LastOwner,
             "you are the only owner of a tenant with other members: make another member an owner first",

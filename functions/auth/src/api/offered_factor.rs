@@ -89,7 +89,8 @@ impl App {
 
     async fn prove_totp(&self, user: &User, code: &str) -> Result<Option<ProvedFactor>, Problem> {
         let Some(totp) = self.accounts.totp(&user.id).await? else { return Ok(None) };
-        let step = totp.secret.accept(code, self.clock.now(), Some(totp.last_used_step));
+        let secret = self.signer.vault().open_totp(&user.id, &totp.secret).await?;
+        let step = secret.accept(code, self.clock.now(), Some(totp.last_used_step));
         Ok(step.map(|step| ProvedFactor {
             methods: vec![ONE_TIME_PASSWORD, MULTI_FACTOR],
             writes: vec![self.accounts.totp_used(&user.id, step)],

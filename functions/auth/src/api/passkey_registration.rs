@@ -57,7 +57,6 @@ pub struct PasskeyAdded {
     post, path = "/v1/auth/passkeys/register/begin", operation_id = "begin_passkey_registration", tag = "auth",
     responses(
         (status = 200, description = "The options", body = PasskeyOptions),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: there are no passkeys in this installation", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: the user has 10 passkeys", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -90,7 +89,6 @@ pub async fn begin(
     responses(
         (status = 201, description = "The passkey", body = PasskeyAdded, headers(("Location" = String), ("ETag" = String))),
         (status = 400, description = "invalid-one-time-token: the ticket is void, or was used: ask for new options", body = Document, content_type = "application/problem+json"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is registered, or the user has 10 passkeys", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation: the credential was not made by these options, in this place", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

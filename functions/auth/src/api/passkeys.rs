@@ -158,7 +158,6 @@ pub async fn update(
     params(("id" = String, Path, example = "passkey_01k9z4n2y6e0qv3m8t5w7x9abc")),
     responses(
         (status = 204, description = "It is not accepted any more"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

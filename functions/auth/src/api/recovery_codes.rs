@@ -65,7 +65,6 @@ pub async fn get(
     post, path = "/v1/auth/factors/recovery-codes", operation_id = "create_recovery_codes", tag = "auth",
     responses(
         (status = 201, description = "The codes", body = NewRecoveryCodes, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: no second factor is set up", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),

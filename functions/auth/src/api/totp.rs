@@ -63,7 +63,6 @@ pub struct FactorAdded {
     post, path = "/v1/auth/factors/totp", operation_id = "begin_totp", tag = "auth",
     responses(
         (status = 200, description = "The secret, for the app", body = TotpEnrolment),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: one is set up already", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -81,8 +80,9 @@ pub async fn begin(
     let expires_at = app.clock.now().checked_add(ENROLMENT_LIFETIME).unwrap_or(Timestamp::MAX);
     let otpauth_uri = secret.otpauth_uri(&app.product_name, user.email.as_str());
     let qr_svg = qr_svg(&otpauth_uri).map_err(Problem::internal)?;
-    app.accounts.put_pending_totp(&user.id, &PendingTotp { secret: secret.clone(), expires_at }).await?;
-    Ok(Json(TotpEnrolment { secret: secret.into(), otpauth_uri, qr_svg, expires_at }))
+    let sealed = app.signer.vault().seal_totp(&user.id, &secret).await?;
+    app.accounts.put_pending_totp(&user.id, &PendingTotp { secret: sealed, expires_at }).await?;
+    Ok(Json(TotpEnrolment { secret: secret.base32(), otpauth_uri, qr_svg, expires_at }))
 }
 
 /// Set up the authenticator app.
@@ -95,7 +95,6 @@ pub async fn begin(
     responses(
         (status = 200, description = "The app is set up", body = FactorAdded),
         (status = 400, description = "invalid-one-time-token: the code is wrong", body = Document, content_type = "application/problem+json"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: one is set up already, or none was begun in the last 15 minutes", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -115,7 +114,8 @@ pub async fn confirm(
     let pending = app.accounts.pending_totp(&user.id, now).await?.ok_or_else(|| {
         Problem::new(ProblemType::Conflict, "none was begun in the last 15 minutes: begin at /v1/auth/factors/totp")
     })?;
-    let step = pending.secret.accept(&given.code, now, None);
+    let secret = app.signer.vault().open_totp(&user.id, &pending.secret).await?;
+    let step = secret.accept(&given.code, now, None);
     let last_used_step = step.ok_or_else(|| Problem::new(ProblemType::InvalidOneTimeToken, "the code is not right"))?;
     let totp = TotpRecord { secret: pending.secret, last_used_step, created_at: now };
     let mut writes = app.accounts.totp_added(&user.id, &totp)?;
@@ -140,7 +140,6 @@ pub async fn confirm(
     delete, path = "/v1/auth/factors/totp", operation_id = "delete_totp", tag = "auth",
     responses(
         (status = 204, description = "Its codes are not accepted any more"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: none is set up", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),

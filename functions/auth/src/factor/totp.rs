@@ -3,6 +3,7 @@
 //! Three of a million codes are right at any time: the caller limits how often one is tried, and stores the step that
 //! [`TotpSecret::accept`] answers under a condition, so that a code is used once.
 
+use std::array::TryFromSliceError;
 use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
@@ -10,9 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use ring::hmac;
-use serde::{Deserialize, Serialize};
 use shared::random::Random;
-use shared::refusal::Refusal;
 use shared::time::Timestamp;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -25,10 +24,9 @@ const STEP_SECONDS: u64 = 30;
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The secret that a user's authenticator app and this service share. It does not print; serialised it is base32 (RFC
-/// 4648) without padding, which is also what a user types who cannot scan the code.
-#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+/// The secret that a user's authenticator app and this service share. It does not print, and is stored sealed
+/// ([`crate::key_ring::vault`]).
+#[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret(Zeroizing<[u8; SECRET_LENGTH]>);
 
 impl TotpSecret {
@@ -37,11 +35,21 @@ impl TotpSecret {
         Self(Zeroizing::new(random.bytes()))
     }
 
+    /// The secret as it is sealed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+
+    /// The secret in base32 (RFC 4648) without padding, which a user types who cannot scan the code.
+    pub fn base32(&self) -> String {
+        BASE32_NOPAD.encode(&*self.0)
+    }
+
     /// The address that an authenticator app reads (the Key URI format). `issuer` is the service's name, `account` the
     /// user's; a colon, which separates them, is left out of both.
     pub fn otpauth_uri(&self, issuer: &str, account: &str) -> String {
         let encoded = |text: &str| utf8_percent_encode(&text.replace(':', ""), RESERVED).to_string();
-        let (issuer, account, secret) = (encoded(issuer), encoded(account), String::from(self.clone()));
+        let (issuer, account, secret) = (encoded(issuer), encoded(account), self.base32());
         let settings = format!("algorithm=SHA1&digits={DIGITS}&period={STEP_SECONDS}");
         format!("otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&{settings}")
     }
@@ -78,21 +86,12 @@ pub fn qr_svg(uri: &str) -> Result<String, qrcode::types::QrError> {
     Ok(QrCode::new(uri)?.render::<svg::Color<'_>>().min_dimensions(256, 256).build())
 }
 
-impl TryFrom<String> for TotpSecret {
-    type Error = Refusal;
+impl TryFrom<&[u8]> for TotpSecret {
+    type Error = TryFromSliceError;
 
-    fn try_from(text: String) -> Result<Self, Refusal> {
-        let bytes = BASE32_NOPAD.decode(text.as_bytes()).map(Zeroizing::new).ok();
-        let secret = bytes.and_then(|bytes| <[u8; SECRET_LENGTH]>::try_from(bytes.as_slice()).ok());
-        secret
-            .map(|bytes| Self(Zeroizing::new(bytes)))
-            .ok_or_else(|| Refusal::new("not_a_secret", "must be 160 bits in base32 without padding"))
-    }
-}
-
-impl From<TotpSecret> for String {
-    fn from(secret: TotpSecret) -> Self {
-        BASE32_NOPAD.encode(&*secret.0)
+    /// The secret as it was sealed.
+    fn try_from(bytes: &[u8]) -> Result<Self, TryFromSliceError> {
+        bytes.try_into().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 }
 

@@ -1,27 +1,20 @@
-//! The private halves of signing keys: made, sealed for the table, and opened again.
-//!
-//! A private key is sealed with AES-256-GCM under a key that HKDF-SHA-256 (RFC 5869) derives from the text of a secret in
-//! Secrets Manager, with the key's id as associated data. Whoever reads the table alone learns nothing; whoever exchanges
-//! two sealed keys in it makes both unreadable.
+//! The private halves of signing keys: made, sealed for the table by [`crate::seal`], each for its own id, and opened again.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::error::Unspecified;
-use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::digest;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use ring::{digest, hkdf};
-use serde::{Deserialize, Serialize};
 use shared::config::Secret;
 use shared::identity::token::PublicKey;
 use shared::random::Random;
 
 use super::KeyPair;
+use crate::seal::{SealError, Sealed, Sealer};
 
-/// What the sealing key is derived for. Another purpose, or another way to seal, has another text.
-const PURPOSE: &[u8] = b"tenfold signing keys 1";
+/// What the sealing key is derived for.
+const PURPOSE: &str = "tenfold signing keys 1";
 
 /// What stands before the 32 bytes of an Ed25519 private key in PKCS#8 (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] =
@@ -62,33 +55,14 @@ fn thumbprint(key: &PublicKey) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 
-/// A private key as it is stored: nonce, ciphertext and tag, in base64url.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SealedKey(String);
-
-/// A key cannot be sealed or opened: it was sealed under another secret or for another id, or it was altered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the signing key cannot be sealed or opened with this secret")]
-pub struct SealError;
-
-impl From<Unspecified> for SealError {
-    fn from(_: Unspecified) -> Self {
-        Self
-    }
-}
-
 /// Seals and opens private keys.
 #[derive(Debug)]
-pub struct Sealer(LessSafeKey);
+pub struct KeySealer(Sealer);
 
-impl Sealer {
+impl KeySealer {
     /// A sealer whose key is derived from `secret`.
     pub fn new(secret: &Secret) -> Result<Self, SealError> {
-        let derived = Salt::new(HKDF_SHA256, &[]).extract(secret.expose().as_bytes());
-        let purpose = [PURPOSE];
-        let key: hkdf::Okm<'_, _> = derived.expand(&purpose, &AES_256_GCM)?;
-        Ok(Self(LessSafeKey::new(UnboundKey::from(key))))
+        Sealer::new(secret, PURPOSE).map(Self)
     }
 
     /// Makes a key pair.
@@ -99,21 +73,13 @@ impl Sealer {
         Ok(KeyPair { public, sealed })
     }
 
-    fn seal(&self, kid: &str, private: &PrivateKey, random: &Random) -> Result<SealedKey, SealError> {
-        let nonce: [u8; NONCE_LEN] = random.bytes();
-        let mut text = private.0.clone();
-        self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(kid.as_bytes()), &mut text)?;
-        Ok(SealedKey(URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat())))
+    fn seal(&self, kid: &str, private: &PrivateKey, random: &Random) -> Result<Sealed, SealError> {
+        self.0.seal(kid, &private.0, random)
     }
 
     /// The private half of `key`.
     pub fn open(&self, key: &KeyPair) -> Result<PrivateKey, SealError> {
-        let bytes = URL_SAFE_NO_PAD.decode(&key.sealed.0).map_err(|_| SealError)?;
-        let (nonce, text) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError)?;
-        let mut text = text.to_vec();
-        let nonce = Nonce::try_assume_unique_for_key(nonce)?;
-        let opened = self.0.open_in_place(nonce, Aad::from(key.public.kid.as_bytes()), &mut text)?;
-        Ok(PrivateKey(opened.to_vec()))
+        Ok(PrivateKey(self.0.open(&key.public.kid, &key.sealed)?.to_vec()))
     }
 }
 
@@ -121,8 +87,8 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    fn sealer(secret: &str) -> Sealer {
-        Sealer::new(&Secret::new(secret)).unwrap()
+    fn sealer(secret: &str) -> KeySealer {
+        KeySealer::new(&Secret::new(secret)).unwrap()
     }
 
     #[test]
@@ -132,19 +98,8 @@ mod tests {
         let (first, second) = (sealer_of_one.generate(&random).unwrap(), sealer_of_one.generate(&random).unwrap());
         assert_eq!(sealer("one").open(&first).unwrap().public().unwrap(), first.public);
         assert_eq!(sealer("two").open(&first).unwrap_err(), SealError);
-        let exchanged = KeyPair { sealed: second.sealed.clone(), ..first.clone() };
+        let exchanged = KeyPair { sealed: second.sealed.clone(), ..first };
         assert_eq!(sealer_of_one.open(&exchanged).unwrap_err(), SealError);
-        let whole = URL_SAFE_NO_PAD.decode(&first.sealed.0).unwrap();
-        for at in 0..whole.len() {
-            let mut altered = whole.clone();
-            altered[at] ^= 1;
-            for bytes in [&altered[..], &whole[..at]] {
-                let sealed = SealedKey(URL_SAFE_NO_PAD.encode(bytes));
-                assert_eq!(sealer_of_one.open(&KeyPair { sealed, ..first.clone() }).unwrap_err(), SealError);
-            }
-        }
-        let not_base64 = KeyPair { sealed: SealedKey("ä".to_owned()), ..first };
-        assert_eq!(sealer_of_one.open(&not_base64).unwrap_err(), SealError);
     }
 
     #[test]

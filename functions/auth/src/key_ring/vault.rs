@@ -1,11 +1,12 @@
-//! The stored ring, with the secret that opens its keys.
+//! The secret in Secrets Manager, and what is sealed under it: the stored ring's keys, and the secrets that users share
+//! with their authenticator apps.
 //!
 //! Whoever needs a key first makes the ring: each write names the revision that it replaces, so that of several one wins
 //! and the others find its ring. A ring that cannot be opened any more, because the secret was replaced, is replaced too;
-//! what it signed stays valid.
+//! what it signed stays valid. An app's secret cannot be made anew without its user: it is lost with the secret.
 //!
 //! # Calls
-//! One consistent read for the ring. One call of Secrets Manager for each instance, and one more when a ring does not
+//! One consistent read for the ring. One call of Secrets Manager for each instance, and one more when something does not
 //! open: the secret may have been replaced since. A transaction of two items when the ring changes.
 
 use std::sync::Arc;
@@ -13,16 +14,23 @@ use std::time::Duration;
 
 use shared::aws::{SecretError, Secrets};
 use shared::cache::Cache;
-use shared::config::ConfigError;
+use shared::config::{ConfigError, Secret};
 use shared::dynamo::{Dynamo, DynamoError};
+use shared::http::Problem;
 use shared::identity::store::IdentityStore;
 use shared::lambda::Runtime;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
 
-use super::seal::{PrivateKey, SealError, Sealer};
+use super::seal::{KeySealer, PrivateKey};
 use super::{KeyRing, Reason, TooEarly};
+use crate::factor::totp::TotpSecret;
+use crate::seal::{SealError, Sealed, Sealer};
 use crate::store::{AccountStore, WriteError};
+use crate::user::UserId;
+
+/// What the key is derived for that seals the secrets of authenticator apps.
+const TOTP_PURPOSE: &str = "tenfold totp secrets 1";
 
 /// How often a write that another one forestalls is tried.
 const ATTEMPTS: u32 = 6;
@@ -35,7 +43,7 @@ pub struct Vault {
     store: AccountStore,
     secrets: Secrets,
     secret_id: String,
-    sealers: Cache<(), Arc<Sealer>>,
+    sealers: Cache<(), Arc<Sealers>>,
     clock: Clock,
     random: Random,
 }
@@ -49,7 +57,7 @@ pub enum VaultError {
     /// The secret could not be read.
     #[error("the secret of the key ring cannot be read")]
     Secret(#[source] Arc<SecretError>),
-    /// A key could not be made or opened.
+    /// A key, or an app's secret, could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// A rotation was asked for too early.
@@ -74,6 +82,12 @@ impl VaultError {
     }
 }
 
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        if error.passes() { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
 /// The key that signs, opened.
 #[derive(Debug)]
 pub struct SigningKey {
@@ -83,11 +97,24 @@ pub struct SigningKey {
     pub private: PrivateKey,
 }
 
+/// What seals under the secret.
+#[derive(Debug)]
+struct Sealers {
+    keys: KeySealer,
+    totp: Sealer,
+}
+
+impl Sealers {
+    fn new(secret: &Secret) -> Result<Self, SealError> {
+        Ok(Self { keys: KeySealer::new(secret)?, totp: Sealer::new(secret, TOTP_PURPOSE)? })
+    }
+}
+
 /// A ring that opens, and what opens it.
 struct Held {
     ring: KeyRing,
     revision: u64,
-    sealer: Arc<Sealer>,
+    sealers: Arc<Sealers>,
 }
 
 impl Vault {
@@ -114,7 +141,7 @@ impl Vault {
     pub async fn current(&self) -> Result<SigningKey, VaultError> {
         let held = self.held().await?;
         let key = &held.ring.current.key;
-        Ok(SigningKey { kid: key.public.kid.clone(), private: held.sealer.open(key)? })
+        Ok(SigningKey { kid: key.public.kid.clone(), private: held.sealers.keys.open(key)? })
     }
 
     /// The ring as it is stored; none before the first key was needed.
@@ -127,12 +154,12 @@ impl Vault {
     pub async fn rotate(&self, reason: Reason) -> Result<KeyRing, VaultError> {
         let mut meant = None;
         for attempt in 1..=ATTEMPTS {
-            let Held { ring, revision, sealer } = self.held().await?;
+            let Held { ring, revision, sealers } = self.held().await?;
             let kid = &ring.current.key.public.kid;
             if meant.get_or_insert_with(|| kid.clone()) != kid {
                 return Ok(ring);
             }
-            let new = sealer.generate(&self.random)?;
+            let new = sealers.keys.generate(&self.random)?;
             let Some(rotated) = ring.rotate(self.clock.now(), new, reason)? else { return Ok(ring) };
             if self.put(&rotated, Some(revision), attempt).await? {
                 tracing::info!(?reason, current = rotated.current.key.public.kid, "the key ring was changed");
@@ -146,14 +173,14 @@ impl Vault {
     async fn held(&self) -> Result<Held, VaultError> {
         for attempt in 1..=ATTEMPTS {
             let stored = self.store.key_ring().await?;
-            let sealer = match &stored {
-                Some(stored) => self.sealer_of(&stored.keys).await?,
-                None => self.sealer().await?,
+            let sealers = match &stored {
+                Some(stored) => self.sealers_of(&stored.keys).await?,
+                None => self.sealers().await?,
             };
-            let pair = || sealer.generate(&self.random);
+            let pair = || sealers.keys.generate(&self.random);
             let (ring, before) = match stored {
-                Some(stored) if opens(&sealer, &stored.keys) => {
-                    return Ok(Held { ring: stored.keys, revision: stored.revision, sealer });
+                Some(stored) if opens(&sealers, &stored.keys) => {
+                    return Ok(Held { ring: stored.keys, revision: stored.revision, sealers });
                 }
                 Some(stored) => {
                     tracing::error!("the signing keys do not open with the present secret: new ones take over");
@@ -162,7 +189,7 @@ impl Vault {
                 None => (KeyRing::new(self.clock.now(), pair()?, pair()?), None),
             };
             if self.put(&ring, before, attempt).await? {
-                return Ok(Held { ring, revision: before.unwrap_or(0) + 1, sealer });
+                return Ok(Held { ring, revision: before.unwrap_or(0) + 1, sealers });
             }
         }
         Err(VaultError::Contended)
@@ -180,26 +207,43 @@ impl Vault {
         }
     }
 
-    /// The sealer of the secret as this instance knows it; as it is now, when that one does not open `ring`.
-    async fn sealer_of(&self, ring: &KeyRing) -> Result<Arc<Sealer>, VaultError> {
-        let sealer = self.sealer().await?;
-        if opens(&sealer, ring) {
-            return Ok(sealer);
-        }
-        self.sealers.remove(&()).await;
-        self.sealer().await
+    /// Seals the secret of a user's authenticator app.
+    pub async fn seal_totp(&self, user: &UserId, secret: &TotpSecret) -> Result<Sealed, VaultError> {
+        Ok(self.sealers().await?.totp.seal(&user.to_string(), secret.bytes(), &self.random)?)
     }
 
-    async fn sealer(&self) -> Result<Arc<Sealer>, VaultError> {
+    /// Opens the secret of a user's authenticator app.
+    pub async fn open_totp(&self, user: &UserId, sealed: &Sealed) -> Result<TotpSecret, VaultError> {
+        let owner = user.to_string();
+        let opened = self.sealers().await?.totp.open(&owner, sealed);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(SealError) => self.sealers_anew().await?.totp.open(&owner, sealed)?,
+        };
+        Ok(TotpSecret::try_from(opened.as_slice()).map_err(|_| SealError)?)
+    }
+
+    /// The sealers of the secret as this instance knows it; as it is now, when they do not open `ring`.
+    async fn sealers_of(&self, ring: &KeyRing) -> Result<Arc<Sealers>, VaultError> {
+        let sealers = self.sealers().await?;
+        if opens(&sealers, ring) { Ok(sealers) } else { self.sealers_anew().await }
+    }
+
+    async fn sealers_anew(&self) -> Result<Arc<Sealers>, VaultError> {
+        self.sealers.remove(&()).await;
+        self.sealers().await
+    }
+
+    async fn sealers(&self) -> Result<Arc<Sealers>, VaultError> {
         let read = async {
             let secret = self.secrets.read(&self.secret_id).await?;
-            Sealer::new(&secret).map(Arc::new).map_err(|error| SecretError::Refused(error.into()))
+            Sealers::new(&secret).map(Arc::new).map_err(|error| SecretError::Refused(error.into()))
         };
         self.sealers.get_or_load((), read).await.map_err(VaultError::Secret)
     }
 }
 
 /// Whether both private halves of `ring` open.
-fn opens(sealer: &Sealer, ring: &KeyRing) -> bool {
-    [&ring.current.key, &ring.next.key].into_iter().all(|key| sealer.open(key).is_ok())
+fn opens(sealers: &Sealers, ring: &KeyRing) -> bool {
+    [&ring.current.key, &ring.next.key].into_iter().all(|key| sealers.keys.open(key).is_ok())
 }

@@ -75,7 +75,7 @@ pub enum Occasion {
     Notice {
         /// Who.
         user_id: UserId,
-        /// Where to, when it is not the user's address (any more).
+        /// Where to, when it is not the user's address (any more): an old one, or that of an account that is gone.
         email: Option<EmailAddress>,
         /// What.
         letter: Box<Letter>,

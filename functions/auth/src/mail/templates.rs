@@ -44,6 +44,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "refresh_token_reused",
     "second_factor_changed",
     "identity_changed",
+    "account_deleted",
 ];
 
 static TEMPLATES: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {

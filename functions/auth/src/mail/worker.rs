@@ -103,11 +103,13 @@ impl Writer {
                 Some(user) => self.sign_in(product, user, &ticket, tenant_id, asked_at).await,
                 None => Ok(None),
             },
-            Occasion::Notice { user_id, email, letter } => {
-                let Some(user) = self.accounts.user(&user_id).await? else { return Ok(None) };
-                let letter = to_user(user, *letter);
-                Ok(Some(Letter { to: email.unwrap_or(letter.to), ..letter }))
-            }
+            Occasion::Notice { user_id, email, letter } => Ok(match (self.accounts.user(&user_id).await?, email) {
+                (Some(user), None) => Some(to_user(user, *letter)),
+                (Some(user), Some(to)) => Some(Letter { to, ..to_user(user, *letter) }),
+                // The account is gone, and whoever had it is to know what happened.
+                (None, Some(to)) => Some(Letter { to, name: None, message: *letter }),
+                (None, None) => None,
+            }),
         }
     }
 

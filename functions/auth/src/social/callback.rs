@@ -9,7 +9,7 @@ use shared::http::{ClientNetwork, Document, Path, Problem, Query};
 use utoipa::IntoParams;
 
 use super::ask::ProviderError;
-use super::ceremony::{Begun, Proven, void};
+use super::ceremony::{Begun, Proven, kept_under, void};
 use super::identity::ProvenIdentity;
 use super::provider::{Kind, Provider};
 use super::redirect_uris::location;
@@ -59,7 +59,7 @@ pub async fn callback(
         Ok(identity) => {
             let proven = Proven { identity, tenant_id: begun.tenant_id, intent: begun.intent, binding: begun.binding };
             let code = Ticket::draw(&social.random);
-            social.accounts.put_ticket(&code.hash(), &proven.one_time(social.clock.now())?).await?;
+            social.accounts.put_ticket(&kept_under(&code), &proven.one_time(social.clock.now())?).await?;
             back(&begun.redirect_uri, "code", &code.expose())
         }
         Err(error) => {

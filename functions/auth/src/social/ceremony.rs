@@ -128,6 +128,12 @@ pub fn void() -> Problem {
 const BEGUN: &str = "social.begun";
 const PROVEN: &str = "social.proven";
 
+/// What a `state` or a code is kept under. The role of `auth.social` lets it touch keys with this beginning, and neither
+/// other one-time secrets nor anything else of the table.
+pub fn kept_under(ticket: &Ticket) -> TicketHash {
+    ticket.hash().among_those_of("social")
+}
+
 /// 256 random bits in 43 characters.
 fn secret(random: &Random) -> String {
     URL_SAFE_NO_PAD.encode(random.bytes::<32>())
@@ -144,7 +150,7 @@ async fn find<S: for<'de> Deserialize<'de>>(
     ticket: &str,
     now: Timestamp,
 ) -> Result<(TicketHash, S), Problem> {
-    let ticket = ticket.parse::<Ticket>().map_err(|_| void())?.hash();
+    let ticket = kept_under(&ticket.parse().map_err(|_| void())?);
     match accounts.ticket(&ticket, now).await?.map(|one_time| one_time.purpose) {
         Some(Purpose::Ceremony { ceremony: name, state }) if name == ceremony => {
             Ok((ticket, serde_json::from_str(&state).map_err(Problem::internal)?))

@@ -9,7 +9,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::ask::ProviderError;
-use super::ceremony::{Begun, Intent};
+use super::ceremony::{Begun, Intent, kept_under};
 use super::provider::{Kind, Provider};
 use super::{Social, github};
 use crate::one_time::Ticket;
@@ -85,7 +85,7 @@ pub async fn start(
     let begun = Begun::new(provider, given.redirect_uri, given.tenant_id, intent, &binding, &social.random);
     let authorization_url = social.authorization_url(&endpoint, provider, &begun, &state)?;
     let one_time = begun.one_time(social.clock.now())?;
-    social.accounts.put_ticket(&state.hash(), &one_time).await?;
+    social.accounts.put_ticket(&kept_under(&state), &one_time).await?;
     Ok(Json(SocialLogIn { authorization_url, binding: binding.expose(), expires_at: one_time.expires_at }))
 }
 

@@ -45,7 +45,7 @@ impl AccountStore {
         let put = Put::new(&self.table, item(user_partition(user), TOTP, totp)?).only_if("attribute_not_exists(pk)");
         let confirmed = Delete::new(&self.table, key(user_partition(user), PENDING_TOTP))
             .only_if("secret = :secret")
-            .value(":secret", s(String::from(totp.secret.clone())));
+            .value(":secret", s(totp.secret.as_str()));
         Ok(vec![
             Write::or(TransactWrite::Put(put), WriteError::Stale),
             Write::or(TransactWrite::Delete(confirmed), WriteError::Stale),

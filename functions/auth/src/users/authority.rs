@@ -58,10 +58,23 @@ pub(crate) fn check_permissions(caller: &Principal, before: &Scopes, after: &Sco
     }
 }
 
-/// Refuses scopes of a key that are wider than what the caller may do.
-pub(crate) fn check_scopes(caller: &Principal, scopes: &Scopes) -> Result<(), Problem> {
+/// What has scopes of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scoped {
+    /// An API key.
+    ApiKey,
+    /// An OAuth client.
+    Client,
+}
+
+/// Refuses scopes that are wider than what the caller may do.
+pub(crate) fn check_scopes(caller: &Principal, holder: Scoped, scopes: &Scopes) -> Result<(), Problem> {
+    let what = match holder {
+        Scoped::ApiKey => "the API key",
+        Scoped::Client => "the client",
+    };
     match ALL.iter().find(|permission| scopes.grant(permission) && !caller.allows(permission)) {
-        Some(permission) => Err(wider("the key", permission)),
+        Some(permission) => Err(wider(what, permission)),
         None => Ok(()),
     }
 }

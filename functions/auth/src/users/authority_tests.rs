@@ -116,11 +116,15 @@ fn a_role_gains_what_its_editor_has_and_may_lose_or_keep_the_rest() {
 
 #[test]
 fn a_key_has_what_its_maker_has() {
-    let check = |caller: &Principal, scopes: &str| check_scopes(caller, &Scopes::parse(scopes)).is_ok();
+    let check = |caller: &Principal, scopes: &str| check_scopes(caller, Scoped::ApiKey, &Scopes::parse(scopes)).is_ok();
     assert!(check(&user(Role::Owner), "*") && !check(&user(Role::Admin), "*") && !check(&user(Role::Member), "*"));
     assert!(check(&user(Role::Member), "links:read links:write api_keys:*") && !check(&user(Role::Member), "links:*"));
     assert!(check(&program("*"), "*") && check(&program("links:*"), "links:manage"));
     assert!(!check(&program("links:read api_keys:write"), "links:write"));
+    for (scoped, what) in [(Scoped::ApiKey, "the API key"), (Scoped::Client, "the client")] {
+        let refused = check_scopes(&user(Role::Viewer), scoped, &Scopes::parse("links:write")).unwrap_err();
+        assert_eq!(refused.to_string(), format!("forbidden: {what} would have links:write, which you do not have"));
+    }
 }
 
 #[test]

@@ -1,21 +1,13 @@
 //! Changes that meet others of the same thing, and POSTs that are sent again.
 
-use std::time::Duration;
-
 use axum::response::Response;
+use shared::http::Problem;
 use shared::http::idempotency::{Attempt, Begin, Submitted};
-use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
 use shared::random::Random;
 
 use crate::app::Core;
 use crate::store::WriteError;
-
-/// How often a change is tried that meets others of the same thing.
-const RACES: u32 = 8;
-
-/// The first pause between two tries.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why one try did not do it.
 pub(crate) enum Failure {
@@ -46,17 +38,17 @@ pub(crate) async fn race<T, F>(random: &Random, mut once: impl FnMut() -> F) -> 
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    for attempt in 1..=RACES {
-        match once().await {
-            Ok(done) => return Ok(done),
-            Err(Failure::Refused(problem)) => return Err(problem),
-            Err(Failure::Overtaken) if attempt < RACES => {
-                tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
+    shared::http::race(random, || {
+        let tried = once();
+        async move {
+            match tried.await {
+                Ok(done) => Ok(Some(done)),
+                Err(Failure::Overtaken) => Ok(None),
+                Err(Failure::Refused(problem)) => Err(problem),
             }
-            Err(Failure::Overtaken) => {}
         }
-    }
-    Err(Problem::new(ProblemType::Conflict, "other requests change it at this moment").retry_after(1))
+    })
+    .await
 }
 
 /// The same for a POST that may carry an `Idempotency-Key`: one that was done is answered again. `once` writes the record

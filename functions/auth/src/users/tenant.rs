@@ -58,7 +58,6 @@ pub async fn get(
     request_body(content = TenantEdit, content_type = "application/merge-patch+json", example = json!({"settings": {"second_factor_required": true}})),
     responses(
         (status = 200, description = "The tenant after the change", body = TenantView, headers(("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: nobody has signed up to this tenant", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),

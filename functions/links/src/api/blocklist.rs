@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::http::{Document, ETag, Json, Preconditions, Problem, Tagged};
+use shared::http::{Document, ETag, Json, Preconditions, Problem, Tagged, race};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
-use super::race::{done, race};
+use super::done;
 use crate::app::App;
 use crate::blocklist::{Blocklist, Domain};
 

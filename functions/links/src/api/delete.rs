@@ -1,10 +1,10 @@
 //! `DELETE /v1/links/{id}`: delete a link.
 
 use axum::extract::State;
-use shared::http::{Document, NoContent, Path, Preconditions, Problem};
+use shared::http::{Document, NoContent, Path, Preconditions, Problem, race};
 use shared::identity::{Caller, permission};
 
-use super::race::{done, race};
+use super::done;
 use crate::app::App;
 use crate::link::LinkId;
 use crate::view::etag;

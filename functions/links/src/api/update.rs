@@ -1,11 +1,11 @@
 //! `PATCH /v1/links/{id}`: edit a link.
 
 use axum::extract::State;
-use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
+use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged, race};
 use shared::id::TenantId;
 use shared::identity::{Caller, permission};
 
-use super::race::{done, race};
+use super::done;
 use crate::app::{App, Base};
 use crate::expiries::{due_write, expiry_message, nudge};
 use crate::link::LinkId;

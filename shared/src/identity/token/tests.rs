@@ -95,13 +95,13 @@ fn a_token_is_accepted_within_its_time_by_its_key_alone() {
         assert!(matches!(verify(&claims(), second), Err(InvalidToken::Time)), "{second}");
     }
     for wrong in [Claims { aud: "other".to_owned(), ..claims() }, Claims { iss: "other".to_owned(), ..claims() }] {
-        assert!(matches!(verify(&wrong, 1000), Err(InvalidToken::Signature(_))));
+        assert!(matches!(verify(&wrong, 1000), Err(InvalidToken::Party)));
     }
 
     let token = signed(&claims());
     let with = |keys: &KeySet| verifier.verify(&token, keys, at(1000));
     assert!(matches!(with(&KeySet::of_pair("k2", &public)), Err(InvalidToken::UnknownKey)));
-    assert!(matches!(with(&KeySet::of_pair("k1", &other_public)), Err(InvalidToken::Signature(_))));
+    assert!(matches!(with(&KeySet::of_pair("k1", &other_public)), Err(InvalidToken::Signature)));
     let cut = token.rsplit_once('.').unwrap().0;
     assert!(verifier.verify(&format!("{cut}."), &keys, at(1000)).is_err());
     // {"alg":"none","typ":"at+jwt","kid":"k1"}

@@ -84,6 +84,9 @@ impl Delivery {
 
     /// Keeps the messages invisible to others for as long as this runs.
     pub(super) async fn keep_invisible(&self, messages: &[SqsMessage]) {
+        if self.settings.shortened {
+            self.change_visibility(messages.iter(), self.settings.visibility).await;
+        }
         loop {
             tokio::time::sleep((self.settings.visibility / 2).max(Duration::from_secs(1))).await;
             self.change_visibility(messages.iter(), self.settings.visibility).await;

@@ -7,10 +7,10 @@ use lambda_runtime::Context;
 use serde_json::json;
 use shared::time::SignedDuration;
 use tests::account::fresh_email;
-use tests::{Fault, FaultProxy, Instance};
+use tests::{Fault, FaultProxy, Instance, stack};
 
 use super::hostile::{Hostile, back, fresh_subject};
-use super::{Begun, Social};
+use super::{APP, Begun, Social};
 use crate::own_auth::count;
 
 /// Somebody new has been proved: the log-in, and its code.
@@ -39,6 +39,38 @@ async fn a_code_is_good_with_the_binding_of_its_own_log_in_alone() {
     // Whoever stole the code alone has not used it up.
     social.exchange(&code, &begun.binding).await.expect(200);
     social.exchange(&code, &begun.binding).await.problem(400, "invalid-one-time-token");
+}
+
+#[tokio::test]
+async fn the_function_that_asks_providers_touches_its_own_one_time_secrets_alone() {
+    let (mut social, provider) = social().await;
+    let proxy = FaultProxy::watching().await;
+    let providers = json!([provider.configuration("any")]).to_string();
+    social.function = Instance::with(&SERVICE, "auth.social", social.auth.clock.clone(), |environment| {
+        let environment = environment.with("SOCIAL_PROVIDERS", &providers).with("APP_REDIRECT_URIS", APP);
+        environment.with("AWS_ENDPOINT_URL", proxy.url())
+    })
+    .await;
+    let (begun, code) = proved(&social, &provider).await;
+    social.exchange(&code, &begun.binding).await.expect(200);
+
+    let accounts = stack().environment("auth.social").unwrap().get("ACCOUNTS_TABLE").unwrap().to_owned();
+    let mut keys = Vec::new();
+    for request in ["GetItem", "PutItem", "DeleteItem", "UpdateItem", "Query"].map(|name| proxy.requests(name)).concat()
+    {
+        keys.push((request["TableName"].clone(), request["Key"]["pk"]["S"].clone()));
+    }
+    for request in proxy.requests("TransactWriteItems") {
+        for write in request["TransactItems"].as_array().unwrap().iter().flat_map(|write| write.as_object().unwrap()) {
+            let at = if write.0 == "Put" { &write.1["Item"] } else { &write.1["Key"] };
+            keys.push((write.1["TableName"].clone(), at["pk"]["S"].clone()));
+        }
+    }
+    keys.retain(|(table, _)| *table == accounts);
+    assert!(keys.len() >= 3, "{keys:?}");
+    for (_, key) in &keys {
+        assert!(key.as_str().is_some_and(|key| key.starts_with("ticket#social#")), "{keys:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,15 @@
 //! A real OpenID provider on this machine (`tests/oidc_provider`), and the browser of somebody who signs in there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use http::{StatusCode, header};
-use localstack::default_data;
 use localstack::template::workspace_root;
 use serde_json::{Value, json};
 use tests::account::{PASSWORD, fresh_email};
-use tests::stack;
+use tests::python::{packages, python};
 use url::{Url, form_urlencoded};
 
 use super::callback;
@@ -44,10 +41,8 @@ impl OidcProvider {
     }
 
     fn start() -> Self {
-        // The stack has installed its own Python by the time that it serves.
-        stack();
         let folder = workspace_root().join("tests/oidc_provider");
-        let packages = installed(&folder.join("requirements.txt"));
+        let packages = packages("oidc-provider", &folder.join("requirements.txt"));
         let redirect_uri = callback(NAME, &[]);
         let client = json!({
             "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
@@ -194,42 +189,4 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     let value = tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
     let escapes = [("&quot;", "\""), ("&#x27;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     Some(escapes.iter().fold(value.to_owned(), |text, (escape, character)| text.replace(escape, character)))
-}
-
-fn python() -> PathBuf {
-    default_data().join("venv/bin/python")
-}
-
-/// The folder with the packages of `requirements`, which are installed when it is missing or of others.
-fn installed(requirements: &Path) -> PathBuf {
-    let folder = default_data().join("oidc-provider");
-    let wanted = fs::read(requirements).expect("the requirements are there");
-    let is_there = || fs::read(folder.join("requirements.txt")).is_ok_and(|stamp| stamp == wanted);
-    if !is_there() {
-        let lock = File::create(folder.with_extension("lock")).expect("the data folder is there");
-        lock.lock().expect("it can be locked");
-        if !is_there() {
-            let new = folder.with_extension("new");
-            let _ = fs::remove_dir_all(&new);
-            install(requirements, &new);
-            fs::write(new.join("requirements.txt"), &wanted).expect("it can be written");
-            let _ = fs::remove_dir_all(&folder);
-            fs::rename(&new, &folder).expect("it takes its place");
-        }
-    }
-    folder
-}
-
-/// Everything is pinned, so there is nothing to resolve; and no package's build script runs.
-fn install(requirements: &Path, folder: &Path) {
-    let mut pip = Command::new(python());
-    pip.args(["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"])
-        .args(["--require-hashes", "--only-binary=:all:", "--no-deps", "--requirement"])
-        .arg(requirements)
-        .arg("--target")
-        .arg(folder);
-    for elsewhere in ["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON"] {
-        pip.env_remove(elsewhere);
-    }
-    assert!(pip.status().expect("pip starts").success(), "the packages of the provider were not installed");
 }

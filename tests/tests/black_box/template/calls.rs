@@ -298,10 +298,7 @@ async fn live_with_links(watched: &Watched, key: &str) {
 }
 
 /// What is granted and not called here.
-const UNSEEN: [(&str, &str, &str); 5] = [
-    // Who manages has a part in common with who signs in, and that can send mail.
-    ("auth.users", "dynamodb:PutItem", "DueTable"),
-    ("auth.users", "sqs:SendMessage", "MailQueue"),
+const UNSEEN: [(&str, &str, &str); 3] = [
     // A network that guesses for long.
     ("auth.oauth", "dynamodb:GetItem", "LimitsTable"),
     // A session whose tenant has gone.

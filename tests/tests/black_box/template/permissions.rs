@@ -1,6 +1,8 @@
 //! A function may do what its work needs, and no more.
 
-use super::{BTreeSet, Template, Trigger, Value, functions, json, named, of_type, properties, template};
+use super::{
+    BTreeSet, DeclaredFunction, Template, Trigger, Value, functions, json, named, of_type, properties, template,
+};
 
 pub(super) struct Statement {
     pub(super) actions: Vec<String>,
@@ -28,7 +30,9 @@ pub(super) fn statements(template: &Template, logical_id: &str) -> Vec<Statement
         })
         .map(|statement| {
             assert_eq!(statement["Effect"], "Allow", "{logical_id}");
-            let known: BTreeSet<_> = statement.as_object().unwrap().keys().map(String::as_str).collect();
+            let mut known: BTreeSet<_> = statement.as_object().unwrap().keys().map(String::as_str).collect();
+            // A condition takes something away.
+            known.remove("Condition");
             assert_eq!(known, BTreeSet::from(["Effect", "Action", "Resource"]), "{logical_id}");
             let actions = list(&statement["Action"]);
             Statement {
@@ -63,6 +67,21 @@ fn no_permission_has_a_wildcard() {
             }
         }
     }
+}
+
+#[test]
+fn what_asks_strangers_servers_may_touch_its_own_one_time_secrets_alone() {
+    let template = template();
+    let policies = &properties(&template, "AuthSocial")["Policies"][0]["Statement"];
+    let to_accounts: Vec<_> = list(policies)
+        .into_iter()
+        .filter(|statement| {
+            list(&statement["Resource"]).iter().any(|resource| named(resource) == Some("AccountsTable"))
+        })
+        .collect();
+    assert_eq!(to_accounts.len(), 1);
+    let condition = json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["ticket#social#*"]}});
+    assert_eq!(to_accounts[0]["Condition"], condition);
 }
 
 #[test]
@@ -119,12 +138,17 @@ fn the_scheduler_may_send_to_every_queue_to_which_anything_is_sent_later() {
             .map(str::to_owned)
             .collect()
     };
+    // What can never be handled is sent at once.
+    let dead_letters = |function: &DeclaredFunction| -> BTreeSet<String> {
+        let named_so = function.variables.iter().filter(|(name, _)| name.ends_with("_DEAD_LETTER_URL"));
+        named_so.filter_map(|(_, value)| named(value).map(str::to_owned)).collect()
+    };
     let (schedulers, others): (Vec<_>, Vec<_>) =
         functions().into_iter().partition(|function| function.handler == "platform.scheduler");
     let later: BTreeSet<_> = others
         .iter()
         .filter(|function| function.variables.contains_key("DUE_TABLE"))
-        .flat_map(|function| queues_sent_to(&function.logical_id))
+        .flat_map(|function| &queues_sent_to(&function.logical_id) - &dead_letters(function))
         .collect();
     assert!(!later.is_empty());
     assert_eq!(queues_sent_to(&schedulers[0].logical_id), later);
@@ -203,7 +227,7 @@ fn only_what_signs_tokens_or_exchanges_their_keys_reads_the_secret_that_opens_th
 /// The actions that a function may be granted, by the names of
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
 /// Nothing scans a table, and nothing changes what the template makes.
-const ACTIONS: [&str; 18] = [
+const ACTIONS: [&str; 21] = [
     "dynamodb:BatchGetItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
@@ -215,6 +239,9 @@ const ACTIONS: [&str; 18] = [
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:PutObject",
     "secretsmanager:GetSecretValue",
     "sns:Publish",
     "sqs:ChangeMessageVisibility",
@@ -231,6 +258,7 @@ fn every_action_that_is_granted_exists_and_fits_its_resource() {
         ("AWS::DynamoDB::Table", "dynamodb:"),
         ("AWS::SQS::Queue", "sqs:"),
         ("AWS::SNS::Topic", "sns:"),
+        ("AWS::S3::Bucket", "s3:"),
         ("AWS::SecretsManager::Secret", "secretsmanager:"),
     ];
     for function in functions() {

@@ -34,7 +34,12 @@ impl Message {
                 label: Some("Phone in my pocket".to_owned()),
                 occurrence: occurrence.clone(),
             },
-            Self::IdentityChanged { change: FactorChange::Added, provider: "google".to_owned(), occurrence },
+            Self::IdentityChanged {
+                change: FactorChange::Added,
+                provider: "google".to_owned(),
+                occurrence: occurrence.clone(),
+            },
+            Self::AccountDeleted { occurrence },
         ];
         messages.into_iter().map(|message| (message.name(), message)).collect()
     }

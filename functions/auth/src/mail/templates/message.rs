@@ -84,6 +84,11 @@ pub enum Message {
         /// The change.
         occurrence: Occurrence,
     },
+    /// A notice: the account is gone.
+    AccountDeleted {
+        /// The deletion.
+        occurrence: Occurrence,
+    },
 }
 
 /// When, with what and from where something was done.
@@ -147,6 +152,7 @@ impl Message {
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::SecondFactorChanged { .. } => "second_factor_changed",
             Self::IdentityChanged { .. } => "identity_changed",
+            Self::AccountDeleted { .. } => "account_deleted",
         }
     }
 
@@ -163,6 +169,7 @@ impl Message {
             Self::RefreshTokenReused { .. } => format!("A session of your {product} account was ended for safety"),
             Self::SecondFactorChanged { .. } => format!("The second factors of your {product} account were changed"),
             Self::IdentityChanged { .. } => format!("How you sign in to {product} was changed"),
+            Self::AccountDeleted { .. } => format!("Your {product} account was deleted"),
         }
     }
 
@@ -179,7 +186,8 @@ impl Message {
             Self::PasswordChanged { occurrence }
             | Self::EmailChanged { occurrence }
             | Self::NewSignIn { occurrence }
-            | Self::RefreshTokenReused { occurrence } => occurrence.values(),
+            | Self::RefreshTokenReused { occurrence }
+            | Self::AccountDeleted { occurrence } => occurrence.values(),
             Self::SecondFactorChanged { change, factor, label, occurrence } => context! {
                 change => change.in_words(),
                 factor => factor.in_words(),

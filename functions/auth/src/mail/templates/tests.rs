@@ -123,7 +123,8 @@ fn what_users_chose_changes_neither_structure_nor_lines() {
         | Message::NewSignIn { occurrence }
         | Message::RefreshTokenReused { occurrence }
         | Message::SecondFactorChanged { occurrence, .. }
-        | Message::IdentityChanged { occurrence, .. } = &mut hostile
+        | Message::IdentityChanged { occurrence, .. }
+        | Message::AccountDeleted { occurrence } = &mut hostile
         {
             occurrence.device = HOSTILE.to_owned();
         }

@@ -31,7 +31,6 @@ use crate::users::race::{Failure, race_of_key};
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The key was made", body = ShownOnce, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: it would have more scopes than the caller", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: there are 500 keys", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),

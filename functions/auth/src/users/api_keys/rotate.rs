@@ -18,7 +18,7 @@ use crate::app::Core;
 use crate::audit::{Action, Origin};
 use crate::store::api_keys::ListedKey;
 use crate::store::{Write, WriteError};
-use crate::users::authority::check_scopes;
+use crate::users::authority::{Scoped, check_scopes};
 use crate::users::race::{Failure, race_of_key};
 
 /// The longest overlap: a week.
@@ -49,7 +49,6 @@ pub struct Rotation {
     ),
     responses(
         (status = 201, description = "The new key", body = ShownOnce, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: the key may do more than the caller", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such key", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is revoked, expired or rotated, or there are 500 keys", body = Document, content_type = "application/problem+json"),
@@ -89,7 +88,7 @@ impl Core {
         let Found { listed: before, record } = self.key(&caller.tenant, id).await?;
         let record = record.ok_or_else(Problem::not_found)?;
         check_rotatable(&before, &record, now)?;
-        check_scopes(caller, &before.scopes)?;
+        check_scopes(caller, Scoped::ApiKey, &before.scopes)?;
 
         let key = ApiKey::generate(record.mode, now, &self.random);
         let new = ApiKeyRecord {

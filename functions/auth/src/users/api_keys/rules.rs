@@ -14,7 +14,7 @@ use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use crate::user::Name;
-use crate::users::authority::{check_scopes, known};
+use crate::users::authority::{Scoped, check_scopes, known};
 
 /// The most credits.
 const MOST_CREDITS: u64 = 1_000_000_000_000;
@@ -128,7 +128,7 @@ impl NewApiKey {
         if !faults.is_empty() {
             return Err(faults.into());
         }
-        check_scopes(caller, &scopes)?;
+        check_scopes(caller, Scoped::ApiKey, &scopes)?;
         Ok(Draft {
             mode: self.mode,
             name: self.name.clone(),

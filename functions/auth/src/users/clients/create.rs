@@ -15,7 +15,7 @@ use crate::oauth::client::{Client, ClientId, Proof, draw_secret};
 use crate::oauth::keys::PublicKeys;
 use crate::store::{Counted, MOST_CLIENTS, Write, WriteError};
 use crate::user::Name;
-use crate::users::authority::{check_scopes, known};
+use crate::users::authority::{Scoped, check_scopes, known};
 use crate::users::race::{Failure, race_of_key};
 
 /// What is sent.
@@ -43,7 +43,6 @@ pub struct NewClient {
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The client was registered", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: it would have more scopes than the caller", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: there are 100 clients", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
@@ -73,7 +72,7 @@ impl Core {
     ) -> Result<Response, Failure> {
         let now = self.clock.now();
         let scopes = known(&new.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
-        check_scopes(caller, &scopes)?;
+        check_scopes(caller, Scoped::Client, &scopes)?;
         let (secret, proof) = if let Some(keys) = &new.jwks {
             (None, Proof::PrivateKeyJwt { keys: keys.clone() })
         } else {

@@ -20,7 +20,6 @@ use crate::users::race::{Failure, race};
     params(("id" = String, Path, example = "client_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

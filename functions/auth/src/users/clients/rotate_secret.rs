@@ -15,7 +15,7 @@ use crate::app::Core;
 use crate::audit::{Action, Origin};
 use crate::oauth::client::{Client, ClientId, Proof, draw_secret};
 use crate::store::{Write, WriteError};
-use crate::users::authority::check_scopes;
+use crate::users::authority::{Scoped, check_scopes};
 use crate::users::race::{Failure, race_of_key};
 
 /// The longest overlap: a week.
@@ -43,7 +43,6 @@ pub struct SecretRotation {
     ),
     responses(
         (status = 201, description = "The new secret", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: the client may do more than the caller", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it proves itself by its own keys", body = Document, content_type = "application/problem+json"),
@@ -84,7 +83,7 @@ impl Core {
             return Err(Problem::new(ProblemType::Conflict, "the client proves itself by its own keys").into());
         }
         // Whoever knows the secret may do what the client may.
-        check_scopes(caller, &before.scopes)?;
+        check_scopes(caller, Scoped::Client, &before.scopes)?;
         let now = self.clock.now();
         let (secret, stored) = draw_secret(now, &self.random);
         let end = Timestamp::from_second(now.as_second() + i64::from(overlap)).map_err(Problem::internal)?;

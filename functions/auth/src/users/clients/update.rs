@@ -15,7 +15,7 @@ use crate::oauth::client::{Client, ClientId, Proof};
 use crate::oauth::keys::PublicKeys;
 use crate::store::Write;
 use crate::user::Name;
-use crate::users::authority::{check_scopes, known};
+use crate::users::authority::{Scoped, check_scopes, known};
 use crate::users::race::{Failure, race};
 
 /// What an administrator changes of a client.
@@ -65,7 +65,6 @@ impl ClientEdit {
     request_body(content = ClientEdit, content_type = "application/merge-patch+json", example = json!({"scopes": ["links:read"]})),
     responses(
         (status = 200, description = "The client after the change", body = ClientView, headers(("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: it would have, or has, more scopes than the caller", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
@@ -104,7 +103,7 @@ impl Core {
         }
         // Whoever has one of its keys may do what the client may.
         if edit.scopes != current.scopes || edit.jwks != current.jwks {
-            check_scopes(caller, &edit.scopes)?;
+            check_scopes(caller, Scoped::Client, &edit.scopes)?;
         }
         let now = self.clock.now();
         let narrowed = ALL.iter().any(|name| current.scopes.grant(name) && !edit.scopes.grant(name));

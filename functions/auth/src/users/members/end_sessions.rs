@@ -21,7 +21,6 @@ const TRANSACTION: usize = 30;
     params(("id" = String, Path, example = "user_01k9z4n2y6e0qv3m8t5w7x9abc")),
     responses(
         (status = 204, description = "The sessions are over"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: the member is an owner, and the caller is not", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such member", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),

@@ -24,7 +24,6 @@ use crate::view::MemberView;
     params(("id" = String, Path, example = "user_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "The user is no member any more"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: the member is an owner, and the caller is not", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such member", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "last-owner", body = Document, content_type = "application/problem+json"),

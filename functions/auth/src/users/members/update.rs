@@ -43,7 +43,6 @@ pub struct MemberEdit {
     request_body(content = MemberEdit, content_type = "application/merge-patch+json", example = json!({"roles": ["admin"]})),
     responses(
         (status = 200, description = "The member after the change", body = MemberView, headers(("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: the role grants more than the caller may do, or the member is an owner", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such member", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "last-owner", body = Document, content_type = "application/problem+json"),

@@ -41,7 +41,6 @@ pub struct NewRole {
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The role was made", body = RoleView, headers(("Location" = String), ("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: it would grant more than the caller may do", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: the name is taken, or there are 50 roles", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),

@@ -20,7 +20,6 @@ use crate::view::RoleView;
     params(("name" = String, Path, example = "support"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such role", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: a member has it, or it is built in", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),

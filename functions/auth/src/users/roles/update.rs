@@ -39,7 +39,6 @@ pub struct RoleEdit {
     request_body(content = RoleEdit, content_type = "application/merge-patch+json", example = json!({"permissions": ["links:read"]})),
     responses(
         (status = 200, description = "The role after the change", body = RoleView, headers(("ETag" = String))),
-        (status = 401, description = "step-up-required", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: it would gain more than the caller may do", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such role", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is built in", body = Document, content_type = "application/problem+json"),

@@ -1,0 +1,80 @@
+//! From what a client asks to the job, for one and for many.
+
+use serde_json::value::RawValue;
+use shared::http::{FieldError, Problem, ProblemType};
+use shared::identity::Principal;
+use shared::refusal::Fault;
+
+use crate::app::App;
+use crate::done::OnDone;
+use crate::handlers;
+use crate::job::{Job, JobId, ParentFailure, Phase};
+use crate::rules::{MOST_PARENTS, NewJob, Origin};
+
+/// The largest payload of a follow-up job in bytes: it is kept with the job that it follows.
+const LARGEST_FOLLOW_UP: usize = 16 * 1024;
+
+/// The job that `new` asks for, and its payload. The refusal tells every bad field.
+pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(Job, Box<RawValue>), Problem> {
+    let engine = &app.engine;
+    let mut faults: Vec<Fault> = Vec::new();
+    if let Some(url) = &new.deliver_to {
+        faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/deliver_to")));
+    }
+    match &new.on_done {
+        Some(OnDone::Url(url)) => faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/on_done/url"))),
+        Some(OnDone::Job(follow_up)) => {
+            if let Some(payload) = &follow_up.payload {
+                if payload.get().len() > LARGEST_FOLLOW_UP {
+                    let refusal = shared::refusal::Refusal::new("too_large", "may have at most 16 KB");
+                    faults.push(refusal.at("/on_done/job/payload"));
+                }
+                handlers::check_payload(&follow_up.kind, payload).map_err(|problem| problem.below("/on_done/job"))?;
+            }
+        }
+        None => {}
+    }
+    let payload = new.payload.clone().unwrap_or_else(|| RawValue::NULL.to_owned());
+    let mut errors: Vec<FieldError> = match handlers::check_payload(&new.kind, &payload) {
+        Ok(()) => Vec::new(),
+        Err(problem) if problem.kind() == ProblemType::Validation => problem.errors().to_vec(),
+        Err(problem) => return Err(problem),
+    };
+    let settings = engine.queues.settings_of_used(&caller.tenant, &new.queue).await?;
+    let now = engine.clock.now();
+    let origin = Origin {
+        id: JobId::new(now, &engine.random),
+        tenant_id: caller.tenant,
+        created_by: caller.subject.clone(),
+        now,
+    };
+    let (waits_for, more) = parents(app, caller, &new).await?;
+    errors.extend(more);
+    let is_built_in = handlers::is_built_in(&new.kind);
+    let made = new.into_job(origin, &settings, is_built_in);
+    let made = made.map_err(|more| faults.extend(more));
+    errors.extend(
+        faults.into_iter().map(|fault| FieldError::new(fault.pointer, fault.refusal.code, fault.refusal.detail)),
+    );
+    match made {
+        Ok(job) if errors.is_empty() => Ok((Job { waits_for, ..job }, payload)),
+        _ => Err(Problem::validation(errors)),
+    }
+}
+
+/// Which of the jobs that `new` depends on have not ended, and what is wrong with the others.
+async fn parents(app: &App, caller: &Principal, new: &NewJob) -> Result<(Vec<JobId>, Vec<FieldError>), Problem> {
+    let (mut waits_for, mut errors) = (Vec::new(), Vec::new());
+    // One more than there may be is enough to be refused.
+    for (index, id) in new.depends_on.iter().enumerate().take(MOST_PARENTS + 1) {
+        let mut wrong = |code, detail: &str| errors.push(FieldError::new(format!("/depends_on/{index}"), code, detail));
+        match app.engine.jobs.get(&caller.tenant, id).await? {
+            None => wrong("not_found", "there is no such job"),
+            Some(parent) if !parent.phase.is_end() && !waits_for.contains(id) => waits_for.push(*id),
+            Some(parent) if !parent.phase.is_end() || parent.phase == Phase::Succeeded => {}
+            Some(_) if new.on_parent_failure == ParentFailure::Run => {}
+            Some(_) => wrong("not_succeeded", "this job has ended and did not succeed"),
+        }
+    }
+    Ok((waits_for, errors))
+}

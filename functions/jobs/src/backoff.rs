@@ -1,0 +1,121 @@
+//! How long a job waits before it is tried again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::random::Random;
+use shared::refusal::Refusal;
+use utoipa::ToSchema;
+
+/// The longest wait between two attempts, in seconds: 30 days.
+pub const LONGEST_SECONDS: u32 = 30 * 24 * 60 * 60;
+
+/// The most entries of a list of waits.
+const MOST_WAITS: usize = 25;
+
+/// How the wait grows from attempt to attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = JobBackoff)]
+pub enum Backoff {
+    /// The same wait each time.
+    Fixed {
+        /// The wait: 1 second to 30 days.
+        seconds: u32,
+    },
+    /// Any wait up to `base_seconds`, doubled with each attempt and at most `cap_seconds`: full jitter
+    /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
+    Exponential {
+        /// The longest wait after the first attempt: 1 second to 30 days.
+        base_seconds: u32,
+        /// The longest wait of all.
+        cap_seconds: u32,
+    },
+    /// The waits one by one; the last is repeated.
+    List {
+        /// 1 to 25 waits, each of 1 second to 30 days.
+        seconds: Vec<u32>,
+    },
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::Exponential { base_seconds: 10, cap_seconds: 3600 }
+    }
+}
+
+impl Backoff {
+    /// Refuses waits that are out of bounds.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let bounded = |seconds: &u32| (1..=LONGEST_SECONDS).contains(seconds);
+        let good = match self {
+            Self::Fixed { seconds } => bounded(seconds),
+            Self::Exponential { base_seconds, cap_seconds } => {
+                bounded(base_seconds) && bounded(cap_seconds) && base_seconds <= cap_seconds
+            }
+            Self::List { seconds } => (1..=MOST_WAITS).contains(&seconds.len()) && seconds.iter().all(bounded),
+        };
+        if good {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "out_of_range",
+            "waits are 1 second to 30 days, a list has 1 to 25, and the base is not over the cap",
+        ))
+    }
+
+    /// The wait after the attempt number `attempt` (1 for the first) has failed: at least a second.
+    pub fn wait(&self, attempt: u32, random: &Random) -> Duration {
+        let past = attempt.saturating_sub(1);
+        let seconds = match self {
+            Self::Fixed { seconds } => *seconds,
+            Self::List { seconds } => {
+                let index = usize::try_from(past).unwrap_or(usize::MAX).min(seconds.len().saturating_sub(1));
+                seconds.get(index).copied().unwrap_or(1)
+            }
+            Self::Exponential { base_seconds, cap_seconds } => {
+                let most = u64::from(*base_seconds).saturating_mul(1_u64.checked_shl(past).unwrap_or(u64::MAX));
+                let most = most.min(u64::from(*cap_seconds)).max(1);
+                let millis =
+                    u128::from(most) * 1000 * u128::from(u32::from_le_bytes(random.bytes())) / u128::from(u32::MAX);
+                return Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX).max(1000));
+            }
+        };
+        Duration::from_secs(u64::from(seconds.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_follow_their_kind() {
+        let random = Random::seeded(1);
+        let seconds = |backoff: &Backoff, attempt| backoff.wait(attempt, &random).as_secs();
+        let fixed = Backoff::Fixed { seconds: 7 };
+        assert_eq!((1..4).map(|attempt| seconds(&fixed, attempt)).collect::<Vec<_>>(), [7, 7, 7]);
+        let list = Backoff::List { seconds: vec![1, 60] };
+        assert_eq!((1..4).map(|attempt| seconds(&list, attempt)).collect::<Vec<_>>(), [1, 60, 60]);
+        let exponential = Backoff::Exponential { base_seconds: 10, cap_seconds: 100 };
+        for (attempt, bound) in [(1, 10), (2, 20), (4, 80), (5, 100), (40, 100), (200, 100)] {
+            let longest = (0..200).map(|_| exponential.wait(attempt, &random).as_millis()).max().unwrap_or_default();
+            assert!((bound * 500..=bound * 1000).contains(&longest), "{attempt}: {longest}");
+        }
+    }
+
+    #[test]
+    fn waits_out_of_bounds_are_refused() {
+        for bad in [
+            Backoff::Fixed { seconds: 0 },
+            Backoff::Fixed { seconds: LONGEST_SECONDS + 1 },
+            Backoff::List { seconds: vec![] },
+            Backoff::List { seconds: vec![1; 26] },
+            Backoff::List { seconds: vec![1, 0] },
+            Backoff::Exponential { base_seconds: 2, cap_seconds: 1 },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+        assert!(Backoff::default().check().is_ok());
+    }
+}

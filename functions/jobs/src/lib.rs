@@ -1,0 +1,61 @@
+//! The task queue: jobs that are done later, again when they fail, and once for each key.
+//!
+//! A job is one record in DynamoDB, whose state machine ([`job`]) decides everything; a message in SQS only says that there
+//! may be something to do, so that messages may be lost, doubled or late. A job is done by a handler of this service, by a
+//! server of the tenant's that is sent it, or by a worker that leases it.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`job`], [`attempt`] | the record and its states; what attempts come to |
+//! | [`name`], [`payload`], [`backoff`], [`done`] | its parts; what exists is valid |
+//! | [`queue`], [`settings`], [`rates`] | what holds for the jobs of a queue |
+//! | [`rules`] | how jobs are made |
+//! | [`schedule`] | when jobs are made again and again |
+//! | [`store`] | the table |
+//! | [`engine`], [`message`] | what moves jobs |
+//! | [`family`] | jobs that depend on others |
+//! | [`handlers`], [`delivery`] | the work that is built in, and jobs that are sent to a URL |
+//! | [`api`], [`queues`], [`schedules`], [`view`] | `jobs.api`: the endpoints under `/v1/jobs`, `/v1/queues` and `/v1/schedules` |
+//! | [`worker`] | `jobs.worker`: does jobs, from three queues, one for each priority |
+//! | [`sweeper`], [`scheduler`] | `jobs.sweeper`: makes the jobs of schedules, finds lost messages and ended leases |
+//! | [`removals`] | `jobs.removals`: lets go of the payloads of jobs that are not kept any more |
+
+pub mod api;
+pub mod app;
+pub mod attempt;
+pub mod backoff;
+pub mod delivery;
+pub mod done;
+pub mod engine;
+pub mod family;
+pub mod handlers;
+pub mod job;
+pub mod message;
+pub mod name;
+pub mod payload;
+pub mod queue;
+pub mod queues;
+pub mod rates;
+pub mod removals;
+pub mod rules;
+pub mod schedule;
+pub mod scheduler;
+pub mod schedules;
+pub mod settings;
+pub mod store;
+pub mod sweeper;
+pub mod view;
+pub mod worker;
+
+use shared::lambda::Service;
+
+/// The functions of this service.
+pub static SERVICE: Service = Service {
+    name: "jobs",
+    functions: &[
+        ("jobs.api", api::function),
+        ("jobs.worker", worker::function),
+        ("jobs.sweeper", sweeper::function),
+        ("jobs.removals", removals::function),
+    ],
+};

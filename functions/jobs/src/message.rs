@@ -1,0 +1,71 @@
+//! What is sent to the worker's queues.
+
+use serde::{Deserialize, Serialize};
+use shared::id::TenantId;
+
+use crate::job::{Job, JobId, Priority};
+use crate::name::{JobKey, QueueName};
+
+/// A message to the worker. It says that something may be there to do, and never more: the record decides. So a message
+/// that comes twice, late or out of order does no harm.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Message {
+    /// A job may be ready.
+    Run(Ready),
+    /// Parked jobs of a queue may go on: the queue was resumed, or has a higher limit.
+    Release {
+        /// Whose.
+        tenant_id: TenantId,
+        /// Which queue.
+        queue: QueueName,
+    },
+}
+
+/// A job that may be ready, with what must be known before it is claimed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Ready {
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// Which one.
+    pub job_id: JobId,
+    /// In which queue.
+    pub queue: QueueName,
+    /// What it shares a limit of concurrency with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<JobKey>,
+}
+
+impl Ready {
+    /// The message for `job`.
+    pub fn of(job: &Job) -> Self {
+        Self {
+            tenant_id: job.tenant_id,
+            job_id: job.id,
+            queue: job.queue.clone(),
+            concurrency_key: job.concurrency_key.clone(),
+        }
+    }
+}
+
+/// The addresses of the worker's queues, one for each priority.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    /// For the high priority.
+    pub high: String,
+    /// For the normal one.
+    pub normal: String,
+    /// For the low one.
+    pub low: String,
+}
+
+impl Levels {
+    /// The queue of a priority.
+    pub fn of(&self, priority: Priority) -> &str {
+        match priority {
+            Priority::High => &self.high,
+            Priority::Normal => &self.normal,
+            Priority::Low => &self.low,
+        }
+    }
+}

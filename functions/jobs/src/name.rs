@@ -1,0 +1,195 @@
+//! The texts by which jobs are sorted and found: a job's type, its queue, its keys and its tags.
+
+use serde::{Deserialize, Serialize};
+use shared::refusal::Refusal;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+
+/// Lower-case words of letters, digits, `_` and `-`, joined by dots.
+fn dotted(text: &str, longest: usize) -> Result<(), Refusal> {
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+    };
+    if text.len() > longest {
+        return Err(Refusal::new("too_long", format!("may have at most {longest} characters")));
+    }
+    if text.split('.').all(word) {
+        return Ok(());
+    }
+    Err(Refusal::new("invalid", "is made of a-z, 0-9, _ and -, in words joined by dots"))
+}
+
+/// Any printable text.
+fn printable(text: &str, longest: usize) -> Result<(), Refusal> {
+    match text.chars().count() {
+        0 => Err(Refusal::new("empty", "must not be empty")),
+        length if length > longest => Err(Refusal::new("too_long", format!("may have at most {longest} characters"))),
+        _ if text.chars().any(char::is_control) => {
+            Err(Refusal::new("control_character", "must not have control characters"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Defines a text type: its name, its rule, the most characters, and an example.
+macro_rules! text_type {
+    ($(#[doc = $doc:literal])* $name:ident, $rule:ident, $longest:literal, $example:literal) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Refusal;
+
+            fn try_from(text: String) -> Result<Self, Refusal> {
+                $rule(&text, $longest)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = Refusal;
+
+            fn from_str(text: &str) -> Result<Self, Refusal> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some($longest))
+                    .examples([$example])
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+text_type! {
+    /// What a job does: `invoice.send`. 1 to 100 characters.
+    JobType, dotted, 100, "invoice.send"
+}
+text_type! {
+    /// A queue: 1 to 64 characters.
+    QueueName, dotted, 64, "default"
+}
+text_type! {
+    /// What a job is unique by, or what it shares a limit of concurrency with: 1 to 200 characters.
+    JobKey, printable, 200, "customer-4711"
+}
+text_type! {
+    /// A word to find jobs by: 1 to 50 characters. Case counts.
+    Tag, printable, 50, "import"
+}
+text_type! {
+    /// What a schedule is called: 1 to 100 characters.
+    ScheduleName, printable, 100, "Nightly export"
+}
+
+impl JobType {
+    /// The type of the jobs that tell a URL of another job's end.
+    pub fn callback() -> Self {
+        Self("job.done".to_owned())
+    }
+}
+
+impl QueueName {
+    /// The queue of these jobs.
+    pub fn callbacks() -> Self {
+        Self("callbacks".to_owned())
+    }
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// At most 10 different tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Vec<Tag>", into = "Vec<Tag>")]
+pub struct Tags(Vec<Tag>);
+
+impl Tags {
+    const MOST: usize = 10;
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<Vec<Tag>> for Tags {
+    type Error = Refusal;
+
+    fn try_from(mut tags: Vec<Tag>) -> Result<Self, Refusal> {
+        let mut seen = std::collections::BTreeSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        if tags.len() > Self::MOST {
+            return Err(Refusal::new("too_many", "there may be at most 10 tags"));
+        }
+        Ok(Self(tags))
+    }
+}
+
+impl From<Tags> for Vec<Tag> {
+    fn from(tags: Tags) -> Self {
+        tags.0
+    }
+}
+
+impl utoipa::PartialSchema for Tags {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new().items(Tag::schema()).max_items(Some(Self::MOST)).into()
+    }
+}
+
+impl utoipa::ToSchema for Tags {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "JobTags".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dotted_words() {
+        for good in ["a", "invoice.send", "image_derive", "v2.export-csv", "0"] {
+            assert!(good.parse::<JobType>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "A", "a b", "ä", "a/b", "a#b"] {
+            assert!(bad.parse::<JobType>().is_err(), "{bad}");
+            assert!(bad.parse::<QueueName>().is_err(), "{bad}");
+        }
+        assert!("q".repeat(64).parse::<QueueName>().is_ok() && "q".repeat(65).parse::<QueueName>().is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! The endpoints under `/v1/queues`, one file each.
+
+pub mod dead;
+pub mod get;
+pub mod lease;
+pub mod list;
+pub mod put;
+pub mod redrive;
+pub mod view;

@@ -1,0 +1,71 @@
+//! `GET /v1/queues`: the tenant's queues.
+
+use axum::extract::State;
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use shared::http::{Document, Limit, Page, Problem, Query};
+use shared::identity::{Caller, permission};
+use utoipa::IntoParams;
+
+use super::view::QueueView;
+use crate::app::App;
+
+/// How many, from where on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Parameters {
+    /// Rows in a page, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Where a page ended.
+#[derive(Serialize, Deserialize)]
+struct Position {
+    after: String,
+}
+
+/// The tenant's queues, by name.
+#[utoipa::path(
+    get, path = "/v1/queues", operation_id = "list_queues", tag = "queues",
+    params(Parameters),
+    responses(
+        (status = 200, description = "A page of queues", body = Page<QueueView>, headers(("Link" = String)), example = json!({
+            "data": [{
+                "name": "default", "paused": false, "concurrency": 5, "concurrency_per_key": 1, "rate_limit": {"jobs": 100, "per_seconds": 60},
+                "deliver_to": "https://example.com/jobs", "max_attempts": 10,
+                "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60, "retention_days": 14,
+                "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
+            }],
+            "next_cursor": null, "has_more": false,
+        })),
+        (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller<permission::ReadJobs>,
+    uri: Uri,
+    Query(parameters): Query<Parameters>,
+) -> Result<Page<QueueView>, Problem> {
+    let after = match &parameters.cursor {
+        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
+        None => None,
+    };
+    let limit = parameters.limit.get();
+    let mut queues = app.engine.jobs.queues(&caller.tenant, after.as_deref(), limit + 1).await?;
+    let more = queues.len() > limit;
+    queues.truncate(limit);
+    let cursor = match queues.last().filter(|_| more) {
+        Some(last) => {
+            let position = Position { after: last.name.to_string() };
+            Some(app.cursors.seal(&caller.tenant, &uri, &position).await?)
+        }
+        None => None,
+    };
+    Ok(Page::new(&uri, queues.iter().map(QueueView::of).collect(), cursor))
+}

@@ -1,0 +1,60 @@
+//! How many jobs of a queue may be begun in a time.
+
+use std::time::Duration;
+
+use shared::BoxError;
+use shared::dynamo::Dynamo;
+use shared::http::Problem;
+use shared::lambda::Runtime;
+use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
+use shared::time::Clock;
+
+use crate::message::Ready;
+use crate::queue::RateLimit;
+
+/// Why a queue's rate could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum RateError {
+    /// The limiter has no answer.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// What is set for the queue is no policy.
+    #[error(transparent)]
+    Policy(#[from] InvalidPolicy),
+}
+
+impl From<RateError> for Problem {
+    fn from(error: RateError) -> Self {
+        match error {
+            RateError::Limit(LimitError::Unavailable(_)) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+/// The limiter of queues. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    limiter: DynamoLimiter,
+    clock: Clock,
+}
+
+impl Rates {
+    /// Reads `LIMITS_TABLE`.
+    pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
+        let mut reader = runtime.environment.reader();
+        let table: String = reader.required("LIMITS_TABLE");
+        reader.finish()?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        Ok(Self { limiter: DynamoLimiter::new(dynamo, table, runtime.random.clone()), clock: runtime.clock.clone() })
+    }
+
+    /// How long to wait by the queue's rate; none when the job may be begun, which is counted.
+    pub async fn wait(&self, ready: &Ready, rate: RateLimit) -> Result<Option<Duration>, RateError> {
+        let window = Duration::from_secs(u64::from(rate.per_seconds));
+        let policy = Policy::new("queue", rate.jobs, window, rate.jobs)?;
+        let limit = Limit { policy: &policy, key: ready.queue.as_str(), cost: 1 };
+        let decision = self.limiter.check(&ready.tenant_id.to_string(), &[limit], self.clock.now()).await?;
+        Ok(if decision.allowed { None } else { Some(decision.retry_after().unwrap_or(window)) })
+    }
+}

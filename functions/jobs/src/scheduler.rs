@@ -1,0 +1,225 @@
+//! Makes the jobs of schedules. The sweeper runs it each minute.
+//!
+//! A tick is seen up to 150 seconds ahead, and its job is made then, to run at the tick; so it runs to the second. One
+//! transaction moves the schedule on to its next tick, writes down what came of this one, and makes the job, whose id
+//! follows from the tick: however many schedulers run, a tick makes one job. A scheduler that dies after the write
+//! leaves a job whose message the sweeper sends.
+//!
+//! With the overlap policies `skip` and `cancel_previous`, a tick whose job before has not ended when it is seen ahead
+//! is decided when it has come, by the first run after that: up to a minute late.
+//!
+//! # Calls
+//! A run with nothing due: one query for each of [`SHARDS`] shards, half a read unit each. A tick: one read of the
+//! schedule, a transaction of three writes and a message, and one more read with `skip` or `cancel_previous`.
+
+use std::time::Instant;
+
+use futures::stream::{self, StreamExt as _};
+use shared::BoxError;
+use shared::id::TenantId;
+use shared::queue::HORIZON;
+use shared::telemetry::chain;
+use shared::time::{SignedDuration, Timestamp};
+
+use crate::engine::Engine;
+use crate::handlers;
+use crate::job::Job;
+use crate::rules::{NewJob, Origin, millisecond};
+use crate::schedule::record::{Overlap, Schedule, ScheduleId};
+use crate::schedule::recurrence::jitter;
+use crate::schedule::run::{Run, Skipped, job_id};
+use crate::schedule::step::Step;
+use crate::store::attention::SHARDS;
+use crate::store::{Along, InsertError, StoreError};
+
+/// Schedules that are read at once in a shard.
+const PAGE: usize = 100;
+
+/// Schedules that are dealt with at the same time.
+const CONCURRENCY: usize = 8;
+
+/// The most steps of one schedule in one run: all ticks that are made up for, some that are due, and some that others
+/// were faster with.
+const MOST_STEPS: usize = 128;
+
+/// How often a job is called off that is changed meanwhile.
+const CANCELS: usize = 4;
+
+/// Deals with the ticks that are due at `now` or soon after. Nothing is begun after `stop_at`. Answers how many jobs
+/// were made.
+pub(crate) async fn fire_due(engine: &Engine, now: Timestamp, stop_at: Instant) -> Result<usize, BoxError> {
+    let until = now.checked_add(SignedDuration::try_from(HORIZON)?)?;
+    let scheduler = Scheduler { engine, now, until };
+    let mut fired = 0;
+    for shard in 0..SHARDS {
+        let mut start = None;
+        loop {
+            let due = engine.jobs.due_schedules(shard, until, start, PAGE).await?;
+            let each = due.schedules.into_iter().map(|(tenant, id)| scheduler.fire_or_leave(tenant, id));
+            let each: Vec<_> = each.collect();
+            fired += stream::iter(each)
+                .buffer_unordered(CONCURRENCY)
+                .fold(0, |sum, count| std::future::ready(sum + count))
+                .await;
+            start = due.next;
+            if start.is_none() || Instant::now() >= stop_at {
+                break;
+            }
+        }
+    }
+    Ok(fired)
+}
+
+/// One run.
+struct Scheduler<'a> {
+    engine: &'a Engine,
+    now: Timestamp,
+    /// How far ahead it looks.
+    until: Timestamp,
+}
+
+/// What a step comes to.
+struct Turn {
+    /// The schedule after it.
+    schedule: Schedule,
+    run: Run,
+    job: Option<Job>,
+}
+
+/// Whether a tick makes its job, by the job before.
+enum Before {
+    MakeIt,
+    LeaveItOut,
+    /// The tick has not come, and the job may end until then.
+    Wait,
+}
+
+impl Scheduler<'_> {
+    /// Deals with the due ticks of a schedule. A failure is left to the next run.
+    async fn fire_or_leave(&self, tenant: TenantId, id: ScheduleId) -> usize {
+        let mut fired = 0;
+        if let Err(error) = self.fire(&tenant, &id, &mut fired).await {
+            tracing::error!(schedule_id = %id, error = chain(&*error), "a schedule could not be dealt with");
+        }
+        fired
+    }
+
+    async fn fire(&self, tenant: &TenantId, id: &ScheduleId, fired: &mut usize) -> Result<(), BoxError> {
+        let mut known = None;
+        for _ in 0..MOST_STEPS {
+            let found = match known.take() {
+                Some(schedule) => Some(schedule),
+                // The index is behind the table: what was found may be over.
+                None => self.engine.jobs.schedule(tenant, id).await?,
+            };
+            let Some(schedule) = found else { break };
+            let Some(step) = schedule.step(self.now, self.until) else { break };
+            let Some(turn) = self.turn(&schedule, step).await? else { break };
+            let written = self.engine.jobs.fire(&turn.schedule, &turn.run, turn.job.as_ref(), Along::default()).await;
+            match written {
+                Ok(()) => {
+                    if let Some(job) = &turn.job {
+                        *fired += 1;
+                        self.engine.dispatch_or_leave(job).await;
+                    }
+                    known = Some(turn.schedule);
+                }
+                // Another scheduler or an edit was faster: it is read again.
+                Err(InsertError::Store(StoreError::Stale | StoreError::Conflict)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a step comes to; none while it waits.
+    async fn turn(&self, schedule: &Schedule, step: Step) -> Result<Option<Turn>, BoxError> {
+        let mut after = Schedule { revision: schedule.revision + 1, ..schedule.clone() };
+        let fired_at = millisecond(self.now);
+        let mut run = Run { tick_at: None, resumed_at: None, fired_at, job_id: None, skipped: None };
+        let mut job = None;
+        match step {
+            Step::Miss { first, last, next } => {
+                (after.last_tick_at, after.next_at) = (Some(last), next);
+                (run.tick_at, run.resumed_at, run.skipped) = (Some(first), next, Some(Skipped::Missed));
+            }
+            Step::Fire { tick, next } => {
+                (after.last_tick_at, after.next_at) = (Some(tick), next);
+                run.tick_at = Some(tick);
+                match self.before(schedule, tick).await? {
+                    Before::Wait => return Ok(None),
+                    Before::LeaveItOut => run.skipped = Some(Skipped::Overlap),
+                    Before::MakeIt => {
+                        job = self.job(schedule, tick).await?;
+                        run.job_id = job.as_ref().map(|job| job.id);
+                        run.skipped = job.is_none().then_some(Skipped::Refused);
+                        after.last_job_id = run.job_id.or(after.last_job_id);
+                    }
+                }
+            }
+        }
+        Ok(Some(Turn { schedule: after, run, job }))
+    }
+
+    /// Looks at the job before, where the overlap policy asks for it, and calls it off where the policy says so.
+    async fn before(&self, schedule: &Schedule, tick: Timestamp) -> Result<Before, BoxError> {
+        let (Overlap::Skip | Overlap::CancelPrevious, Some(id)) = (schedule.overlap, &schedule.last_job_id) else {
+            return Ok(Before::MakeIt);
+        };
+        for _ in 0..CANCELS {
+            let job = match self.engine.jobs.get(&schedule.tenant_id, id).await? {
+                Some(job) if !job.phase.is_end() => job,
+                _ => return Ok(Before::MakeIt),
+            };
+            if tick > self.now {
+                return Ok(Before::Wait);
+            }
+            if schedule.overlap == Overlap::Skip {
+                return Ok(Before::LeaveItOut);
+            }
+            match self.engine.cancel(&job, self.now).await {
+                Ok(()) => return Ok(Before::MakeIt),
+                Err(StoreError::Stale | StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err("the job before is changed by others at this moment".into())
+    }
+
+    /// The job of a tick; none when it is not acceptable any more.
+    async fn job(&self, schedule: &Schedule, tick: Timestamp) -> Result<Option<Job>, StoreError> {
+        let new: NewJob = match schedule.template() {
+            Ok(template) => template.into(),
+            Err(error) => {
+                tracing::error!(schedule_id = %schedule.id, error = chain(&error), "the job of a schedule is refused");
+                return Ok(None);
+            }
+        };
+        let settings = self.engine.queues.settings_of_used(&schedule.tenant_id, &new.queue).await?;
+        let origin = Origin {
+            id: job_id(&schedule.id, tick),
+            tenant_id: schedule.tenant_id,
+            created_by: schedule.id.to_string(),
+            now: self.now,
+        };
+        let is_built_in = handlers::is_built_in(&new.kind);
+        match new.into_job(origin, &settings, is_built_in) {
+            Ok(job) => Ok(Some(Job {
+                ready_at: self.ready_at(schedule, tick),
+                concurrency_key: job.concurrency_key.or_else(|| schedule.concurrency_key()),
+                ..job
+            })),
+            Err(faults) => {
+                tracing::error!(schedule_id = %schedule.id, ?faults, "the job of a schedule is refused");
+                Ok(None)
+            }
+        }
+    }
+
+    /// When the job of a tick begins: after its jitter, and not before now.
+    fn ready_at(&self, schedule: &Schedule, tick: Timestamp) -> Timestamp {
+        let most = std::time::Duration::from_secs(schedule.jitter_seconds.into());
+        let jitter = SignedDuration::try_from(jitter(&schedule.id.to_string(), tick, most)).unwrap_or_default();
+        millisecond(tick.checked_add(jitter).unwrap_or(tick).max(self.now))
+    }
+}

@@ -1,0 +1,105 @@
+//! Jobs that are put aside until a limit of concurrency has room, or their queue goes on.
+//!
+//! A parked job has no message on its way. Its place is an item of its own, read consistently, so that whoever returns a
+//! slot and whoever parks cannot miss one another: the one parks and then looks at the slot, the other returns the slot
+//! and then looks for parked jobs.
+
+use serde::{Deserialize, Serialize};
+use shared::dynamo::{Check, Delete, Key, Put, Query, TransactWrite, Update, n, s};
+use shared::id::TenantId;
+use shared::time::rfc3339_millis;
+
+use super::{JobStore, StoreError, item, job_key, key, read};
+use crate::job::{Job, JobId, Phase, Priority};
+use crate::message::Ready;
+
+/// A parked job.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Parked {
+    /// What is sent when it goes on.
+    pub ready: Ready,
+    /// Which of the worker's queues it is sent to; none for a job that is leased.
+    pub priority: Priority,
+    /// Its place.
+    sk: String,
+}
+
+fn partition(tenant: &TenantId, scope: &str) -> String {
+    format!("{tenant}#parked#{scope}")
+}
+
+fn place(job: &Job) -> String {
+    format!("{}#{}#{}", job.priority.rank(), rfc3339_millis(job.ready_at), job.id)
+}
+
+pub(super) fn parked_key(tenant: &TenantId, scope: &str, job: &Job) -> Key {
+    key(partition(tenant, scope), place(job))
+}
+
+impl JobStore {
+    /// Parks a waiting job in `scope`.
+    pub async fn park(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
+        let parked = Parked { ready: Ready::of(job), priority: job.priority, sk: place(job) };
+        let put = Put::new(&self.table, item(partition(&job.tenant_id, scope), place(job), &parked)?);
+        let update = Update::new(
+            &self.table,
+            job_key(&job.tenant_id, &job.id),
+            "SET parked = :scope, revision = revision + :one",
+        )
+        .only_if("#phase = :waiting AND claims = :claims AND ready_at = :ready_at AND attribute_not_exists(parked)")
+        .name("#phase", "phase")
+        .value(":waiting", s(Phase::Waiting.as_str()))
+        .value(":claims", n(job.claims))
+        .value(":ready_at", s(rfc3339_millis(job.ready_at)))
+        .value(":scope", s(scope))
+        .value(":one", n(1));
+        self.transact(vec![TransactWrite::Update(update), TransactWrite::Put(put)]).await
+    }
+
+    /// The first jobs parked in `scope`, those of the highest priority first.
+    pub async fn parked(&self, tenant: &TenantId, scope: &str, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let query =
+            Query::new(&self.table, "pk = :pk").value(":pk", s(partition(tenant, scope))).limit(limit).consistent();
+        self.dynamo.query(query).await?.items.into_iter().map(read).collect()
+    }
+
+    /// Takes a job out of `scope`, so that it can be sent again; [`StoreError::Stale`] when somebody else has.
+    pub async fn unpark(&self, tenant: &TenantId, scope: &str, parked: &Parked) -> Result<(), StoreError> {
+        let place = key(partition(tenant, scope), &parked.sk);
+        let delete = Delete::new(&self.table, place.clone()).only_if("attribute_exists(pk)");
+        let update = self.unpark_update(tenant, &parked.ready.job_id, scope);
+        let both = vec![TransactWrite::Delete(delete), TransactWrite::Update(update)];
+        match self.transact(both).await {
+            Err(StoreError::Stale) => {
+                self.clear_place(tenant, scope, parked, place).await?;
+                Err(StoreError::Stale)
+            }
+            done => done,
+        }
+    }
+
+    /// Removes a place whose job is not parked here. It may be again by now: then the place is in use.
+    async fn clear_place(&self, tenant: &TenantId, scope: &str, parked: &Parked, place: Key) -> Result<(), StoreError> {
+        let gone = Check::new(&self.table, job_key(tenant, &parked.ready.job_id))
+            .only_if("attribute_not_exists(parked) OR parked <> :scope")
+            .value(":scope", s(scope));
+        let delete = Delete::new(&self.table, place);
+        match self.transact(vec![TransactWrite::Check(gone), TransactWrite::Delete(delete)]).await {
+            Err(StoreError::Stale | StoreError::Conflict) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Takes a job out of `scope` that has no place there; [`StoreError::Stale`] when it is not parked there any more.
+    pub async fn unpark_alone(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
+        let update = self.unpark_update(&job.tenant_id, &job.id, scope);
+        self.dynamo.update(update).await.map(drop).map_err(super::stale)
+    }
+
+    fn unpark_update(&self, tenant: &TenantId, id: &JobId, scope: &str) -> Update {
+        Update::new(&self.table, job_key(tenant, id), "SET revision = revision + :one REMOVE parked")
+            .only_if("parked = :scope")
+            .value(":scope", s(scope))
+            .value(":one", n(1))
+    }
+}

@@ -1,0 +1,139 @@
+//! `jobs.sweeper`: looks each minute at the jobs of which nothing was heard when something should have been. Before that
+//! it makes the jobs of schedules ([`scheduler`]).
+//!
+//! A waiting job whose message may be lost (written, and never sent; or sent and gone) is sent again; a message too many
+//! does no harm. A running job whose lease has ended has lost its worker: the attempt has failed. A parked job that could
+//! go on is let go on. Two sweepers at once do no harm: each write is conditional.
+//!
+//! # Calls
+//! A run with nothing to see: one query for each of [`SHARDS`] shards, half a read unit each.
+
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt as _};
+use shared::lambda::{Function, Runtime, Task, Tick};
+use shared::telemetry::chain;
+use shared::time::{SignedDuration, Timestamp};
+use shared::{BoxError, BoxFuture};
+
+use crate::engine::Engine;
+use crate::job::{Job, Phase};
+use crate::message::Ready;
+use crate::scheduler;
+use crate::store::StoreError;
+use crate::store::attention::{Found, GRACE, SHARDS};
+use crate::store::claim::Slot;
+
+/// Kept back from the function's time: nothing is begun after that.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
+
+/// Jobs that are read at once in a shard.
+const PAGE: usize = 100;
+
+/// Jobs that are looked at at the same time.
+const CONCURRENCY: usize = 8;
+
+/// The longest time between two looks at one job.
+const LONGEST: SignedDuration = SignedDuration::from_hours(12);
+
+#[derive(Debug)]
+struct Sweeper {
+    engine: Engine,
+}
+
+impl Task for Sweeper {
+    async fn run(&self, tick: Tick) -> Result<(), BoxError> {
+        let stop_at = Instant::now() + tick.remaining.saturating_sub(STOP_MARGIN);
+        let fired = scheduler::fire_due(&self.engine, tick.now, stop_at).await;
+        let mut seen = 0;
+        for shard in 0..SHARDS {
+            loop {
+                let found = self.engine.jobs.to_sweep(shard, tick.now, PAGE).await?;
+                let count = found.len();
+                let looks: Vec<_> = found.into_iter().map(|found| self.look(found, tick.now)).collect();
+                let moved = stream::iter(looks)
+                    .buffer_unordered(CONCURRENCY)
+                    .filter(|moved| std::future::ready(*moved))
+                    .count()
+                    .await;
+                seen += count;
+                // What could not be moved is at the head of the next page as well.
+                if count < PAGE || moved == 0 || Instant::now() >= stop_at {
+                    break;
+                }
+            }
+        }
+        // What failed above is no reason to leave the jobs alone.
+        let fired = fired?;
+        tracing::info!(seen, fired, "jobs were looked at");
+        Ok(())
+    }
+}
+
+impl Sweeper {
+    /// Looks at one job; false when that failed, which the next run will try again.
+    async fn look(&self, found: Found, now: Timestamp) -> bool {
+        match self.mend(&found, now).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(job_id = %found.job_id, error = chain(&*error), "a job could not be looked at");
+                false
+            }
+        }
+    }
+
+    async fn mend(&self, found: &Found, now: Timestamp) -> Result<(), BoxError> {
+        let engine = &self.engine;
+        // The index is behind the table: what was found may be over.
+        let Some(job) = engine.jobs.get(&found.tenant_id, &found.job_id).await? else { return Ok(()) };
+        let done = match job.phase {
+            Phase::Running if job.is_leased(now) => {
+                engine.jobs.sweep_again(&job, &found.at, job.lease_until.unwrap_or(now)).await
+            }
+            Phase::Running => engine.give_up(&job).await.map(drop),
+            Phase::Waiting => {
+                if !job.waits_for.is_empty() {
+                    engine.ask_parents(&job).await?;
+                } else if let Some(scope) = &job.parked {
+                    if self.has_room(&job, scope).await? && !engine.release(&job.tenant_id, scope).await? {
+                        engine.release_alone(&job, scope).await?;
+                    }
+                } else if job.ready_at <= now {
+                    engine.send(&Ready::of(&job), job.priority, now).await?;
+                    tracing::warn!(job_id = %job.id, "a waiting job was sent again");
+                }
+                engine.jobs.sweep_again(&job, &found.at, next_look(&job, now)).await
+            }
+            Phase::Succeeded | Phase::Dead | Phase::Cancelled if job.has_children => engine.tell_family(job).await,
+            Phase::Succeeded | Phase::Dead | Phase::Cancelled => return Ok(()),
+        };
+        match done {
+            // Something has happened to it meanwhile, which is all that is asked.
+            Ok(()) | Err(StoreError::Stale) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a job that is parked in `scope` could go on.
+    async fn has_room(&self, job: &Job, scope: &str) -> Result<bool, BoxError> {
+        let settings = self.engine.queues.settings(&job.tenant_id, &job.queue).await?;
+        if settings.paused {
+            return Ok(false);
+        }
+        let slots = Slot::all_of(&settings, &job.queue, job.concurrency_key.as_ref());
+        match slots.iter().find(|slot| slot.scope == scope) {
+            Some(slot) => Ok(self.engine.jobs.running(&job.tenant_id, scope).await? < slot.limit),
+            None => Ok(true),
+        }
+    }
+}
+
+/// Twice as long after its time as now, so that a long backlog is looked at a few times only.
+fn next_look(job: &Job, now: Timestamp) -> Timestamp {
+    let waited = now.duration_since(job.ready_at);
+    now.max(job.ready_at).checked_add(waited.clamp(GRACE, LONGEST)).unwrap_or(Timestamp::MAX)
+}
+
+pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move { Ok(Function::schedule(&runtime, Sweeper { engine: Engine::new(&runtime)? })) })
+}

@@ -1,0 +1,105 @@
+//! `jobs.worker`: does jobs. It is fed by three queues, one for each priority.
+//!
+//! A message says that a job may be ready. The worker looks at its queue (paused? a rate? limits of concurrency?), claims
+//! the job, does it with heartbeats, and writes how it ended, in one write each. The message is done then, however the job
+//! went: a further attempt has a message of its own. A message whose worker is killed comes again when its visibility
+//! ends; whoever gets it finds the lease ended, counts the attempt as failed, and the job goes on from there.
+//!
+//! # Calls
+//! A job without limits: 1 write to claim, 1 to end, and the queue's settings every few seconds. While it runs, 1 write
+//! each [`HEARTBEAT`], or each [`PROGRESS_EVERY`] while it tells of its progress. With limits of concurrency: a transaction and a read to claim, a transaction to end, 1 query.
+
+mod attempt;
+mod ready;
+
+use std::time::Duration;
+
+use shared::id::TenantId;
+use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
+use shared::outbound::{Outbound, Settings as OutboundSettings};
+use shared::{BoxError, BoxFuture};
+
+use crate::delivery::Delivery;
+use crate::engine::Engine;
+use crate::handlers::Handlers;
+use crate::message::Message;
+use crate::name::QueueName;
+use crate::payload::Payloads;
+use crate::rates::Rates;
+use crate::store::claim::queue_scope;
+
+/// How often a running job gives a sign of life, and hears whether it is to stop.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How often the progress that a job tells is written, besides.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Kept back from the function's time for the write that ends an attempt.
+const SETTLE_MARGIN: Duration = Duration::from_secs(5);
+
+/// How many parked jobs one message lets go on, before it sends itself again.
+const MOST_RELEASED: usize = 200;
+
+/// What works.
+#[derive(Debug)]
+pub struct Worker {
+    engine: Engine,
+    payloads: Payloads,
+    rates: Rates,
+    delivery: Delivery,
+    handlers: Handlers,
+    /// Who it is, for the history.
+    name: String,
+}
+
+impl Worker {
+    fn new(runtime: &Runtime) -> Result<Self, BoxError> {
+        let engine = Engine::new(runtime)?;
+        let outbound = Outbound::new(OutboundSettings::read(&runtime.environment)?);
+        let random = runtime.random.clone();
+        Ok(Self {
+            payloads: Payloads::new(runtime)?,
+            rates: Rates::new(runtime)?,
+            delivery: Delivery::new(outbound.clone(), engine.jobs.clone(), runtime.clock.clone(), random.clone()),
+            handlers: Handlers::new(outbound, runtime.clock.clone()),
+            name: format!("worker-{}", random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 8)),
+            engine,
+        })
+    }
+
+    /// Lets the parked jobs of a queue go on.
+    async fn release(&self, tenant: TenantId, queue: QueueName) -> Result<(), BoxError> {
+        let scope = queue_scope(&queue);
+        for _ in 0..MOST_RELEASED {
+            if !self.engine.release(&tenant, &scope).await? {
+                return Ok(());
+            }
+        }
+        self.engine.send_release(&Message::Release { tenant_id: tenant, queue }, tenant).await?;
+        Ok(())
+    }
+}
+
+impl Consumer for Worker {
+    type Message = Message;
+
+    async fn consume(&self, message: Received<Message>) -> Result<(), ConsumeError> {
+        match message.body {
+            Message::Run(ready) => self.run(ready, message.remaining).await?,
+            Message::Release { tenant_id, queue } => self.release(tenant_id, queue).await?,
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move {
+        let mut reader = runtime.environment.reader();
+        let lease_seconds: u64 = reader.required("WORKER_LEASE_SECONDS");
+        reader.finish()?;
+        let settings =
+            QueueSettings::read(&runtime.environment, "WORKER")?.with_lease(Duration::from_secs(lease_seconds));
+        let worker = Worker::new(&runtime)?;
+        Ok(Function::queue(&runtime, settings, worker))
+    })
+}

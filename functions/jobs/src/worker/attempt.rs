@@ -1,0 +1,118 @@
+//! One attempt: the work, its signs of life, its time-out, and its end.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use shared::BoxError;
+use shared::telemetry::chain;
+use tokio::sync::watch;
+
+use super::{HEARTBEAT, PROGRESS_EVERY, SETTLE_MARGIN, Worker};
+use crate::attempt::{Failure, Outcome};
+use crate::delivery::Delivered;
+use crate::handlers::Work;
+use crate::job::{Job, LEASE, Progress, Runner};
+use crate::store::StoreError;
+
+/// How long work may go on after it was asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Why an attempt is given up from outside.
+enum Interruption {
+    /// The claim is somebody else's.
+    Lost,
+    /// It was asked to stop, and did not.
+    Stop,
+}
+
+impl Worker {
+    /// Does a job that was claimed, and writes how it ended.
+    pub(super) async fn attempt(&self, job: Job, remaining: Duration) -> Result<(), BoxError> {
+        let time = job.timeout().min(remaining.saturating_sub(SETTLE_MARGIN));
+        let (progress, seen) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let work = Work::new(job.attempt, time, progress, stopped);
+        let worked = AssertUnwindSafe(tokio::time::timeout(time, self.work(&job, &work))).catch_unwind();
+        let delivered = tokio::select! {
+            worked = worked => match worked {
+                Ok(Ok(delivered)) => delivered?,
+                Ok(Err(_)) => Delivered::Ended(Outcome::failed(Failure::new("timeout", format!("it took over {} s", time.as_secs())))),
+                Err(_) => Delivered::Ended(Outcome::failed(Failure::new("panic", "the handler panicked"))),
+            },
+            interruption = self.keep(&job, seen, &stop) => match interruption {
+                Interruption::Lost => return Ok(()),
+                Interruption::Stop => Delivered::Ended(Outcome::Cancelled),
+            },
+        };
+        let ended = match delivered {
+            Delivered::Ended(outcome) => self.engine.settle(&job, outcome).await.map(drop),
+            Delivered::Accepted => self.engine.jobs.entrust(&job, self.engine.clock.now()).await,
+        };
+        match ended {
+            // The claim was lost; whoever has the job now says how it ends.
+            Ok(()) | Err(StoreError::Stale) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn work(&self, job: &Job, work: &Work) -> Result<Delivered, BoxError> {
+        let payload = match self.payloads.of(job).await {
+            Err(StoreError::NoPayload) => return Ok(unreadable(&StoreError::NoPayload)),
+            Err(StoreError::Encode(error)) => return Ok(unreadable(&error)),
+            payload => payload?,
+        };
+        Ok(match &job.runner {
+            Runner::BuiltIn => Delivered::Ended(self.handlers.run(&job.kind, payload.get(), work).await),
+            Runner::Http { url } => {
+                let parents = self.engine.parents(job).await?;
+                tokio::select! {
+                    delivered = self.delivery.send(job, url, &payload, &parents, work.time) => delivered?,
+                    () = work.stopped() => Delivered::Ended(Outcome::Cancelled),
+                }
+            }
+            Runner::Pull => Delivered::Ended(Outcome::Snoozed(Duration::from_secs(1))),
+        })
+    }
+
+    /// Keeps the claim, until it is lost or the work has not stopped when it should have.
+    async fn keep(
+        &self,
+        job: &Job,
+        mut progress: watch::Receiver<Option<Progress>>,
+        stop: &watch::Sender<bool>,
+    ) -> Interruption {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(HEARTBEAT) => {}
+                () = told(&mut progress) => {}
+            }
+            let seen = progress.borrow_and_update().clone();
+            match self.engine.jobs.heartbeat(job, self.engine.clock.now(), LEASE, seen.as_ref()).await {
+                Ok(current) if current.cancel_requested => {
+                    stop.send_replace(true);
+                    tokio::time::sleep(STOP_GRACE).await;
+                    return Interruption::Stop;
+                }
+                Ok(_) => {}
+                Err(StoreError::Stale) => return Interruption::Lost,
+                Err(error) => {
+                    tracing::warn!(job_id = %job.id, error = chain(&error), "a heartbeat was not written");
+                }
+            }
+        }
+    }
+}
+
+/// What comes of a payload that no attempt can read.
+fn unreadable(error: &dyn std::error::Error) -> Delivered {
+    Delivered::Ended(Outcome::poison(Failure::new("payload", error.to_string())))
+}
+
+/// Ends when there is something new of the progress, but not at once.
+async fn told(progress: &mut watch::Receiver<Option<Progress>>) {
+    tokio::time::sleep(PROGRESS_EVERY).await;
+    if progress.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,123 @@
+//! From the message that a job may be ready to the claim, or to why there is none.
+
+use std::time::Duration;
+
+use shared::BoxError;
+use shared::time::SignedDuration;
+
+use super::Worker;
+use crate::job::{Job, LEASE, Phase};
+use crate::message::Ready;
+use crate::store::StoreError;
+use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope};
+
+/// A message that comes before its time by less than this is sent again: the clocks of two machines differ. One that comes
+/// earlier is of another attempt.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+impl Worker {
+    /// Does the job of a message, if it is there to be done.
+    pub(super) async fn run(&self, ready: Ready, remaining: Duration) -> Result<(), BoxError> {
+        let engine = &self.engine;
+        let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
+        if settings.paused {
+            return self.park(&ready, &queue_scope(&ready.queue)).await;
+        }
+        if let Some(rate) = settings.rate_limit
+            && let Some(wait) = self.rates.wait(&ready, rate).await?
+        {
+            return self.later(&ready, wait).await;
+        }
+        let slots = Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref());
+        let mark = mark(&engine.random);
+        let claimant =
+            Claimant { worker: &self.name, mark: &mark, now: engine.clock.now(), lease: LEASE, slots: &slots };
+        match engine.jobs.claim(&ready, false, &claimant).await? {
+            Claim::Claimed(job) => self.attempt(*job, remaining).await,
+            Claim::Full(scope) => self.park(&ready, &scope).await,
+            Claim::Refused(None) => Ok(()),
+            Claim::Refused(Some(job)) => self.refused(&ready, &job).await,
+        }
+    }
+
+    /// What a message means whose job cannot be claimed.
+    async fn refused(&self, ready: &Ready, job: &Job) -> Result<(), BoxError> {
+        let now = self.engine.clock.now();
+        match job.phase {
+            Phase::Running if job.is_leased(now) => Err("another worker has the job".into()),
+            Phase::Running => match self.engine.give_up(job).await {
+                // Somebody else has noticed as well, or the worker came back in time.
+                Ok(_) | Err(StoreError::Stale) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            Phase::Waiting if job.parked.is_some() => Ok(()),
+            Phase::Waiting if job.ready_at > now => {
+                if job.ready_at.duration_since(now) < SKEW {
+                    self.engine.send(ready, job.priority, job.ready_at).await?;
+                }
+                Ok(())
+            }
+            Phase::Waiting => Err("the job was changed at this moment".into()),
+            Phase::Succeeded | Phase::Dead | Phase::Cancelled => self.let_others_go_on(ready).await,
+        }
+    }
+
+    /// The message of a job that has ended comes again when its worker was killed: perhaps before it let a parked job go on.
+    async fn let_others_go_on(&self, ready: &Ready) -> Result<(), BoxError> {
+        let engine = &self.engine;
+        let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
+        for slot in Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref()) {
+            if engine.jobs.running(&ready.tenant_id, &slot.scope).await? < slot.limit {
+                engine.release(&ready.tenant_id, &slot.scope).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a job aside until `scope` has room. Whoever makes room looks for parked jobs afterwards; what was made before
+    /// the job was parked is seen here.
+    async fn park(&self, ready: &Ready, scope: &str) -> Result<(), BoxError> {
+        let engine = &self.engine;
+        let Some(job) = engine.jobs.get(&ready.tenant_id, &ready.job_id).await? else { return Ok(()) };
+        if job.phase != Phase::Waiting || job.parked.is_some() || job.ready_at > engine.clock.now() {
+            return self.refused_unless_ready(ready, &job).await;
+        }
+        match engine.jobs.park(&job, scope).await {
+            Ok(()) => {}
+            // It was claimed, parked or called off meanwhile.
+            Err(StoreError::Stale) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        engine.queues.forget(&ready.tenant_id, &ready.queue).await;
+        let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
+        if settings.paused {
+            return Ok(());
+        }
+        let slots = Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref());
+        let has_room = match slots.iter().find(|slot| slot.scope == scope) {
+            Some(slot) => engine.jobs.running(&ready.tenant_id, scope).await? < slot.limit,
+            None => true,
+        };
+        if has_room {
+            engine.release(&ready.tenant_id, scope).await?;
+        }
+        Ok(())
+    }
+
+    async fn refused_unless_ready(&self, ready: &Ready, job: &Job) -> Result<(), BoxError> {
+        if job.phase == Phase::Running && job.is_leased(self.engine.clock.now()) {
+            Ok(())
+        } else {
+            self.refused(ready, job).await
+        }
+    }
+
+    async fn later(&self, ready: &Ready, wait: Duration) -> Result<(), BoxError> {
+        let Some(job) = self.engine.jobs.get(&ready.tenant_id, &ready.job_id).await? else { return Ok(()) };
+        if job.phase == Phase::Waiting {
+            let at = self.engine.clock.now().checked_add(wait)?;
+            self.engine.send(ready, job.priority, at).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What a log-in costs over the one argon2 that it cannot do without: by the argon2 crate, with the same parameters.
+//!
+//! `cargo bench -p tests --bench passwords`; the aim is a log-in within 1.05 of `argon2id`. What is compared is CPU time, as a
+//! log-in also waits for DynamoDB, which is a program in Python here. It is taken of the threads that the bench itself
+//! runs on, and not of the stack's. The contenders take turns, so that a busy machine disturbs all alike. It reads
+//! `/proc`, so it needs Linux.
+
+// A bench has no caller to report to but its reader, and its counts are small.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
+
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use auth::password::hash::{LANES, MEMORY_KIB, PASSES};
+use auth::password::{Password, PasswordHash, verify_blocking};
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use lambda_runtime::Context;
+use serde_json::{Value, json};
+use shared::aws::Aws;
+use shared::config::Environment;
+use shared::random::Random;
+use shared::time::Clock;
+use tests::account::{PASSWORD, fresh_email};
+use tests::{Instance, http_event, stack};
+
+/// How often each contender has its turn.
+const TURNS: usize = 15;
+/// What it does in a turn; so many users log in, each once.
+const EACH_TURN: usize = 20;
+
+/// What the threads of the bench's runtime are called. The first thread of the process is its, too.
+const THREADS: &str = "passwords";
+
+/// The CPU time that the bench has used until now.
+fn cpu_time() -> Duration {
+    let first = std::process::id().to_string();
+    let read = |path: &Path, name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
+    let is_own = |path: &PathBuf| path.ends_with(&first) || read(path, "comm").trim() == THREADS;
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path()).filter(is_own);
+    let used = tasks.map(|task| read(&task, "schedstat").split(' ').next().unwrap().parse::<u64>().unwrap_or(0));
+    Duration::from_nanos(used.sum())
+}
+
+/// A table of the bench's own: nothing reads its stream meanwhile.
+async fn table(aws: &Aws, name: &str) {
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let attribute = |name: &str| {
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        attribute.build().unwrap()
+    };
+    let create = aws.dynamo.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    let create = create.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
+    create.attribute_definitions(attribute("pk")).attribute_definitions(attribute("sk")).send().await.unwrap();
+}
+
+/// The function, and users who log in to it.
+struct LogIns {
+    api: Instance,
+    emails: Vec<String>,
+    random: Random,
+}
+
+impl LogIns {
+    async fn new() -> Self {
+        let aws = Aws::new(&stack().environment("auth.api").unwrap()).unwrap();
+        let tables = [("ACCOUNTS_TABLE", "bench-accounts"), ("IDENTITY_TABLE", "bench-identity")];
+        for (_, name) in tables {
+            table(&aws, name).await;
+        }
+        let with_tables = |environment: Environment| {
+            tables.iter().fold(environment, |environment, (variable, name)| environment.with(variable, name))
+        };
+        let admin = Instance::with(&auth::SERVICE, "auth.admin", Clock::system(), with_tables).await;
+        let api = Instance::with(&auth::SERVICE, "auth.api", Clock::system(), with_tables).await;
+        let mut emails = Vec::new();
+        for _ in 0..EACH_TURN {
+            let email = fresh_email();
+            admin.invoke(&json!({"email": email, "password": PASSWORD})).await.unwrap();
+            emails.push(email);
+        }
+        Self { api, emails, random: Random::system() }
+    }
+
+    /// Each from a network of its own, as the tries of one are limited.
+    fn event(&self, email: &str) -> Value {
+        let body = json!({"email": email, "password": PASSWORD}).to_string();
+        let mut event = http_event("POST", "/v1/auth/login", &[], Some(&body));
+        let [a, b, c] = self.random.bytes();
+        event["requestContext"]["http"]["sourceIp"] = json!(format!("10.{a}.{b}.{c}"));
+        event
+    }
+
+    async fn turn(&self) {
+        for email in &self.emails {
+            self.api.http_in(&self.event(email), Context::default()).await.expect(200);
+        }
+    }
+}
+
+fn bare_argon2() {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap();
+    let argon2id = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let mut hash = [0; 32];
+    argon2id.hash_password_into(black_box(PASSWORD.as_bytes()), &[7; 16], &mut hash).unwrap();
+    black_box(hash);
+}
+
+/// CPU time and time of one of the operations of a turn.
+async fn timed(turn: impl Future<Output = ()>) -> (Duration, Duration) {
+    let (started, before) = (Instant::now(), cpu_time());
+    turn.await;
+    let (used, took) = (cpu_time().saturating_sub(before), started.elapsed());
+    (used / u32::try_from(EACH_TURN).unwrap(), took / u32::try_from(EACH_TURN).unwrap())
+}
+
+async fn bench() {
+    let log_ins = LogIns::new().await;
+    let password = Password::offered(PASSWORD);
+    let hash = PasswordHash::of(&password, &Random::system()).unwrap();
+    // The first opens the keys of the instance.
+    log_ins.turn().await;
+    let mut times = [const { Vec::new() }; 3];
+    let [bare, verify, log_in] = &mut times;
+    for _ in 0..TURNS {
+        bare.push(timed(async { (0..EACH_TURN).for_each(|_| bare_argon2()) }).await);
+        let turn = async {
+            for _ in 0..EACH_TURN {
+                assert!(verify_blocking(hash.clone(), password.clone()).await.unwrap());
+            }
+        };
+        verify.push(timed(turn).await);
+        log_in.push(timed(log_ins.turn()).await);
+    }
+    println!("| | CPU ms | over argon2's | a second on a core | with its waits, ms |\n|---|---:|---:|---:|---:|");
+    let mut reference = None;
+    for (name, mut times) in ["argon2id alone", "check of a password", "log-in"].into_iter().zip(times) {
+        let mut median = |part: fn(&(Duration, Duration)) -> Duration| {
+            times.sort_unstable_by_key(part);
+            times.get(TURNS / 2).map_or(0.0, |time| part(time).as_secs_f64() * 1e3)
+        };
+        let (cpu, took) = (median(|(used, _)| *used), median(|(_, took)| *took));
+        let over = cpu / *reference.get_or_insert(cpu);
+        println!("| {name} | {cpu:.2} | {over:.3} | {:.1} | {took:.2} |", 1e3 / cpu);
+    }
+}
+
+fn main() {
+    stack();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_name(THREADS)
+        .thread_keep_alive(Duration::from_mins(10))
+        .build();
+    runtime.unwrap().block_on(bench());
+}

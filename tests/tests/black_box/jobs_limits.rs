@@ -1,0 +1,162 @@
+//! The limits of queues: how many jobs run at once, of a queue and of a key, and how many are begun in a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tests::{Tenant, eventually};
+use tokio::sync::Semaphore;
+
+use crate::jobs::{Receiver, act, batch, ended, job, lease, set_queue, status, time};
+
+/// How many requests a server has at work, and the most at once, by the word that is the payload of each.
+#[derive(Default)]
+struct AtWork(Mutex<BTreeMap<String, (usize, usize)>>);
+
+impl AtWork {
+    fn begin(&self, word: &str) {
+        let mut all = self.0.lock().unwrap();
+        let (now, most) = all.entry(word.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
+    fn end(&self, word: &str) {
+        self.0.lock().unwrap().get_mut(word).unwrap().0 -= 1;
+    }
+
+    fn most(&self, word: &str) -> usize {
+        self.0.lock().unwrap().get(word).map_or(0, |(_, most)| *most)
+    }
+
+    fn now(&self, word: &str) -> usize {
+        self.0.lock().unwrap().get(word).map_or(0, |(now, _)| *now)
+    }
+}
+
+/// A server that works on each request until it is let go.
+async fn gated() -> (Receiver, Arc<AtWork>, Arc<Semaphore>) {
+    let (at_work, gate) = (Arc::new(AtWork::default()), Arc::new(Semaphore::new(0)));
+    let (working, passing) = (at_work.clone(), gate.clone());
+    let receiver = Receiver::working(move |delivery, _| {
+        let (working, passing) = (working.clone(), passing.clone());
+        async move {
+            let body = delivery.json();
+            let word = body["data"].as_str().unwrap();
+            working.begin(word);
+            passing.acquire().await.unwrap().forget();
+            working.end(word);
+            status(200)
+        }
+    })
+    .await;
+    (receiver, at_work, gate)
+}
+
+#[tokio::test]
+async fn never_more_jobs_of_a_queue_run_at_once_than_it_says() {
+    let tenant = Tenant::new().await;
+    let (receiver, at_work, gate) = gated().await;
+    set_queue(&tenant, "default", json!({"concurrency": 3, "deliver_to": receiver.url("/")})).await;
+    let jobs = batch(&tenant, vec![json!({"type": "a", "payload": "all"}); 12]).await;
+    for done in 0..12 {
+        // As many as may, and as there are.
+        let (came, at_once) = (12.min(3 + done), 3.min(12 - done));
+        eventually(&format!("{at_once} at work after {done}"), || async {
+            (receiver.deliveries().len() == came && at_work.now("all") == at_once).then_some(())
+        })
+        .await;
+        let running = tenant.get("/v1/jobs?state=running").await.expect(200).json()["data"].as_array().unwrap().len();
+        assert!(running <= 3, "{running}");
+        gate.add_permits(1);
+    }
+    for job in &jobs {
+        assert_eq!(ended(&tenant, job).await["attempt"], 1);
+    }
+    assert_eq!((at_work.most("all"), receiver.deliveries().len()), (3, 12));
+}
+
+#[tokio::test]
+async fn never_more_jobs_of_a_key_run_at_once_than_the_queue_says() {
+    let tenant = Tenant::new().await;
+    let (receiver, at_work, gate) = gated().await;
+    set_queue(&tenant, "default", json!({"concurrency_per_key": 2, "deliver_to": receiver.url("/")})).await;
+    let body = |key: &str| json!({"type": "a", "payload": key, "concurrency_key": key});
+    let free = json!({"type": "a", "payload": "free"});
+    let jobs = batch(&tenant, [vec![body("one"); 5], vec![body("two"); 5], vec![free; 4]].concat()).await;
+    eventually("all keys to be at their limit", || async {
+        (at_work.now("one") == 2 && at_work.now("two") == 2 && at_work.now("free") == 4).then_some(())
+    })
+    .await;
+    gate.add_permits(jobs.len());
+    for job in &jobs {
+        let done = ended(&tenant, job).await;
+        assert_eq!((&done["state"], &done["attempt"]), (&json!("succeeded"), &json!(1)));
+    }
+    assert_eq!((at_work.most("one"), at_work.most("two"), at_work.most("free")), (2, 2, 4));
+    assert_eq!(receiver.deliveries().len(), 14);
+}
+
+#[tokio::test]
+async fn workers_that_lease_keep_to_the_limits_too() {
+    let tenant = Tenant::new().await;
+    set_queue(&tenant, "default", json!({"concurrency": 3})).await;
+    let body = |key: &str| json!({"type": "a", "concurrency_key": key});
+    for key in ["one", "one", "two", "three", "four"] {
+        job(&tenant, body(key)).await;
+    }
+    let wanted = json!({"max": 32, "wait_seconds": 20});
+    let taken = lease(&tenant, "default", wanted.clone()).await;
+    let keys: Vec<_> = taken.iter().map(|job| job["concurrency_key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["one", "two", "three"]);
+    assert_eq!(lease(&tenant, "default", json!({"max": 32})).await, Vec::<Value>::new());
+    // Each end makes room, whichever it is.
+    let one = &taken[0];
+    act(&tenant, one, "fail", json!({"claim": 1, "class": "x", "permanent": true})).await.expect(200);
+    let next = lease(&tenant, "default", wanted.clone()).await;
+    assert_eq!((next.len(), &next[0]["concurrency_key"]), (1, &json!("one")));
+    let snoozed = act(&tenant, &taken[1], "snooze", json!({"claim": 1, "seconds": 3600})).await.expect(200).json();
+    assert_eq!(snoozed["state"], "scheduled");
+    let next = lease(&tenant, "default", wanted).await;
+    assert_eq!((next.len(), &next[0]["concurrency_key"]), (1, &json!("four")));
+}
+
+#[tokio::test]
+async fn a_queue_that_may_do_more_at_once_takes_up_what_waited() {
+    let tenant = Tenant::new().await;
+    let (receiver, at_work, gate) = gated().await;
+    let settings = |concurrency: u32, per_key: u32| json!({"concurrency": concurrency, "concurrency_per_key": per_key, "deliver_to": receiver.url("/")});
+    set_queue(&tenant, "default", settings(1, 1)).await;
+    let jobs = batch(&tenant, vec![json!({"type": "a", "payload": "all"}); 4]).await;
+    eventually("one at work", || async { (at_work.now("all") == 1).then_some(()) }).await;
+    set_queue(&tenant, "default", settings(4, 1)).await;
+    eventually("all at work", || async { (at_work.now("all") == 4).then_some(()) }).await;
+    gate.add_permits(4);
+    for job in &jobs {
+        assert_eq!(ended(&tenant, job).await["attempt"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_kept() {
+    let tenant = Tenant::new().await;
+    // Three at once, and then one each second.
+    set_queue(&tenant, "default", json!({"rate_limit": {"jobs": 3, "per_seconds": 3}})).await;
+    let jobs = batch(&tenant, vec![json!({"type": "noop"}); 6]).await;
+    let mut started = Vec::new();
+    for job in &jobs {
+        let done = ended(&tenant, job).await;
+        assert_eq!((&done["state"], &done["attempt"]), (&json!("succeeded"), &json!(1)));
+        started.push(time(&done["started_at"]));
+    }
+    started.sort_unstable();
+    let first = started[0];
+    let after: Vec<_> = started.iter().map(|at| at.duration_since(first).as_millis()).collect();
+    // Three seconds, less the moment in which a start is written after the limit was asked.
+    assert!(after[5] >= 1000, "{after:?}");
+
+    set_queue(&tenant, "pull", json!({"rate_limit": {"jobs": 2, "per_seconds": 3600}})).await;
+    batch(&tenant, vec![json!({"type": "a", "queue": "pull"}); 5]).await;
+    assert_eq!(lease(&tenant, "pull", json!({"max": 5, "wait_seconds": 20})).await.len(), 2);
+    assert_eq!(lease(&tenant, "pull", json!({"max": 5})).await.len(), 0);
+}
