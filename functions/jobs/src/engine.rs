@@ -23,6 +23,7 @@ use crate::name::{JobType, QueueName};
 use crate::payload::Payload;
 use crate::rules::{NewJob, Origin};
 use crate::settings::QueueCache;
+use crate::store::claim::Slot;
 use crate::store::finish::Ending;
 use crate::store::{JobStore, StoreError};
 
@@ -181,6 +182,19 @@ impl Engine {
             self.dispatch_or_leave(follow_up).await;
         }
         Ok(())
+    }
+
+    /// Whether a job that is parked in `scope` could go on, as its queue is known to be set.
+    pub async fn has_room(&self, ready: &Ready, scope: &str) -> Result<bool, StoreError> {
+        let settings = self.queues.settings(&ready.tenant_id, &ready.queue).await?;
+        if settings.paused {
+            return Ok(false);
+        }
+        let slots = Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref());
+        match slots.iter().find(|slot| slot.scope == scope) {
+            Some(slot) => Ok(self.jobs.running(&ready.tenant_id, scope).await? < slot.limit),
+            None => Ok(true),
+        }
     }
 
     /// Lets one job go on that is parked in `scope`; false when there is none.

@@ -6,7 +6,7 @@
 //! go on is let go on. Two sweepers at once do no harm: each write is conditional.
 //!
 //! # Calls
-//! A run with nothing to see: one query for each of [`SHARDS`] shards, half a read unit each.
+//! A run with nothing to see: one query for each of [`SHARDS`] shards, half a read unit each, and as many for schedules.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,6 @@ use crate::message::Ready;
 use crate::scheduler;
 use crate::store::StoreError;
 use crate::store::attention::{Found, GRACE, SHARDS};
-use crate::store::claim::Slot;
 
 /// Kept back from the function's time: nothing is begun after that.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -95,7 +94,8 @@ impl Sweeper {
                 if !job.waits_for.is_empty() {
                     engine.ask_parents(&job).await?;
                 } else if let Some(scope) = &job.parked {
-                    if self.has_room(&job, scope).await? && !engine.release(&job.tenant_id, scope).await? {
+                    if engine.has_room(&Ready::of(&job), scope).await? && !engine.release(&job.tenant_id, scope).await?
+                    {
                         engine.release_alone(&job, scope).await?;
                     }
                 } else if job.ready_at <= now {
@@ -111,19 +111,6 @@ impl Sweeper {
             // Something has happened to it meanwhile, which is all that is asked.
             Ok(()) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether a job that is parked in `scope` could go on.
-    async fn has_room(&self, job: &Job, scope: &str) -> Result<bool, BoxError> {
-        let settings = self.engine.queues.settings(&job.tenant_id, &job.queue).await?;
-        if settings.paused {
-            return Ok(false);
-        }
-        let slots = Slot::all_of(&settings, &job.queue, job.concurrency_key.as_ref());
-        match slots.iter().find(|slot| slot.scope == scope) {
-            Some(slot) => Ok(self.engine.jobs.running(&job.tenant_id, scope).await? < slot.limit),
-            None => Ok(true),
         }
     }
 }

@@ -82,15 +82,15 @@ pub struct Leased {
     responses(
         (status = 200, description = "The jobs, perhaps none", body = Leased, example = json!({
             "jobs": [{
-                "id": "job_01k9z4n2y6e0qv3m8t5w7x9abc", "type": "invoice.send", "queue": "default", "state": "retrying",
-                "payload": {"invoice": 4711}, "payload_bytes": 16, "priority": "normal", "run_by": "http", "deliver_to": "https://example.com/jobs",
-                "run_at": "2026-05-04T09:30:20.000Z", "attempt": 1, "max_attempts": 10,
+                "id": "job_01k9z4n2y6e0qv3m8t5w7x9abc", "type": "invoice.send", "queue": "default", "state": "running",
+                "payload": {"invoice": 4711}, "payload_bytes": 16, "priority": "normal", "run_by": "pull", "deliver_to": null,
+                "run_at": "2026-05-04T09:30:20.000Z", "attempt": 2, "max_attempts": 10,
                 "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60,
                 "unique_key": null, "concurrency_key": null, "tags": ["billing"], "depends_on": [], "waits_for": [], "progress": null, "cancel_requested": false,
-                "claim": 1, "worker": "worker-k7vq2mza", "lease_until": null, "result": null,
+                "claim": 2, "worker": "berlin-3", "lease_until": "2026-05-04T09:31:20.000Z", "result": null,
                 "attempts": [{"number": 1, "started_at": "2026-05-04T09:30:00.000Z", "ended_at": "2026-05-04T09:30:01.000Z",
-                              "worker": "worker-k7vq2mza", "failure": {"class": "http_503", "message": "the answer was 503", "fingerprint": "5f0c1e9a2b7d4c68"}}],
-                "created_at": "2026-05-04T09:30:00.000Z", "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc", "started_at": "2026-05-04T09:30:00.000Z",
+                              "worker": "berlin-1", "failure": {"class": "out_of_stock", "message": "item 4711 is out of stock", "fingerprint": "5f0c1e9a2b7d4c68"}}],
+                "created_at": "2026-05-04T09:30:00.000Z", "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc", "started_at": "2026-05-04T09:30:20.000Z",
                 "finished_at": null,
             }],
         })),

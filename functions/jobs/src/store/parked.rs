@@ -18,7 +18,7 @@ use crate::message::Ready;
 pub struct Parked {
     /// What is sent when it goes on.
     pub ready: Ready,
-    /// Which of the worker's queues it is sent to; none for a job that is leased.
+    /// Which of the worker's queues it is sent to.
     pub priority: Priority,
     /// Its place.
     sk: String,

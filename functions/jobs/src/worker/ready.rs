@@ -80,7 +80,9 @@ impl Worker {
         let engine = &self.engine;
         let Some(job) = engine.jobs.get(&ready.tenant_id, &ready.job_id).await? else { return Ok(()) };
         if job.phase != Phase::Waiting || job.parked.is_some() || job.ready_at > engine.clock.now() {
-            return self.refused_unless_ready(ready, &job).await;
+            // Another message was faster, and its worker answers for the job: this one is not needed again.
+            let is_held = job.is_leased(engine.clock.now());
+            return if is_held { Ok(()) } else { self.refused(ready, &job).await };
         }
         match engine.jobs.park(&job, scope).await {
             Ok(()) => {}
@@ -89,27 +91,10 @@ impl Worker {
             Err(error) => return Err(error.into()),
         }
         engine.queues.forget(&ready.tenant_id, &ready.queue).await;
-        let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
-        if settings.paused {
-            return Ok(());
-        }
-        let slots = Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref());
-        let has_room = match slots.iter().find(|slot| slot.scope == scope) {
-            Some(slot) => engine.jobs.running(&ready.tenant_id, scope).await? < slot.limit,
-            None => true,
-        };
-        if has_room {
+        if engine.has_room(ready, scope).await? {
             engine.release(&ready.tenant_id, scope).await?;
         }
         Ok(())
-    }
-
-    async fn refused_unless_ready(&self, ready: &Ready, job: &Job) -> Result<(), BoxError> {
-        if job.phase == Phase::Running && job.is_leased(self.engine.clock.now()) {
-            Ok(())
-        } else {
-            self.refused(ready, job).await
-        }
     }
 
     async fn later(&self, ready: &Ready, wait: Duration) -> Result<(), BoxError> {
