@@ -2,10 +2,12 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{Answer, Ask as _, Tenant, eventually};
+use shared::dynamo::AttributeValue;
+use tests::{Answer, Ask as _, Tenant, eventually, stack};
 
 use crate::jobs::{Receiver, act, ended, in_state, job, lease, leased, path_of, read, status};
 use crate::link::faults;
+use crate::resources::aws;
 
 /// The largest payload.
 const LARGEST: usize = 5 * 1024 * 1024;
@@ -60,6 +62,51 @@ async fn a_large_payload_is_kept_to_the_byte_and_comes_with_the_lease() {
     let problem = create(&tenant, &format!("\"{}\"", "x".repeat(LARGEST - 1)), "").await.problem(422, "validation");
     assert_eq!(faults(&problem), [("/payload", "too_large")]);
     create(&tenant, &format!("\"{}\"", "x".repeat(LARGEST + 256 * 1024)), "").await.problem(413, "payload-too-large");
+}
+
+/// The payloads of a tenant that are in the bucket.
+async fn objects(tenant: &Tenant) -> Vec<String> {
+    let bucket = stack().environment("jobs.api").unwrap().get("JOBS_BUCKET").unwrap().to_owned();
+    let found = aws().s3.list_objects_v2().bucket(bucket).prefix(tenant.id.to_string()).send().await.unwrap();
+    found.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_job_whose_payload_is_gone_is_dead_and_does_not_keep_others_from_their_worker() {
+    let tenant = Tenant::new().await;
+    let large = format!("\"{}\"", "x".repeat(10_000));
+    let lost = path_of(&create(&tenant, &large, "").await.expect(201).json());
+    let bucket = stack().environment("jobs.api").unwrap().get("JOBS_BUCKET").unwrap().to_owned();
+    aws().s3.delete_object().bucket(bucket).key(objects(&tenant).await.remove(0)).send().await.unwrap();
+    let good = create(&tenant, "1", "").await.expect(201).json();
+
+    let wanted = json!({"max": 2});
+    let answer = tenant.post("/v1/queues/default/lease", &wanted).await.expect(200).json();
+    let ids: Vec<_> = answer["jobs"].as_array().unwrap().iter().map(|job| &job["id"]).collect();
+    assert_eq!(ids, [&good["id"]]);
+    let dead = tenant.get("/v1/jobs?state=dead").await.expect(200).json();
+    assert_eq!(path_of(&dead["data"][0]), lost);
+    assert_eq!(dead["data"][0]["attempts"][0]["failure"]["class"], "payload");
+}
+
+#[tokio::test]
+async fn a_payload_goes_when_the_table_has_let_go_of_its_job() {
+    let tenant = Tenant::new().await;
+    let large = format!("\"{}\"", "x".repeat(10_000));
+    let kept = path_of(&create(&tenant, &large, "").await.expect(201).json());
+    let before = objects(&tenant).await;
+    let gone = create(&tenant, &large, "").await.expect(201).json();
+    assert_eq!(objects(&tenant).await.len(), 2);
+    // As DynamoDB does when the time to live is over. The job is in one of these partitions.
+    let table = stack().environment("jobs.api").unwrap().get("JOBS_TABLE").unwrap().to_owned();
+    for partition in 0..::jobs::store::PARTITIONS {
+        let delete = aws().dynamo.delete_item().table_name(&table);
+        let delete = delete.key("pk", AttributeValue::S(format!("{}#{partition}", tenant.id)));
+        let sk = AttributeValue::S(format!("job#{}", gone["id"].as_str().unwrap()));
+        delete.key("sk", sk).send().await.unwrap();
+    }
+    eventually("its payload has gone", async || (objects(&tenant).await == before).then_some(())).await;
+    assert!(has(&tenant.get(&kept).await.expect(200), "payload", &large));
 }
 
 #[tokio::test]

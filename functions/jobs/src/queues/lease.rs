@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::attempt::{Failure, Outcome};
 use crate::job::{Job, Phase, Priority};
 use crate::message::Ready;
 use crate::name::QueueName;
@@ -121,7 +122,18 @@ pub async fn lease(
     let now = app.engine.clock.now();
     let mut views = Vec::with_capacity(jobs.len());
     for job in &jobs {
-        let payload = app.payloads.of(job).await?;
+        let payload = match app.payloads.of(job).await {
+            Ok(payload) => payload,
+            // No worker can do it; the others are leased all the same.
+            Err(error @ (StoreError::NoPayload | StoreError::Encode(_))) => {
+                let failure = Failure::new("payload", error.to_string());
+                match app.engine.settle(job, Outcome::poison(failure)).await {
+                    Ok(_) | Err(StoreError::Stale) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
         views.push(JobView::of(job, now).with_payload(payload).with_parents(app.engine.parents(job).await?));
     }
     Ok(Json(Leased { jobs: views }))
