@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt as _};
 use shared::dynamo::Dynamo;
 use shared::lambda::{BatchConsumer, ConsumeError, Function, QueueSettings, Received, Runtime};
 use shared::random::Random;
+use shared::time::Clock;
 use shared::{BoxError, BoxFuture};
 
 use crate::click::Click;
@@ -27,6 +28,7 @@ type Failures = BTreeMap<usize, String>;
 
 struct Clicks {
     links: LinkStore,
+    clock: Clock,
     random: Random,
 }
 
@@ -70,7 +72,7 @@ impl Clicks {
     async fn count(&self, clicks: &[&Click]) -> Result<(), WriteError> {
         let mut attempt = 1;
         loop {
-            match self.links.count(clicks).await {
+            match self.links.count(clicks, self.clock.now()).await {
                 Err(WriteError::Conflict) if attempt < ATTEMPTS => {
                     tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
                     attempt += 1;
@@ -88,6 +90,10 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
         reader.finish()?;
         let settings = QueueSettings::read(&runtime.environment, "CLICKS")?;
         let links = LinkStore::new(Dynamo::new(runtime.aws.dynamo.clone()), table);
-        Ok(Function::batches(&runtime, settings, Clicks { links, random: runtime.random.clone() }))
+        Ok(Function::batches(
+            &runtime,
+            settings,
+            Clicks { links, clock: runtime.clock.clone(), random: runtime.random.clone() },
+        ))
     })
 }

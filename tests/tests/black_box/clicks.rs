@@ -5,7 +5,7 @@ use links::click::ClickId;
 use serde_json::{Value, json};
 use shared::random::Random;
 use shared::time::Clock;
-use tests::{Ask as _, Instance, Tenant, anonymous, eventually, http_event, queue_event, stack};
+use tests::{Ask as _, FaultProxy, Instance, Tenant, anonymous, eventually, http_event, queue_event, stack};
 
 use crate::link::{door_of, link, path_of};
 use crate::resources::{Queue, attribute, failures, items};
@@ -86,6 +86,22 @@ async fn a_click_counts_once_however_often_and_in_whatever_order_it_comes() {
     let stats = counting.stats().await;
     assert_eq!(stats["total"], json!({"clicks": 6, "bots": 0, "previews": 0}));
     assert_eq!(stats["days"], json!([{"day": "2026-05-04", "clicks": 6, "bots": 0, "previews": 0}]));
+}
+
+#[tokio::test]
+async fn a_click_that_waited_for_months_is_known_as_counted_from_its_counting_on() {
+    let counting = Counting::new().await;
+    let proxy = FaultProxy::watching().await;
+    let worker = Instance::with(&links::SERVICE, "links.clicks", Clock::system(), |environment| {
+        environment.with("AWS_ENDPOINT_URL", proxy.url())
+    })
+    .await;
+    let before = Clock::system().now().as_second();
+    worker.invoke(&queue_event([("late", counting.click(json!({})))])).await.unwrap();
+    let [counted] = proxy.requests("TransactWriteItems").try_into().unwrap();
+    let removed_at: i64 =
+        counted["TransactItems"][0]["Put"]["Item"]["removed_at"]["N"].as_str().unwrap().parse().unwrap();
+    assert!(removed_at >= before + 30 * 24 * 60 * 60, "{counted}");
 }
 
 #[tokio::test]

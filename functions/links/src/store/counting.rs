@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::dynamo::{AttributeValue, Cancellation, DynamoError, Item, Key, Put, TransactWrite, Update, n, s};
+use shared::time::Timestamp;
 
 use super::{LinkStore, WriteError};
 use crate::click::Click;
@@ -28,7 +29,8 @@ pub const LONGEST_REFERRER: usize = 100;
 /// What the rest is counted under. Not a host name.
 pub const OTHER_REFERRERS: &str = "(other)";
 
-/// How long it is known that a click was counted: longer than a queue and its dead-letter queue keep a message.
+/// How long after its counting it is known that a click was counted: longer than a queue and its dead-letter queue keep
+/// a message.
 pub const SEEN_DAYS: i64 = 30;
 
 /// How often a transaction is tried whose clicks or hosts turned out to be others than thought.
@@ -37,13 +39,13 @@ const ATTEMPTS: usize = 4;
 impl LinkStore {
     /// Counts clicks of one link and one day, at most [`MOST_TOGETHER`], each once however often it comes.
     /// [`WriteError::Conflict`] when other counts of the link are in the way: nothing was counted, try again.
-    pub async fn count(&self, clicks: &[&Click]) -> Result<(), WriteError> {
+    pub async fn count(&self, clicks: &[&Click], now: Timestamp) -> Result<(), WriteError> {
         let mut seen = BTreeSet::new();
         let mut pending: Vec<&Click> = clicks.iter().copied().filter(|click| seen.insert(click.id)).collect();
         let mut known_hosts = None;
         for _ in 0..ATTEMPTS {
             let Some(first) = pending.first() else { return Ok(()) };
-            let mut writes: Vec<_> = pending.iter().map(|click| self.mark(click)).collect();
+            let mut writes: Vec<_> = pending.iter().map(|click| self.mark(click, now)).collect();
             let (day, total) = self.sums(first, &pending, known_hosts.as_ref());
             let day_at = writes.len();
             writes.extend([TransactWrite::Update(day), TransactWrite::Update(total)]);
@@ -69,12 +71,12 @@ impl LinkStore {
         Err(WriteError::Conflict)
     }
 
-    /// The mark that a click was counted.
-    fn mark(&self, click: &Click) -> TransactWrite {
+    /// The mark that a click was counted. It lasts from the counting on: a click may have waited for long.
+    fn mark(&self, click: &Click, now: Timestamp) -> TransactWrite {
         let seen: Item = [
             ("pk".to_owned(), s(format!("{}#{}", click.tenant_id, click.id))),
             ("sk".to_owned(), s("seen")),
-            ("removed_at".to_owned(), n(click.at.as_second() + SEEN_DAYS * 24 * 60 * 60)),
+            ("removed_at".to_owned(), n(now.as_second() + SEEN_DAYS * 24 * 60 * 60)),
         ]
         .into();
         TransactWrite::Put(Put::new(&self.table, seen).only_if("attribute_not_exists(pk)"))
