@@ -3,6 +3,7 @@
 mod identity;
 mod jobs;
 mod links;
+mod notes;
 
 use std::path::Path;
 use std::time::Duration;
@@ -49,6 +50,11 @@ const STEPS: &[Step] = &[
         name: "Jobs",
         shows: "have something done that fails at first, look at a schedule, lease a job to a worker of your own",
         walk: |guide| Box::pin(jobs::walk(guide)),
+    },
+    Step {
+        name: "Notes",
+        shows: "make a note, edit it twice, undo it from its history",
+        walk: |guide| Box::pin(notes::walk(guide)),
     },
 ];
 

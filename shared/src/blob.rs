@@ -1,13 +1,18 @@
 //! S3 behind plain, boxed functions: objects of one bucket, whose keys begin with their tenant.
 
+use std::time::{Duration, SystemTime};
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use futures::future::try_join_all;
 
 use crate::http::Problem;
 use crate::id::TenantId;
+use crate::time::Timestamp;
 use crate::{BoxError, BoxFuture};
 
 /// Why an operation did not succeed.
@@ -29,6 +34,9 @@ impl From<BlobError> for Problem {
         }
     }
 }
+
+/// The longest time for which a URL of an object is valid.
+pub const LONGEST_URL_TIME: Duration = Duration::from_mins(5);
 
 /// A bucket. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,6 +81,45 @@ impl Blobs {
     pub fn delete(&self, tenant: &TenantId, name: &str) -> BoxFuture<'_, Result<(), BlobError>> {
         let call = self.s3.delete_object().bucket(&self.bucket).key(key(tenant, name));
         Box::pin(async move { call.send().await.map(drop).map_err(sorted) })
+    }
+
+    /// Removes all objects whose names begin with `prefix`. It needs `s3:ListBucket`.
+    pub fn delete_all<'a>(&'a self, tenant: &TenantId, prefix: &str) -> BoxFuture<'a, Result<(), BlobError>> {
+        let prefix = key(tenant, prefix);
+        Box::pin(async move {
+            // What is removed is not listed again.
+            loop {
+                let page = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&prefix).send().await;
+                let page = page.map_err(sorted)?;
+                let keys = page.contents().iter().filter_map(|object| object.key());
+                let deletions = keys.map(|key| self.s3.delete_object().bucket(&self.bucket).key(key).send());
+                try_join_all(deletions).await.map_err(sorted)?;
+                if page.is_truncated() != Some(true) {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    /// A URL by which whoever has it reads an object from `now` on, for `time` (at most [`LONGEST_URL_TIME`]; the
+    /// credentials that sign it may end before). Nothing is asked of S3: that there is such an object is for the caller to
+    /// know.
+    pub fn url(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        now: Timestamp,
+        time: Duration,
+    ) -> BoxFuture<'_, Result<String, BlobError>> {
+        let call = self.s3.get_object().bucket(&self.bucket).key(key(tenant, name));
+        Box::pin(async move {
+            let validity = PresigningConfig::builder()
+                .start_time(SystemTime::from(now))
+                .expires_in(time.min(LONGEST_URL_TIME))
+                .build()
+                .map_err(|error| BlobError::Refused(error.into()))?;
+            Ok(call.presigned(validity).await.map_err(sorted)?.uri().to_owned())
+        })
     }
 }
 

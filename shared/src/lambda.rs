@@ -1,11 +1,11 @@
 //! How a function runs, on Lambda and in the local stack alike.
 //!
 //! A service is a list of named functions ([`Service`]); each is built from a [`Runtime`] (its environment, clients,
-//! clock) into a [`Function`], which is one of: HTTP ([`Function::http`]), a queue's consumer ([`Function::queue`]),
-//! a scheduled task ([`Function::schedule`]), a consumer of a table's stream ([`Function::stream`]), or a plain event
-//! handler ([`Function::event`]). A service's binary is one line, [`run`], which runs the function that `_HANDLER`
-//! names (`links.redirect`); the local stack builds the same functions and calls [`Function::invoke`] with the same
-//! events.
+//! clock) into a [`Function`], which is one of: HTTP ([`Function::http`]), a queue's consumer ([`Function::queue`],
+//! [`Function::batches`]), a scheduled task ([`Function::schedule`]), a consumer of a table's stream
+//! ([`Function::stream`], [`Function::stream_batches`]), or a plain event handler ([`Function::event`]). A service's
+//! binary is one line, [`run`], which runs the function that `_HANDLER` names (`links.redirect`); the local stack builds
+//! the same functions and calls [`Function::invoke`] with the same events.
 
 mod deferred;
 mod http;
@@ -24,7 +24,7 @@ pub use deferred::Deferred;
 pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received};
 pub use run::run;
 pub use schedule::{Task, Tick};
-pub use stream::{StreamConsumer, StreamRecord};
+pub use stream::{StreamBatchConsumer, StreamConsumer, StreamFailure, StreamRecord};
 
 use crate::aws::Aws;
 use crate::config::{ConfigError, Environment};
@@ -168,6 +168,11 @@ impl Function {
 
     /// Consumes the stream of a DynamoDB table, in order, one record at a time.
     pub fn stream<C: StreamConsumer>(runtime: &Runtime, consumer: C) -> Self {
+        Self::of(runtime, stream::Stream::new(stream::Singly(consumer)))
+    }
+
+    /// Consumes the stream of a DynamoDB table, in order, a batch of records at a time.
+    pub fn stream_batches<C: StreamBatchConsumer>(runtime: &Runtime, consumer: C) -> Self {
         Self::of(runtime, stream::Stream::new(consumer))
     }
 

@@ -10,6 +10,7 @@
 //! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
 //! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
 //! | [`outbound`] | the one HTTP client for URLs that others choose |
+//! | [`mail`] | mails, and their sending by SMTP or into a folder |
 //! | [`signing`] | signatures of requests by Standard Webhooks, made and verified |
 //! | [`config`], [`time`], [`random`], [`id`], [`refusal`], [`telemetry`] | configuration, the clock, randomness, ids, why a value is refused, logs |
 
@@ -24,6 +25,7 @@ pub mod id;
 pub mod identity;
 pub mod lambda;
 pub mod limits;
+pub mod mail;
 pub mod outbound;
 pub mod postgres;
 pub mod queue;

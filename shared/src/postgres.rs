@@ -25,6 +25,7 @@
 //! authority of their own, whose bundle is deployed with the function).
 
 mod error;
+pub mod idempotency;
 mod migrations;
 mod transaction;
 
@@ -187,21 +188,28 @@ impl Postgres {
         T: Send + 'a,
         W: for<'t> Fn(&'t mut Transaction) -> BoxFuture<'t, Result<T, PostgresError>> + Send + Sync + 'a,
     {
-        Box::pin(async move {
-            let mut attempt = 1;
-            loop {
-                let error = match self.once(tenant, &work).await {
-                    Ok(done) => return Ok(done),
-                    Err(error) => error,
-                };
-                if attempt == ATTEMPTS || !error.may_be_repeated() {
-                    return Err(error);
-                }
-                tracing::warn!(attempt, error = crate::telemetry::chain(&error), "a transaction is tried again");
-                tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
-                attempt += 1;
+        Box::pin(async move { self.repeated(|| self.once(tenant, &work)).await })
+    }
+
+    /// Does `once`, which begins and commits a transaction of its own, again under the conditions of
+    /// [`Self::in_tenant`].
+    pub async fn repeated<T, F>(&self, mut once: impl FnMut() -> F) -> Result<T, PostgresError>
+    where
+        F: Future<Output = Result<T, PostgresError>>,
+    {
+        let mut attempt = 1;
+        loop {
+            let error = match once().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if attempt == ATTEMPTS || !error.may_be_repeated() {
+                return Err(error);
             }
-        })
+            tracing::warn!(attempt, error = crate::telemetry::chain(&error), "a transaction is tried again");
+            tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
+            attempt += 1;
+        }
     }
 
     async fn once<T, W>(&self, tenant: &TenantId, work: &W) -> Result<T, PostgresError>
@@ -209,9 +217,8 @@ impl Postgres {
         W: for<'t> Fn(&'t mut Transaction) -> BoxFuture<'t, Result<T, PostgresError>>,
     {
         let mut transaction = self.tenant_transaction(tenant).await?;
-        let done = work(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(done)
+        let done = work(&mut transaction).await;
+        transaction.end(done).await
     }
 }
 

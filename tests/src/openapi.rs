@@ -1,7 +1,7 @@
 //! The OpenAPI document of the whole: the descriptions that the services' code gives of itself, merged, and who may call
 //! what, from the table in [`shared::identity::access`].
 //!
-//! `platform.openapi` serves the committed copy; the tests compare that with what comes from here.
+//! `platform.documents` serves the committed copy; the tests compare that with what comes from here.
 
 mod examples;
 
@@ -38,8 +38,9 @@ fn descriptions() -> Vec<(&'static str, OpenApi)> {
         ("jobs.api", jobs::api::router().into_openapi()),
         ("links.api", links::api::router().into_openapi()),
         ("links.redirect", links::follow::openapi()),
+        ("notes.api", notes::api::router().into_openapi()),
         ("health.api", health::openapi()),
-        ("platform.openapi", platform::openapi::description()),
+        ("platform.documents", platform::documents::description()),
     ]
 }
 
@@ -139,6 +140,7 @@ fn frame() -> OpenApi {
         .description(Some(DESCRIPTION))
         .license(Some(license()))
         .build();
+    let here = ServerBuilder::new().url("/").description(Some("Where this document comes from.")).build();
     let host = ServerVariableBuilder::new()
         .default_value("127.0.0.1:9000")
         .description(Some("The host of the deployment; the default is that of the local stack."));
@@ -164,7 +166,12 @@ fn frame() -> OpenApi {
         .security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(api_key)))
         .security_scheme("oauth_client", SecurityScheme::Http(oauth_client))
         .build();
-    OpenApiBuilder::new().info(info).servers(Some([server])).components(Some(components)).tags(Some(tags())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([here, server]))
+        .components(Some(components))
+        .tags(Some(tags()))
+        .build()
 }
 
 fn tags() -> Vec<Tag> {
@@ -189,6 +196,10 @@ fn tags() -> Vec<Tag> {
         tag(
             "links",
             "Short links: they lead to a target, for a time or a number of clicks, openly or behind a password.",
+        ),
+        tag(
+            "notes",
+            "Texts with tags, which are to-dos when they are due, with their history, shared within the tenant.",
         ),
         tag("redirect", "The public addresses of short links, for everybody."),
         tag("health", "Whether the deployment works, for everybody."),

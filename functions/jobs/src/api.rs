@@ -4,6 +4,7 @@
 pub mod cancel;
 pub mod create;
 pub mod create_batch;
+pub mod file;
 pub mod get;
 pub mod list;
 pub mod made;
@@ -28,6 +29,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(signing_secret::get))
         .routes(routes!(signing_secret::rotate))
         .routes(routes!(get::get))
+        .routes(routes!(file::file))
         .routes(routes!(cancel::cancel))
         .routes(routes!(retry::retry))
         .routes(routes!(reschedule::reschedule))

@@ -12,6 +12,7 @@ use shared::outbound::{Outbound, Request, Settings};
 use shared::refusal::Refusal;
 
 use crate::engine::Engine;
+use crate::files::Files;
 use crate::payload::Payloads;
 use crate::rates::Rates;
 
@@ -21,6 +22,7 @@ pub struct App {
     pub(crate) authenticator: Authenticator,
     pub(crate) engine: Engine,
     pub(crate) payloads: Payloads,
+    pub(crate) files: Files,
     pub(crate) rates: Rates,
     pub(crate) idempotency: Idempotency,
     pub(crate) cursors: Cursors,
@@ -41,6 +43,7 @@ impl App {
             authenticator,
             engine: Engine::new(runtime)?,
             payloads: Payloads::new(runtime)?,
+            files: Files::new(runtime)?,
             rates: Rates::new(runtime)?,
             idempotency: Idempotency::new(dynamo, idempotency_table, runtime.clock.clone()),
             outbound: Outbound::new(Settings::read(&runtime.environment)?),

@@ -201,6 +201,7 @@ impl From<Failed> for Outcome {
         match failed {
             Failed::Retry(failure, retry_after) => Self::Failed { failure, permanent: false, retry_after },
             Failed::Poison(failure) => Self::poison(failure),
+            Failed::Snoozed(wait) => Self::Snoozed(wait),
             Failed::Stopped => Self::Cancelled,
         }
     }

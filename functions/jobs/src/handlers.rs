@@ -1,11 +1,16 @@
 //! The work that is built in: one type of job each, with a typed payload that is checked when the job is asked for.
 //!
 //! A new one is a type with [`Handler`], in a file of its own, and a line in [`BUILT_IN`] and [`Handlers::new`]. An attempt
-//! may come twice (at-least-once), so the work is idempotent or says that it is not.
+//! may come twice (at-least-once), so the work is idempotent or says that it is not. `docs/built-in-jobs.md` tells clients
+//! of each.
 
 mod http_request;
+mod image_derive;
+mod mail_send;
 mod noop;
+mod report_usage;
 mod sleep;
+mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +19,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use shared::BoxFuture;
+use shared::blob::BlobError;
 use shared::http::{FieldError, Problem, parse_json};
 use shared::outbound::Outbound;
 use shared::time::Clock;
-use tokio::sync::watch;
 
 use crate::attempt::{Failure, Outcome};
-use crate::job::Progress;
+use crate::files::Files;
 use crate::name::JobType;
+use crate::store::{JobStore, StoreError};
 use http_request::HttpRequest;
+use image_derive::ImageDerive;
+use mail_send::MailSend;
+pub use mail_send::Mails;
 use noop::Noop;
+use report_usage::ReportUsage;
 use sleep::Sleep;
+pub use work::Work;
 
 /// The largest result in bytes of JSON.
 pub const LARGEST_RESULT: usize = 16 * 1024;
@@ -37,6 +48,10 @@ pub trait Handler: Send + Sync + 'static {
     type Payload: DeserializeOwned + Send;
     /// What comes of them: at most [`LARGEST_RESULT`].
     type Result: Serialize;
+    /// Whether the work keeps files ([`Work::keep`]), which its result then names as `file` or in `variants`.
+    const MAKES_FILES: bool = false;
+    /// What whoever asks for such a job must be allowed, besides making jobs.
+    const PERMISSION: Option<&'static str> = None;
 
     /// Rules of the payload beyond its type, each broken one as a field error.
     fn check(_payload: &Self::Payload) -> Vec<FieldError> {
@@ -54,44 +69,30 @@ pub enum Failed {
     Retry(Failure, Option<Duration>),
     /// No attempt can.
     Poison(Failure),
+    /// It is not its time: it is done after this wait, and the attempt does not count.
+    Snoozed(Duration),
     /// It stopped because it was asked to.
     Stopped,
 }
 
-/// An attempt, as the work sees it.
-#[derive(Debug)]
-pub struct Work {
-    /// Which attempt, from 1.
-    pub attempt: u32,
-    /// How long it may take.
-    pub time: Duration,
-    progress: watch::Sender<Option<Progress>>,
-    stop: watch::Receiver<bool>,
+impl Failed {
+    /// Poison of this class.
+    fn poison(class: &'static str, message: impl AsRef<str>) -> Self {
+        Self::Poison(Failure::new(class, message))
+    }
 }
 
-impl Work {
-    /// An attempt that tells of its progress by `progress` and is told to stop by `stop`.
-    pub const fn new(
-        attempt: u32,
-        time: Duration,
-        progress: watch::Sender<Option<Progress>>,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
-        Self { attempt, time, progress, stop }
+/// The bucket is away, or does not do it.
+impl From<BlobError> for Failed {
+    fn from(error: BlobError) -> Self {
+        Self::Retry(Failure::new("storage", error.to_string()), None)
     }
+}
 
-    /// Tells how far it is, from 0 to 1. It is seen with the next heartbeat.
-    pub fn progress(&self, fraction: f64, message: impl Into<String>) {
-        let progress = Progress { fraction: fraction.clamp(0.0, 1.0), message: Some(message.into()) };
-        self.progress.send_replace(Some(progress));
-    }
-
-    /// Ends when the work is asked to stop.
-    pub async fn stopped(&self) {
-        let mut stop = self.stop.clone();
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+/// The same of the table.
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Retry(Failure::new("storage", error.to_string()), None)
     }
 }
 
@@ -99,14 +100,27 @@ impl Work {
 struct BuiltIn {
     kind: &'static str,
     check: fn(&RawValue) -> Result<(), Problem>,
+    makes_files: bool,
+    permission: Option<&'static str>,
 }
 
 const fn built_in<H: Handler>() -> BuiltIn {
-    BuiltIn { kind: H::TYPE, check: check::<H> }
+    BuiltIn { kind: H::TYPE, check: check::<H>, makes_files: H::MAKES_FILES, permission: H::PERMISSION }
 }
 
 /// All of them.
-const BUILT_IN: &[BuiltIn] = &[built_in::<HttpRequest>(), built_in::<Noop>(), built_in::<Sleep>()];
+const BUILT_IN: &[BuiltIn] = &[
+    built_in::<HttpRequest>(),
+    built_in::<ImageDerive>(),
+    built_in::<MailSend>(),
+    built_in::<Noop>(),
+    built_in::<ReportUsage>(),
+    built_in::<Sleep>(),
+];
+
+fn find(kind: &JobType) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|built_in| built_in.kind == kind.as_str())
+}
 
 fn check<H: Handler>(payload: &RawValue) -> Result<(), Problem> {
     let payload: H::Payload = parse_json(payload.get().as_bytes()).map_err(|problem| problem.below("/payload"))?;
@@ -116,12 +130,22 @@ fn check<H: Handler>(payload: &RawValue) -> Result<(), Problem> {
 
 /// Whether there is a handler for this type.
 pub fn is_built_in(kind: &JobType) -> bool {
-    BUILT_IN.iter().any(|built_in| built_in.kind == kind.as_str())
+    find(kind).is_some()
+}
+
+/// Whether jobs of this type may have files.
+pub fn makes_files(kind: &JobType) -> bool {
+    find(kind).is_some_and(|built_in| built_in.makes_files)
+}
+
+/// What whoever asks for a job of this type must be allowed, besides making jobs.
+pub fn permission(kind: &JobType) -> Option<&'static str> {
+    find(kind)?.permission
 }
 
 /// Refuses a payload that the handler of this type could not read. Types that are not built in take any.
 pub fn check_payload(kind: &JobType, payload: &RawValue) -> Result<(), Problem> {
-    match BUILT_IN.iter().find(|built_in| built_in.kind == kind.as_str()) {
+    match find(kind) {
         Some(built_in) => (built_in.check)(payload),
         None => Ok(()),
     }
@@ -139,6 +163,10 @@ impl<H: Handler> Run for H {
                 Ok(payload) => payload,
                 Err(error) => return Outcome::poison(Failure::new("payload", error.to_string())),
             };
+            // That of a job which follows another is the other's result, and was not checked before.
+            if let Some(fault) = H::check(&payload).first() {
+                return Outcome::poison(Failure::new("payload", format!("{}: {}", fault.pointer, fault.detail)));
+            }
             match Handler::run(self, payload, work).await {
                 Ok(result) => done(&result),
                 Err(failed) => failed.into(),
@@ -157,6 +185,21 @@ fn done<R: Serialize>(result: &R) -> Outcome {
     }
 }
 
+/// What handlers work with.
+#[derive(Clone, Debug)]
+pub struct Dependencies {
+    /// To ask others' servers.
+    pub outbound: Outbound,
+    /// The time.
+    pub clock: Clock,
+    /// Where files are kept.
+    pub files: Files,
+    /// The jobs themselves.
+    pub jobs: JobStore,
+    /// How mails leave.
+    pub mails: Mails,
+}
+
 /// The handlers, ready to work.
 pub struct Handlers(BTreeMap<&'static str, Box<dyn Run>>);
 
@@ -167,11 +210,15 @@ impl std::fmt::Debug for Handlers {
 }
 
 impl Handlers {
-    /// All handlers, those that call out by `outbound`.
-    pub fn new(outbound: Outbound, clock: Clock) -> Self {
+    /// All handlers.
+    pub fn new(with: Dependencies) -> Self {
+        let Dependencies { outbound, clock, files, jobs, mails } = with;
         let mut all: BTreeMap<&'static str, Box<dyn Run>> = BTreeMap::new();
-        all.insert(HttpRequest::TYPE, Box::new(HttpRequest::new(outbound, clock)));
+        all.insert(HttpRequest::TYPE, Box::new(HttpRequest::new(outbound.clone(), clock.clone())));
+        all.insert(ImageDerive::TYPE, Box::new(ImageDerive::new(outbound, clock.clone(), files.clone())));
+        all.insert(MailSend::TYPE, Box::new(MailSend::new(mails, clock.clone())));
         all.insert(Noop::TYPE, Box::new(Noop));
+        all.insert(ReportUsage::TYPE, Box::new(ReportUsage::new(jobs, clock, files)));
         all.insert(Sleep::TYPE, Box::new(Sleep));
         Self(all)
     }
@@ -187,11 +234,32 @@ impl Handlers {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shared::dynamo::Dynamo;
+    use shared::lambda::Runtime;
+
     use super::*;
+
+    /// What handlers work with, which reaches nothing.
+    pub(super) fn dependencies() -> Dependencies {
+        let names = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "JOBS_BUCKET", "LIMITS_TABLE"];
+        let variables = names.map(|name| (name, "x")).into_iter();
+        let variables = variables.chain([("MAIL_FROM", "a@example.org"), ("TENANT_MAILS_PER_DAY", "1")]);
+        let variables = variables.chain([("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
+        let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let runtime = Runtime::new("jobs.worker", environment).unwrap();
+        Dependencies {
+            outbound: Outbound::new(shared::outbound::Settings::default()),
+            clock: Clock::system(),
+            files: Files::new(&runtime).unwrap(),
+            jobs: JobStore::new(Dynamo::new(runtime.aws.dynamo.clone()), "x".to_owned()),
+            mails: Mails::new(&runtime).unwrap(),
+        }
+    }
 
     #[test]
     fn every_built_in_type_has_its_handler() {
-        let handlers = Handlers::new(Outbound::new(shared::outbound::Settings::default()), Clock::system());
+        let handlers = Handlers::new(dependencies());
         let kinds: Vec<_> = BUILT_IN.iter().map(|built_in| built_in.kind).collect();
         assert_eq!(kinds, handlers.0.keys().copied().collect::<Vec<_>>());
     }

@@ -7,7 +7,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | [`job`], [`attempt`] | the record and its states; what attempts come to |
-//! | [`name`], [`payload`], [`backoff`], [`done`] | its parts; what exists is valid |
+//! | [`name`], [`payload`], [`files`], [`backoff`], [`done`] | its parts; what exists is valid |
 //! | [`queue`], [`settings`], [`rates`] | what holds for the jobs of a queue |
 //! | [`rules`] | how jobs are made |
 //! | [`schedule`] | when jobs are made again and again |
@@ -18,16 +18,18 @@
 //! | [`api`], [`queues`], [`schedules`], [`view`] | `jobs.api`: the endpoints under `/v1/jobs`, `/v1/queues` and `/v1/schedules` |
 //! | [`worker`] | `jobs.worker`: does jobs, from three queues, one for each priority |
 //! | [`sweeper`], [`scheduler`] | `jobs.sweeper`: makes the jobs of schedules, finds lost messages and ended leases |
-//! | [`removals`] | `jobs.removals`: lets go of the payloads of jobs that are not kept any more |
+//! | [`changes`], [`statistics`] | `jobs.changes`: counts the jobs of each queue by what becomes of them, and lets go of what the bucket holds of jobs that are not kept any more |
 
 pub mod api;
 pub mod app;
 pub mod attempt;
 pub mod backoff;
+pub mod changes;
 pub mod delivery;
 pub mod done;
 pub mod engine;
 pub mod family;
+pub mod files;
 pub mod handlers;
 pub mod job;
 pub mod message;
@@ -36,12 +38,12 @@ pub mod payload;
 pub mod queue;
 pub mod queues;
 pub mod rates;
-pub mod removals;
 pub mod rules;
 pub mod schedule;
 pub mod scheduler;
 pub mod schedules;
 pub mod settings;
+pub mod statistics;
 pub mod store;
 pub mod sweeper;
 pub mod view;
@@ -56,6 +58,6 @@ pub static SERVICE: Service = Service {
         ("jobs.api", api::function),
         ("jobs.worker", worker::function),
         ("jobs.sweeper", sweeper::function),
-        ("jobs.removals", removals::function),
+        ("jobs.changes", changes::function),
     ],
 };

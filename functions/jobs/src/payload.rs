@@ -6,6 +6,7 @@ use shared::BoxError;
 use shared::blob::Blobs;
 use shared::lambda::Runtime;
 
+use crate::handlers;
 use crate::job::{Job, JobId};
 use crate::store::StoreError;
 
@@ -56,9 +57,14 @@ pub struct Payloads {
     blobs: Blobs,
 }
 
+/// What begins the names of all that the bucket holds of a job.
+pub(crate) fn folder(id: &JobId) -> String {
+    format!("jobs/{id}/")
+}
+
 /// The name of a job's payload in the bucket.
 fn name(id: &JobId) -> String {
-    format!("jobs/{id}/payload.json")
+    format!("{}payload.json", folder(id))
 }
 
 impl Payloads {
@@ -90,8 +96,14 @@ impl Payloads {
         }
     }
 
-    /// Removes the payload of a job that is not there any more.
+    /// Removes all that the bucket holds of a job that is not there any more: its payload, and the files that its work has
+    /// made. Nothing is asked of S3 for a job that can have neither.
     pub async fn remove(&self, job: &Job) -> Result<(), StoreError> {
-        Ok(self.blobs.delete(&job.tenant_id, &name(&job.id)).await?)
+        if handlers::makes_files(&job.kind) {
+            self.blobs.delete_all(&job.tenant_id, &folder(&job.id)).await?;
+        } else if let Payload::Stored { .. } = job.payload {
+            self.blobs.delete(&job.tenant_id, &name(&job.id)).await?;
+        }
+        Ok(())
     }
 }

@@ -6,4 +6,5 @@ pub mod lease;
 pub mod list;
 pub mod put;
 pub mod redrive;
+pub mod statistics;
 pub mod view;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `<tenant>#<0 to 3>` | `job#<job id>` | a job; carries events in `outbox`; removed some days after its end |
 //! | `<tenant>` | `queue#<name>` | a queue |
+//! | `<tenant>#statistics` | `<queue>` | the numbers of a queue; written by `jobs.changes` alone |
 //! | `<tenant>` | `signing` | the secrets that sign what is sent to the tenant's URLs |
 //! | `<tenant>#unique#<hash>` | `unique` | the job that is the only one of its key |
 //! | `<tenant>#slot#<scope>` | `slot` | how many jobs of a limit of concurrency run |
@@ -34,10 +35,13 @@ mod parked;
 mod queues;
 pub mod schedules;
 pub mod signing;
+mod span;
+mod statistics;
 
 use attention::Attention;
 pub use insert::{Along, InsertError};
 pub use parked::Parked;
+pub use span::Span;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,8 +113,13 @@ pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
     [("pk", s(pk)), ("sk", s(sk))].into()
 }
 
+/// Which of the tenant's partitions a job is in.
+pub fn partition(id: &JobId) -> u32 {
+    crc32fast::hash(id.uuid().as_bytes()) % PARTITIONS
+}
+
 pub(super) fn job_partition(tenant: &TenantId, id: &JobId) -> String {
-    format!("{tenant}#{}", crc32fast::hash(id.uuid().as_bytes()) % PARTITIONS)
+    format!("{tenant}#{}", partition(id))
 }
 
 pub(super) fn job_key(tenant: &TenantId, id: &JobId) -> Key {

@@ -21,7 +21,8 @@ use shared::{BoxError, BoxFuture};
 
 use crate::delivery::Delivery;
 use crate::engine::Engine;
-use crate::handlers::Handlers;
+use crate::files::Files;
+use crate::handlers::{Dependencies, Handlers, Mails};
 use crate::message::Message;
 use crate::name::QueueName;
 use crate::payload::Payloads;
@@ -61,7 +62,13 @@ impl Worker {
             payloads: Payloads::new(runtime)?,
             rates: Rates::new(runtime)?,
             delivery: Delivery::new(outbound.clone(), engine.jobs.clone(), runtime.clock.clone(), random.clone()),
-            handlers: Handlers::new(outbound, runtime.clock.clone()),
+            handlers: Handlers::new(Dependencies {
+                outbound,
+                clock: runtime.clock.clone(),
+                files: Files::new(runtime)?,
+                jobs: engine.jobs.clone(),
+                mails: Mails::new(runtime)?,
+            }),
             name: format!("worker-{}", random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 8)),
             engine,
         })

@@ -6,13 +6,13 @@
 //! | `platform.relay` | publishes the events that items carry, from a table's stream ([`relay`]) |
 //! | `platform.migrate` | applies all services' Postgres migrations when a release is deployed ([`migrate`]) |
 //! | `platform.keys` | makes API keys for whoever runs the deployment ([`keys`]) |
-//! | `platform.openapi` | serves the OpenAPI document ([`openapi`]) |
+//! | `platform.documents` | serves the OpenAPI document, the reference page and the changelog ([`documents`]) |
 
 pub mod batch;
+pub mod documents;
 pub mod due;
 pub mod keys;
 pub mod migrate;
-pub mod openapi;
 pub mod outbox;
 pub mod relay;
 pub mod scheduler;
@@ -27,6 +27,6 @@ pub static SERVICE: Service = Service {
         ("platform.relay", relay::build),
         ("platform.migrate", migrate::build),
         ("platform.keys", keys::build),
-        ("platform.openapi", openapi::build),
+        ("platform.documents", documents::build),
     ],
 };

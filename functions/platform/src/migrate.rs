@@ -18,8 +18,14 @@ use shared::{BoxError, BoxFuture};
 pub const PLATFORM: Migrations =
     Migrations { service: "platform", scripts: &[("0001_roles.sql", include_str!("../migrations/0001_roles.sql"))] };
 
+/// Those of notes. They lie in their service's folder.
+pub const NOTES: Migrations = Migrations {
+    service: "notes",
+    scripts: &[("0001_notes.sql", include_str!("../../notes/migrations/0001_notes.sql"))],
+};
+
 /// All services' migrations, in the order in which they are applied: the platform's come first.
-pub const ALL: &[Migrations] = &[PLATFORM];
+pub const ALL: &[Migrations] = &[PLATFORM, NOTES];
 
 /// Builds the function. It reads `DATABASE_URL`, which may be absent.
 pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
@@ -62,11 +68,13 @@ mod tests {
 
     #[test]
     fn every_script_of_the_folder_is_listed() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut files: Vec<_> =
-            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-        files.sort();
-        let listed: Vec<_> = PLATFORM.scripts.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(files, listed);
+        for migrations in ALL {
+            let folder = format!("{}/../{}/migrations", env!("CARGO_MANIFEST_DIR"), migrations.service);
+            let files = std::fs::read_dir(folder).unwrap();
+            let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+            files.sort();
+            let listed: Vec<_> = migrations.scripts.iter().map(|(name, _)| (*name).to_owned()).collect();
+            assert_eq!(files, listed);
+        }
     }
 }

@@ -4,7 +4,7 @@
 mod handle;
 mod record;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Target;
 use super::position::{Position, Positions};
+use super::{Target, filter};
 use crate::clients::Clients;
 use crate::template::StreamTrigger;
 
@@ -75,7 +75,7 @@ impl<T: Target> Poller<T> {
             }
             let mut idle = true;
             for shard in iterators.keys().cloned().collect::<Vec<_>>() {
-                match self.read(&shard, &mut iterators, &mut positions).await {
+                match self.read(&shard, &mut iterators, &mut positions, stop).await {
                     Read::Nothing => {}
                     Read::Something => idle = false,
                     Read::Closed => discovery = Instant::now(),
@@ -165,14 +165,20 @@ impl<T: Target> Poller<T> {
         }
     }
 
-    /// Reads a shard once and handles what came.
-    async fn read(&self, shard: &str, iterators: &mut BTreeMap<String, String>, positions: &mut Positions) -> Read {
+    /// Reads a shard once, gathers a batch from what comes then, and handles it.
+    async fn read(
+        &self,
+        shard: &str,
+        iterators: &mut BTreeMap<String, String>,
+        positions: &mut Positions,
+        stop: &watch::Receiver<bool>,
+    ) -> Read {
         let Some(iterator) = iterators.get(shard) else { return Read::Nothing };
-        let answer = match self.clients.streams.get_records().shard_iterator(iterator).send().await {
-            Ok(answer) => answer,
+        let (mut records, mut next) = match self.records(iterator).await {
+            Ok(read) => read,
             Err(error) => {
                 // Expired, or the endpoint was restarted: the position leads to a new one.
-                tracing::warn!(error = shared::telemetry::chain(&error), shard, "a shard was not read");
+                tracing::warn!(error = shared::telemetry::chain(&*error), shard, "a shard was not read");
                 iterators.remove(shard);
                 if let Some(iterator) = self.open(shard, self.settings.from_start, positions).await {
                     iterators.insert(shard.to_owned(), iterator);
@@ -180,14 +186,21 @@ impl<T: Target> Poller<T> {
                 return Read::Nothing;
             }
         };
-        let records = answer.records.unwrap_or_default();
+        let over = Instant::now() + self.settings.window;
+        while let Some(iterator) = &next
+            && self.gathers(&records)
+            && Instant::now() < over
+            && !*stop.borrow()
+        {
+            tokio::time::sleep(IDLE).await;
+            // What cannot be read now is read with the next batch.
+            let Ok((more, after)) = self.records(iterator).await else { break };
+            records.extend(more);
+            next = after;
+        }
         let came = !records.is_empty();
-        let records = records.iter().filter_map(|record| {
-            let sequence = record.dynamodb()?.sequence_number()?.to_owned();
-            Some(Pending { sequence, event: record::json(record, &self.stream) })
-        });
-        self.handle(shard, records.collect(), positions).await;
-        if let Some(next) = answer.next_shard_iterator {
+        self.handle(shard, records, positions).await;
+        if let Some(next) = next {
             iterators.insert(shard.to_owned(), next);
             if came { Read::Something } else { Read::Nothing }
         } else {
@@ -195,6 +208,23 @@ impl<T: Target> Poller<T> {
             positions.keep(shard, Position::End);
             Read::Closed
         }
+    }
+
+    /// Whether a batch has begun and is not full.
+    fn gathers(&self, records: &VecDeque<Pending>) -> bool {
+        let admitted = records.iter().filter(|record| filter::admits(&self.settings.filters, &record.event)).count();
+        admitted > 0 && u64::try_from(admitted).is_ok_and(|admitted| admitted < self.settings.batch_size)
+    }
+
+    /// What an iterator leads to, and the next iterator; none after the last record of a closed shard.
+    async fn records(&self, iterator: &str) -> Result<(VecDeque<Pending>, Option<String>), shared::BoxError> {
+        let answer = self.clients.streams.get_records().shard_iterator(iterator).send().await?;
+        let records = answer.records.unwrap_or_default();
+        let records = records.iter().filter_map(|record| {
+            let sequence = record.dynamodb()?.sequence_number()?.to_owned();
+            Some(Pending { sequence, event: record::json(record, &self.stream) })
+        });
+        Ok((records.collect(), answer.next_shard_iterator))
     }
 }
 

@@ -10,12 +10,8 @@ use super::storage::{private_dir, random_token};
 use super::supervisor::Process;
 use super::{Context, Error, Service};
 
-/// Without the first setting each call of a function waits 40 ms for a delayed acknowledgement. The second keeps clients
-/// that are waiting for messages from holding up the end for three seconds.
-const LAUNCH: &str = "\
-import socketserver; socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-import hypercorn.config; hypercorn.config.Config.graceful_timeout = 0.3
-from ministack.app import main; main()";
+/// What it is started by, with what it lacks.
+const LAUNCH: &str = include_str!("ministack.py");
 
 /// What goes on in `MiniStack` beside the APIs, none of it wanted here: listeners on fixed ports, and a look for containers
 /// of its own to remove.

@@ -156,6 +156,7 @@ mod tests {
             [Trigger::Stream(StreamTrigger {
                 table: "LinksTable".to_owned(),
                 batch_size: 25,
+                window: Duration::from_secs(2),
                 from_start: true,
                 partial_failures: true,
                 bisect: false,

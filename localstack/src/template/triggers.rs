@@ -11,6 +11,9 @@ use super::{Scope, TemplateError};
 /// Batches that are invoked at once when a queue's event says nothing. Lambda would go up to 1,250.
 const DEFAULT_CONCURRENCY: u64 = 5;
 
+/// The longest time for which a batch of a stream is gathered.
+const LONGEST_WINDOW: Duration = Duration::from_mins(5);
+
 /// One trigger of a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
@@ -55,6 +58,8 @@ pub struct StreamTrigger {
     pub table: String,
     /// The most records of one invocation, 1 to 10,000.
     pub batch_size: u64,
+    /// How long a batch is gathered before it is handed over incomplete.
+    pub window: Duration,
     /// Whether reading starts at the oldest record, else at what comes next.
     pub from_start: bool,
     /// Whether the function names the record that failed.
@@ -178,6 +183,7 @@ impl Properties<'_> {
         let trigger = StreamTrigger {
             table: self.resource("/Stream", "StreamArn")?,
             batch_size: self.number("/BatchSize")?.unwrap_or(100),
+            window: Duration::from_secs(self.number("/MaximumBatchingWindowInSeconds")?.unwrap_or(0)),
             from_start: match self.text("StartingPosition")?.as_deref() {
                 Some("TRIM_HORIZON") => true,
                 Some("LATEST") => false,
@@ -197,6 +203,9 @@ impl Properties<'_> {
         };
         if !(1..=10_000).contains(&trigger.batch_size) {
             return Err(self.refuse("BatchSize is 1 to 10000"));
+        }
+        if trigger.window > LONGEST_WINDOW {
+            return Err(self.refuse("MaximumBatchingWindowInSeconds is 0 to 300"));
         }
         Ok(trigger)
     }

@@ -7,7 +7,7 @@ use shared::{BoxError, BoxFuture};
 
 /// The services whose functions template.yaml names.
 pub static SERVICES: &[&Service] =
-    &[&auth::SERVICE, &jobs::SERVICE, &links::SERVICE, &health::SERVICE, &platform::SERVICE, &SANDBOX];
+    &[&auth::SERVICE, &jobs::SERVICE, &links::SERVICE, &notes::SERVICE, &health::SERVICE, &platform::SERVICE, &SANDBOX];
 
 /// The sandbox knows nothing of `shared`: its bare handler is wrapped here.
 static SANDBOX: Service = Service { name: "sandbox", functions: &[("sandbox.api", sandbox)] };

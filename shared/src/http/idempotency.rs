@@ -26,7 +26,7 @@ use crate::id::TenantId;
 use crate::time::Clock;
 
 /// How long an answer is kept.
-const KEPT_SECONDS: i64 = 24 * 60 * 60;
+pub(crate) const KEPT_SECONDS: i64 = 24 * 60 * 60;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -82,6 +82,11 @@ impl<T, const LIMIT: usize> Submitted<T, LIMIT> {
     /// Whether it came with an `Idempotency-Key`.
     pub const fn has_key(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// The key and the body's fingerprint, when there is a key.
+    pub(crate) fn keyed(&self) -> Option<(&str, &str)> {
+        self.key.as_ref().map(|key| (key.0.as_str(), self.fingerprint.as_str()))
     }
 }
 
@@ -155,10 +160,7 @@ impl Idempotency {
                 attempt.key = Some((pk, fingerprint.to_owned()));
                 Ok(Begin::First(attempt))
             }
-            Some(item) if text(&item, "fingerprint") != fingerprint => Err(Problem::new(
-                ProblemType::IdempotencyKeyReused,
-                "this Idempotency-Key was used with another body; use a new key for a new request",
-            )),
+            Some(item) if text(&item, "fingerprint") != fingerprint => Err(reused()),
             Some(item) => replay(text(&item, "answer")).map(Begin::Replay),
         }
     }
@@ -180,20 +182,10 @@ impl Attempt {
         replayed: &R,
     ) -> Result<Option<TransactWrite>, Problem> {
         let Some((pk, fingerprint)) = self.key.as_ref() else { return Ok(None) };
-        let recorded = Recorded {
-            status: StatusCode::CREATED.as_u16(),
-            headers: [
-                (CONTENT_TYPE.to_string(), "application/json".to_owned()),
-                (LOCATION.to_string(), created.location.clone()),
-                (http::header::ETAG.to_string(), created.etag.to_string()),
-            ]
-            .into(),
-            body: serde_json::to_string(replayed).map_err(Problem::internal)?,
-        };
         let item: Item = [
             ("pk".to_owned(), s(pk)),
             ("fingerprint".to_owned(), s(fingerprint)),
-            ("answer".to_owned(), s(serde_json::to_string(&recorded).map_err(Problem::internal)?)),
+            ("answer".to_owned(), s(created_answer(created, replayed)?)),
             ("expires_at".to_owned(), n(self.expires_at)),
         ]
         .into();
@@ -210,7 +202,34 @@ pub fn in_progress() -> Problem {
     Problem::new(ProblemType::IdempotencyInProgress, "send the request again in a moment").retry_after(1)
 }
 
-fn replay(recorded: &str) -> Result<Response, Problem> {
+/// The answer to a request whose key was used with another body.
+pub(crate) fn reused() -> Problem {
+    Problem::new(
+        ProblemType::IdempotencyKeyReused,
+        "this Idempotency-Key was used with another body; use a new key for a new request",
+    )
+}
+
+/// What is kept of a 201, to be sent again with `body`.
+pub(crate) fn created_answer<T, R: Serialize>(created: &Created<T>, body: &R) -> Result<String, Problem> {
+    let headers = [(LOCATION, created.location.clone()), (http::header::ETAG, created.etag.to_string())];
+    answer(StatusCode::CREATED, headers, body)
+}
+
+/// What is kept of an answer in JSON.
+pub(crate) fn answer<R: Serialize>(
+    status: StatusCode,
+    headers: impl IntoIterator<Item = (HeaderName, String)>,
+    body: &R,
+) -> Result<String, Problem> {
+    let json = (CONTENT_TYPE, "application/json".to_owned());
+    let headers = std::iter::once(json).chain(headers).map(|(name, value)| (name.to_string(), value)).collect();
+    let body = serde_json::to_string(body).map_err(Problem::internal)?;
+    serde_json::to_string(&Recorded { status: status.as_u16(), headers, body }).map_err(Problem::internal)
+}
+
+/// A kept answer, sent again.
+pub(crate) fn replay(recorded: &str) -> Result<Response, Problem> {
     let recorded: Recorded = serde_json::from_str(recorded).map_err(Problem::internal)?;
     let status = StatusCode::from_u16(recorded.status).map_err(Problem::internal)?;
     let mut response = (status, recorded.body).into_response();

@@ -1,8 +1,8 @@
 //! JSON Merge Patch (RFC 7396).
 
 use axum::extract::{FromRequest, Request};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::extract::{BODY_LIMIT, body_within, fault, from_value, parse_json, pointer_to, require_content_type};
@@ -31,6 +31,14 @@ impl MergePatch {
         }
         json_patch::merge(&mut value, &self.0);
         from_value(value)
+    }
+}
+
+/// A patch within a body.
+impl<'de> Deserialize<'de> for MergePatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.is_object() { Ok(Self(value)) } else { Err(D::Error::custom("invalid_type: is a JSON object")) }
     }
 }
 

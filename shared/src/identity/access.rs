@@ -6,7 +6,8 @@
 
 use super::permission::{
     ManageClients, ManageJobs, ManageLinks, ManageRoles, ManageTenant, ManageUsers, Permission, ReadAccount,
-    ReadApiKeys, ReadJobs, ReadLinks, ViewAudit, WriteAccount, WriteApiKeys, WriteJobs, WriteLinks,
+    ReadApiKeys, ReadJobs, ReadLinks, ReadNotes, ViewAudit, WriteAccount, WriteApiKeys, WriteJobs, WriteLinks,
+    WriteNotes,
 };
 
 /// What an operation asks of its caller.
@@ -170,6 +171,7 @@ pub const TABLE: &[(&str, Access)] = &[
     ("create_job", all::<WriteJobs>()),
     ("create_jobs", all::<WriteJobs>()),
     ("get_job", all::<ReadJobs>()),
+    ("get_job_file", all::<ReadJobs>()),
     ("cancel_job", all::<WriteJobs>()),
     ("retry_job", all::<WriteJobs>()),
     ("reschedule_job", all::<WriteJobs>()),
@@ -192,7 +194,24 @@ pub const TABLE: &[(&str, Access)] = &[
     ("delete_schedule", all::<WriteJobs>()),
     ("run_schedule", all::<WriteJobs>()),
     ("list_schedule_runs", all::<ReadJobs>()),
-    // links.redirect, health.api, platform.openapi
+    // notes.api. Whose note it is decides besides.
+    ("list_notes", all::<ReadNotes>()),
+    ("create_note", all::<WriteNotes>()),
+    ("bulk_notes", all::<WriteNotes>()),
+    ("get_note", all::<ReadNotes>()),
+    ("replace_note", all::<WriteNotes>()),
+    ("update_note", all::<WriteNotes>()),
+    ("delete_note", all::<WriteNotes>()),
+    ("restore_note", all::<WriteNotes>()),
+    ("list_note_revisions", all::<ReadNotes>()),
+    ("get_note_revision", all::<ReadNotes>()),
+    ("diff_note_revision", all::<ReadNotes>()),
+    ("restore_note_revision", all::<WriteNotes>()),
+    ("list_note_shares", all::<ReadNotes>()),
+    ("get_note_share", all::<ReadNotes>()),
+    ("put_note_share", all::<WriteNotes>()),
+    ("delete_note_share", all::<WriteNotes>()),
+    // links.redirect, health.api, platform.documents
     ("follow_link", Access::Public),
     ("confirm_link", Access::Public),
     ("health", Access::Public),

@@ -45,6 +45,14 @@ impl<P> Deref for Sensitive<P> {
     }
 }
 
+impl Principal {
+    /// Refuses a caller who may not do what `permission` names: where only the request's body says what is needed, beside
+    /// what the handler's signature does.
+    pub fn require(&self, permission: &str) -> Result<(), Problem> {
+        if self.allows(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
+    }
+}
+
 impl<P: Permission> Caller<P> {
     async fn admitted(parts: &Parts, authenticator: &Authenticator, freshness: Freshness) -> Result<Self, Problem> {
         let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_default();

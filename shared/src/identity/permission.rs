@@ -36,6 +36,12 @@ permissions! {
     WriteJobs = "jobs:write";
     /// Set queues and schedules, and see the secrets that sign what is sent.
     ManageJobs = "jobs:manage";
+    /// Have jobs send mail to any address, in the name of this deployment.
+    SendMail = "mail:send";
+    /// See one's own notes and those that are shared with one.
+    ReadNotes = "notes:read";
+    /// Make, change, delete and share notes.
+    WriteNotes = "notes:write";
     /// See one's own account: profile, sessions, factors.
     ReadAccount = "account:read";
     /// Change one's own account.

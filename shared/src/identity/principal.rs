@@ -176,13 +176,15 @@ mod tests {
         };
         assert_eq!(
             granted(Role::Viewer),
-            ["links:read", "jobs:read", "account:read", "account:write", "api_keys:read"]
+            ["links:read", "jobs:read", "notes:read", "account:read", "account:write", "api_keys:read"]
         );
         let member = [
             "links:read",
             "links:write",
             "jobs:read",
             "jobs:write",
+            "notes:read",
+            "notes:write",
             "account:read",
             "account:write",
             "api_keys:read",

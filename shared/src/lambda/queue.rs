@@ -81,21 +81,38 @@ impl<E: Into<BoxError>> From<E> for ConsumeError {
 /// The queue of a consumer.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
-    queue_url: String,
-    dead_letter_url: String,
+    /// None where SQS is out of reach.
+    addresses: Option<Addresses>,
     /// How long a message stays invisible without a sign of life.
     visibility: Duration,
     /// Whether that is less than the queue's own time-out, so that each message is given it when it comes.
     shortened: bool,
 }
 
+/// Where the queue and its dead-letter queue are.
+#[derive(Clone, Debug)]
+struct Addresses {
+    queue: String,
+    dead_letters: String,
+}
+
 impl QueueSettings {
+    /// For a consumer inside a VPC, which reaches neither the queue nor its dead-letter queue: Lambda itself polls and
+    /// deletes for it. Its work ends within the queue's visibility time-out, and poison is set aside by the redrive
+    /// policy, after `maxReceiveCount` tries.
+    pub const fn out_of_reach() -> Self {
+        Self { addresses: None, visibility: Duration::MAX, shortened: false }
+    }
+
     /// Reads `{prefix}_QUEUE_URL`, `{prefix}_DEAD_LETTER_URL` and `{prefix}_VISIBILITY_SECONDS`, the queue's own time-out.
     pub fn read(environment: &Environment, prefix: &str) -> Result<Self, ConfigError> {
         let mut reader = environment.reader();
+        let addresses = Addresses {
+            queue: reader.required(&format!("{prefix}_QUEUE_URL")),
+            dead_letters: reader.required(&format!("{prefix}_DEAD_LETTER_URL")),
+        };
         let settings = Self {
-            queue_url: reader.required(&format!("{prefix}_QUEUE_URL")),
-            dead_letter_url: reader.required(&format!("{prefix}_DEAD_LETTER_URL")),
+            addresses: Some(addresses),
             visibility: Duration::from_secs(reader.required(&format!("{prefix}_VISIBILITY_SECONDS"))),
             shortened: false,
         };
@@ -228,6 +245,16 @@ mod tests {
         let (runtime, settings) = runtime();
         let queue = Queue::singly(&runtime, settings, Counter);
         assert_eq!(failed(&queue, &[0, 1, 2, 3]).await, ["m0", "m1"]);
+    }
+
+    #[tokio::test]
+    async fn a_consumer_out_of_reach_leaves_poison_to_the_redrive_policy() {
+        let (runtime, _) = runtime();
+        let queue = Queue::singly(&runtime, QueueSettings::out_of_reach(), Counter);
+        assert_eq!(failed(&queue, &[1, 2]).await, ["m1"]);
+        let event = json!({"Records": [{"messageId": "m", "body": "no number"}]});
+        let answer = queue.invoke(to_raw_value(&event).unwrap(), Context::default()).await.unwrap();
+        assert_eq!(answer.get(), r#"{"batchItemFailures":[{"itemIdentifier":"m"}]}"#);
     }
 
     #[tokio::test]

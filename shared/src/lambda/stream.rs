@@ -1,4 +1,4 @@
-//! A function that consumes the stream of a DynamoDB table.
+//! A function that consumes the stream of a DynamoDB table, one record or one batch at a time.
 //!
 //! Records come in order for each partition key. The first that fails is reported by its sequence number, so that
 //! Lambda retries from there (`ReportBatchItemFailures`), and those before it are not handled again.
@@ -14,12 +14,25 @@ use crate::dynamo::Item;
 use crate::{BoxError, BoxFuture};
 
 /// One change of a table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamRecord {
+    /// Which record: the same however often it comes.
+    pub event_id: String,
+    /// Its place in its shard.
+    pub sequence: String,
     /// The item before the change; empty for an insert.
     pub old: Item,
     /// The item after the change; empty for a removal.
     pub new: Item,
+}
+
+/// The first record of a batch that failed. It comes again with all that follow it.
+#[derive(Debug)]
+pub struct StreamFailure {
+    /// Its sequence number.
+    pub sequence: String,
+    /// Why.
+    pub source: BoxError,
 }
 
 /// What consumes the records.
@@ -28,39 +41,59 @@ pub trait StreamConsumer: Send + Sync + 'static {
     fn consume(&self, record: StreamRecord) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
+/// What consumes the records a batch at a time.
+pub trait StreamBatchConsumer: Send + Sync + 'static {
+    /// Handles the records of one shard, in their order. They may come more than once, and in other batches then.
+    fn consume(&self, records: Vec<StreamRecord>) -> impl Future<Output = Result<(), StreamFailure>> + Send;
+}
+
+/// Takes the records of a batch one by one.
+pub(super) struct Singly<C>(pub(super) C);
+
+impl<C: StreamConsumer> StreamBatchConsumer for Singly<C> {
+    async fn consume(&self, records: Vec<StreamRecord>) -> Result<(), StreamFailure> {
+        for record in records {
+            let sequence = record.sequence.clone();
+            self.0.consume(record).await.map_err(|source| StreamFailure { sequence, source })?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct Stream<C>(C);
 
 impl<C> Stream<C> {
-    pub(super) fn new(consumer: C) -> Self {
+    pub(super) const fn new(consumer: C) -> Self {
         Self(consumer)
     }
 }
 
-fn typed(record: &EventRecord) -> Result<StreamRecord, serde_dynamo::Error> {
-    let image = |image: &serde_dynamo::Item| -> Result<Item, serde_dynamo::Error> {
-        let attributes = std::collections::HashMap::<String, serde_dynamo::AttributeValue>::from(image.clone());
-        Ok(attributes.into_iter().map(|(name, value)| (name, AttributeValue::from(value))).collect())
+fn typed(record: EventRecord) -> StreamRecord {
+    let image = |image: serde_dynamo::Item| -> Item {
+        let attributes = std::collections::HashMap::<String, serde_dynamo::AttributeValue>::from(image);
+        attributes.into_iter().map(|(name, value)| (name, AttributeValue::from(value))).collect()
     };
-    Ok(StreamRecord { old: image(&record.change.old_image)?, new: image(&record.change.new_image)? })
+    StreamRecord {
+        event_id: record.event_id,
+        sequence: record.change.sequence_number.unwrap_or_default(),
+        old: image(record.change.old_image),
+        new: image(record.change.new_image),
+    }
 }
 
-impl<C: StreamConsumer> Invoke for Stream<C> {
+impl<C: StreamBatchConsumer> Invoke for Stream<C> {
     fn invoke(&self, event: Box<RawValue>, _context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
         Box::pin(async move {
             let event: Event = serde_json::from_str(event.get())?;
-            for record in &event.records {
-                let handled = match typed(record) {
-                    Ok(typed) => self.0.consume(typed).await,
-                    Err(error) => Err(error.into()),
-                };
-                if let Err(error) = handled {
-                    let sequence = record.change.sequence_number.as_deref().unwrap_or_default();
-                    tracing::error!(sequence, error = crate::telemetry::chain(&*error), "a stream record failed");
-                    let failures = json!({"batchItemFailures": [{"itemIdentifier": sequence}]});
-                    return Ok(to_raw_value(&failures)?);
+            let records = event.records.into_iter().map(typed).collect();
+            let failures = match self.0.consume(records).await {
+                Ok(()) => json!([]),
+                Err(StreamFailure { sequence, source }) => {
+                    tracing::error!(sequence, error = crate::telemetry::chain(&*source), "a stream record failed");
+                    json!([{"itemIdentifier": sequence}])
                 }
-            }
-            Ok(to_raw_value(&json!({"batchItemFailures": []}))?)
+            };
+            Ok(to_raw_value(&json!({"batchItemFailures": failures}))?)
         })
     }
 }

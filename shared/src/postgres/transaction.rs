@@ -33,6 +33,22 @@ impl Transaction {
         })
     }
 
+    /// Commits if the work was `done`, and undoes it if not. Either way no lock is held when this returns: a Lambda may
+    /// be frozen as soon as it has answered.
+    pub async fn end<T>(self, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
+        match done {
+            Ok(done) => {
+                self.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // A server that cannot be told undoes it by itself.
+                let _ = self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Undoes all of it, and waits until that is done.
     pub fn rollback(self) -> BoxFuture<'static, Result<(), PostgresError>> {
         Box::pin(async move { Ok(self.0.rollback().await?) })

@@ -1,6 +1,7 @@
 //! Making jobs, doing them, and leasing them.
 
-use ::jobs::job::{Job, JobId};
+use ::jobs::attempt::Outcome;
+use ::jobs::job::{Job, JobId, Phase};
 use ::jobs::message::{Message, Ready};
 use ::jobs::rules::{NewJob, Origin};
 use ::jobs::store::{Along, JobStore};
@@ -50,7 +51,16 @@ pub(crate) async fn jobs(bench: &mut Bench) {
     let path = format!("/v1/jobs/{id}/complete");
     let complete = json!({"claim": claim});
     bench.http("complete a leased job", &api, 200, ("POST", &path, &authorized, complete)).await;
+    bench.http("read a queue", &api, 200, ("GET", "/v1/queues/bench", &authorized, Value::Null)).await;
     work(bench, &tenant).await;
+    count(bench, &tenant).await;
+}
+
+fn new_job(tenant: &Tenant, clock: &Clock, random: &Random) -> Job {
+    let now = clock.now();
+    let origin = Origin { id: JobId::new(now, random), tenant_id: tenant.id, created_by: "bench".to_owned(), now };
+    let new = NewJob::of("noop".parse().unwrap());
+    new.into_job(origin, &::jobs::queue::Settings::default(), true).unwrap()
 }
 
 /// The worker does jobs that nobody else has heard of.
@@ -61,14 +71,7 @@ async fn work(bench: &mut Bench, tenant: &Tenant) {
     let store = JobStore::new(dynamo, environment.get("JOBS_TABLE").unwrap().to_owned());
     let (clock, random) = (Clock::system(), Random::system());
     let made = async || {
-        let origin = Origin {
-            id: JobId::new(clock.now(), &random),
-            tenant_id: tenant.id,
-            created_by: "bench".to_owned(),
-            now: clock.now(),
-        };
-        let new = NewJob::of("noop".parse().unwrap());
-        let job: Job = new.into_job(origin, &::jobs::queue::Settings::default(), true).unwrap();
+        let job = new_job(tenant, &clock, &random);
         store.insert(&job, Along::default()).await.unwrap();
         to_string(&Message::Run(Ready::of(&job))).unwrap()
     };
@@ -86,4 +89,56 @@ async fn work(bench: &mut Bench, tenant: &Tenant) {
     bench.invoke("do ten jobs of one batch", &worker, &queue_event(names.into_iter().zip(ten))).await;
     let sweeper = bench.subject(&::jobs::SERVICE, "jobs.sweeper", Door::Other, Clock::system()).await;
     bench.invoke("the sweeper's run, nothing to see", &sweeper, &json!({})).await;
+}
+
+/// The stream brings what has become of jobs.
+async fn count(bench: &mut Bench, tenant: &Tenant) {
+    let changes = bench.subject(&::jobs::SERVICE, "jobs.changes", Door::Other, Clock::system()).await;
+    let (clock, random) = (Clock::system(), Random::system());
+    for (jobs, queue, name) in [
+        (1, "one", "count a job that is made and done"),
+        (33, "many", "count 33 jobs that are made and done, in one batch"),
+    ] {
+        let mut records = Vec::new();
+        for number in 0..jobs {
+            let made = Job { queue: queue.parse().unwrap(), ..new_job(tenant, &clock, &random) };
+            let running = Job { phase: Phase::Running, attempt: 1, ..made.clone() };
+            let (_, attempt) = running.after(Outcome::Succeeded(None), clock.now(), &random);
+            let history = running.history_with(attempt);
+            let done = Job { phase: Phase::Succeeded, history, finished_at: Some(clock.now()), ..running.clone() };
+            let images = [None, Some(&made), Some(&running), Some(&done)].map(|job| job.map(image));
+            for (step, pair) in images.windows(2).enumerate() {
+                let mut change = json!({
+                    "Keys": {}, "NewImage": pair[1], "SequenceNumber": format!("{number}{step}"), "SizeBytes": 1,
+                    "StreamViewType": "NEW_AND_OLD_IMAGES", "ApproximateCreationDateTime": 0,
+                });
+                if let Some(old) = &pair[0] {
+                    change["OldImage"] = old.clone();
+                }
+                records.push(json!({
+                    "eventID": format!("{queue}-{number}-{step}"), "eventName": "MODIFY", "awsRegion": "us-east-1", "dynamodb": change,
+                }));
+            }
+        }
+        let answer = bench.invoke(name, &changes, &json!({"Records": records})).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+    }
+}
+
+/// A job as a stream's event has it.
+fn image(job: &Job) -> Value {
+    fn attribute(value: &Value) -> Value {
+        match value {
+            Value::Null => json!({"NULL": true}),
+            Value::Bool(flag) => json!({"BOOL": flag}),
+            Value::Number(number) => json!({"N": number.to_string()}),
+            Value::String(text) => json!({"S": text}),
+            Value::Array(values) => json!({"L": values.iter().map(attribute).collect::<Vec<_>>()}),
+            Value::Object(fields) => json!({"M": attributes(fields)}),
+        }
+    }
+    fn attributes(fields: &serde_json::Map<String, Value>) -> Value {
+        fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
+    }
+    attributes(serde_json::to_value(job).unwrap().as_object().unwrap())
 }

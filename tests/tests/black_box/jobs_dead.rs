@@ -85,7 +85,12 @@ async fn dead_jobs_are_done_again_by_selection_and_no_faster_than_asked() {
     let poison = json!({"type": "sleep", "queue": "q", "payload": {"milliseconds": 0, "poison": true}});
     let poison = job(&tenant, poison).await;
     in_state(&tenant, &poison, "dead").await;
-    assert_eq!(redrive(json!({"per_second": 100})).await, json!({"matched": 4, "redriven": 4}));
+    // By their ids: one that is dead, twice, one that is not, and one that is nowhere.
+    let named = json!([money[0]["id"], money[0]["id"], stock[0]["id"], "job_01k9z4n2y6e0qv3m8t5w7x9abc"]);
+    assert_eq!(redrive(json!({"ids": named, "dry_run": true})).await, json!({"matched": 1, "redriven": 0}));
+    assert_eq!(redrive(json!({"ids": named})).await, json!({"matched": 1, "redriven": 1}));
+    assert_eq!(read(&tenant, &money[0]).await["attempt"], 0);
+    assert_eq!(redrive(json!({"per_second": 100})).await, json!({"matched": 3, "redriven": 3}));
     let again = eventually("the second death", || async {
         let job = read(&tenant, &poison).await;
         (job["attempts"].as_array().unwrap().len() == 2).then_some(job)
@@ -103,6 +108,9 @@ async fn dead_jobs_are_done_again_by_selection_and_no_faster_than_asked() {
         (json!({"per_second": 101}), "/per_second"),
         (json!({"fingerprints": "x"}), "/fingerprints"),
         (json!({"dry_run": 1}), "/dry_run"),
+        (json!({"ids": []}), "/ids"),
+        (json!({"ids": ["link_01k9z4n2y6e0qv3m8t5w7x9abc"]}), "/ids/0"),
+        (json!({"ids": ["job_01k9z4n2y6e0qv3m8t5w7x9abc"], "fingerprint": "0000000000000000"}), "/ids"),
     ] {
         let problem = tenant.post("/v1/queues/q/redrive", &bad).await.problem(422, "validation");
         assert_eq!(faults(&problem)[0].0, pointer, "{bad}");

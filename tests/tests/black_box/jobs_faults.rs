@@ -5,12 +5,14 @@
 //! backoffs and the sweeper's first look, so that nothing waits.
 
 mod calls;
+mod changes;
 mod chaos;
 mod enqueueing;
 mod fairness;
 mod killed;
 mod leases;
 mod limits;
+mod mails;
 mod messages;
 mod own_jobs;
 mod poison;

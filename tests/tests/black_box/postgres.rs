@@ -1,7 +1,7 @@
 //! Postgres: migrations, the wall between tenants, and what holds when the server is away.
 
 mod migrations;
-mod outages;
+pub(crate) mod outages;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +46,7 @@ async fn database() -> String {
 }
 
 /// The same database with the platform's migrations.
-async fn migrated_database() -> String {
+pub(crate) async fn migrated_database() -> String {
     let url = database().await;
     migrate(&url).await.invoke(&json!({})).await.unwrap();
     url
@@ -60,15 +60,15 @@ async fn migrate(url: &str) -> Instance {
 }
 
 fn postgres(url: &str) -> Postgres {
-    Postgres::new(&Secret::new(url), Settings::new("test", "notes"), Random::system()).unwrap()
+    Postgres::new(&Secret::new(url), Settings::new("test", "memos"), Random::system()).unwrap()
 }
 
 /// What a service would have: rows of tenants behind the wall, in a schema of its own.
 const NOTES: Migrations = Migrations {
-    service: "notes",
+    service: "memos",
     scripts: &[(
         "0001_notes.sql",
-        "GRANT USAGE ON SCHEMA notes TO tenfold_app;
+        "GRANT USAGE ON SCHEMA memos TO tenfold_app;
          CREATE TABLE notes (tenant text NOT NULL DEFAULT tenfold.current_tenant(), text text NOT NULL);
          ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
          ALTER TABLE notes FORCE ROW LEVEL SECURITY;
@@ -140,7 +140,7 @@ async fn a_tenant_sees_and_changes_its_own_rows_alone() {
     planted.execute(&mut transaction).await.unwrap_err();
     drop(transaction);
     assert_eq!(texts(&notes, &other).await, ["of the other"]);
-    assert_eq!(number(&mut owner(&url).await, "SELECT count(*) FROM notes.notes".to_owned()).await, 2);
+    assert_eq!(number(&mut owner(&url).await, "SELECT count(*) FROM memos.notes".to_owned()).await, 2);
 }
 
 #[tokio::test]
@@ -150,11 +150,11 @@ async fn without_a_tenant_there_are_no_rows() {
     notes.in_tenant(&tenant(), |transaction| insert(transaction, "hidden")).await.unwrap();
     let mut connection = owner(&url).await;
     run(&mut connection, format!("SET ROLE {APP_ROLE}")).await;
-    assert_eq!(number(&mut connection, "SELECT count(*) FROM notes.notes".to_owned()).await, 0);
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM memos.notes".to_owned()).await, 0);
     // Also where an earlier transaction had one.
     run(&mut connection, "BEGIN; SET LOCAL tenfold.tenant = 'tenant_1'; COMMIT".to_owned()).await;
-    assert_eq!(number(&mut connection, "SELECT count(*) FROM notes.notes".to_owned()).await, 0);
-    let planted = sqlx::raw_sql("INSERT INTO notes.notes VALUES ('', 'planted')").execute(&mut connection).await;
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM memos.notes".to_owned()).await, 0);
+    let planted = sqlx::raw_sql("INSERT INTO memos.notes VALUES ('', 'planted')").execute(&mut connection).await;
     planted.unwrap_err();
 }
 

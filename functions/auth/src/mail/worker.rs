@@ -7,6 +7,7 @@ use shared::config::Secret;
 use shared::dynamo::Dynamo;
 use shared::id::TenantId;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
+use shared::mail::{Mail, Recipient, Transport};
 use shared::random::Random;
 use shared::time::{Clock, Timestamp};
 use shared::{BoxError, BoxFuture};
@@ -14,7 +15,6 @@ use url::Url;
 
 use super::task::{MailTask, Occasion};
 use super::templates::{Message, Product};
-use super::{Mail, Transport};
 use crate::email::EmailAddress;
 use crate::one_time::{AddressChange, Code, OneTime, PasswordSeal, Purpose, Ticket, TicketHash};
 use crate::store::{AccountStore, WriteError};
@@ -51,10 +51,10 @@ impl Consumer for Writer {
         let mail = Mail {
             message_id: task.id.into(),
             date: task.asked_at,
-            to: letter.to.to_string(),
-            to_name: name.map(str::to_owned),
+            to: vec![Recipient { address: letter.to.to_string(), name: name.map(str::to_owned) }],
+            reply_to: None,
             subject: rendered.subject,
-            html: rendered.html,
+            html: Some(rendered.html),
             text: rendered.text,
         };
         match transport.send(&mail).await {

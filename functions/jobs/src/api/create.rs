@@ -23,6 +23,19 @@ const ROUTE: &str = "POST /v1/jobs";
 /// Have something done, now or later.
 ///
 /// A job whose `unique` key is taken is not made: the answer is 200 with the job that has the key.
+///
+/// The types that are built in check their payload:
+/// - `image.derive` makes smaller pictures: `{"source": {"url"}, "variants": [{"name", "width", "height", "fit":
+///   "inside|contain|cover", "format": "jpeg|png|webp", "quality"}]}`, up to 8 variants with sides up to 4096. WebP is
+///   written without loss.
+/// - `mail.send` sends a mail to up to 10 addresses: `{"to": [], "subject", "text", "html", "reply_to"}`. It needs
+///   `mail:send` besides, and keeps within the tenant's quota. A mail may come twice, with one `Message-ID`.
+/// - `report.usage` adds up the jobs of up to 92 days that are still kept: `{"from", "to", "group_by":
+///   ["day", "type", "queue", "state"], "format": "json|csv"}`.
+/// - `http.request` sends a request: `{"url", "method", "headers", "body"}`.
+/// - `noop` and `sleep` (`{"milliseconds", "fail_attempts", "poison"}`) are for trials.
+///
+/// The results of the first and the third name files, which `GET /v1/jobs/{id}/files/{name}` leads to.
 #[utoipa::path(
     post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs",
     request_body(content = NewJob, example = json!({"type": "invoice.send", "payload": {"invoice": 4711}, "delay_seconds": 60})),

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::done::OnDone;
 use crate::handlers;
 use crate::job::{Job, JobId, ParentFailure, Phase};
+use crate::name::JobType;
 use crate::rules::{MOST_PARENTS, NewJob, Origin};
 
 /// The largest payload of a follow-up job in bytes: it is kept with the job that it follows.
@@ -17,6 +18,7 @@ const LARGEST_FOLLOW_UP: usize = 16 * 1024;
 /// The job that `new` asks for, and its payload. The refusal tells every bad field.
 pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(Job, Box<RawValue>), Problem> {
     let engine = &app.engine;
+    permitted(caller, &new.kind, new.on_done.as_ref())?;
     let mut faults: Vec<Fault> = Vec::new();
     if let Some(url) = &new.deliver_to {
         faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/deliver_to")));
@@ -60,6 +62,16 @@ pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(J
         Ok(job) if errors.is_empty() => Ok((Job { waits_for, ..job }, payload)),
         _ => Err(Problem::validation(errors)),
     }
+}
+
+/// Refuses a caller who may not ask for what a job of this type does, or the one that follows it.
+pub(crate) fn permitted(caller: &Principal, kind: &JobType, on_done: Option<&OnDone>) -> Result<(), Problem> {
+    let follow_up = match on_done {
+        Some(OnDone::Job(follow_up)) => Some(&follow_up.kind),
+        Some(OnDone::Url(_)) | None => None,
+    };
+    let mut needed = std::iter::once(kind).chain(follow_up).filter_map(handlers::permission);
+    needed.try_for_each(|permission| caller.require(permission))
 }
 
 /// Which of the jobs that `new` depends on have not ended, and what is wrong with the others.

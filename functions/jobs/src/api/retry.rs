@@ -5,6 +5,7 @@ use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, 
 use shared::identity::{Caller, permission};
 
 use super::cancel::answer;
+use super::made::permitted;
 use crate::app::App;
 use crate::job::{Job, JobId, Phase};
 use crate::rules::millisecond;
@@ -32,6 +33,7 @@ pub async fn retry(
     let (app, engine, caller, conditions) = (&app, &app.engine, &caller, &conditions);
     race(&engine.random, || async move {
         let job = engine.jobs.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
+        permitted(caller, &job.kind, job.on_done.as_ref())?;
         let now = engine.clock.now();
         conditions.check(&etag(&job, now))?;
         if job.phase == Phase::Running {

@@ -1,4 +1,6 @@
-//! `GET /v1/queues`: the tenant's queues.
+//! `GET /v1/queues`: the tenant's queues, with their numbers.
+
+use std::collections::HashMap;
 
 use axum::extract::State;
 use http::Uri;
@@ -7,8 +9,11 @@ use shared::http::{Document, Limit, Page, Problem, Query};
 use shared::identity::{Caller, permission};
 use utoipa::IntoParams;
 
+use super::statistics::StatisticsView;
 use super::view::QueueView;
 use crate::app::App;
+use crate::queue::Queue;
+use crate::statistics::Statistics;
 
 /// How many, from where on.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,7 +34,7 @@ struct Position {
     after: String,
 }
 
-/// The tenant's queues, by name.
+/// The tenant's queues, by name, with their numbers.
 #[utoipa::path(
     get, path = "/v1/queues", operation_id = "list_queues", tag = "queues",
     params(Parameters),
@@ -40,6 +45,12 @@ struct Position {
                 "deliver_to": "https://example.com/jobs", "max_attempts": 10,
                 "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60, "retention_days": 14,
                 "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
+                "statistics": {
+                    "depth": {"blocked": 0, "scheduled": 3, "queued": 12, "running": 5, "retrying": 1, "succeeded": 4711, "dead": 2, "cancelled": 0},
+                    "oldest_queued_seconds": 7, "window_seconds": 870,
+                    "per_minute": {"made": 60.2, "succeeded": 58.621, "failed_attempts": 1.517, "dead": 0.138, "cancelled": 0.0},
+                    "error_rate": 0.025,
+                },
             }],
             "next_cursor": null, "has_more": false,
         })),
@@ -67,5 +78,16 @@ pub async fn list(
         }
         None => None,
     };
-    Ok(Page::new(&uri, queues.iter().map(QueueView::of).collect(), cursor))
+    let statistics = match (queues.first(), queues.last()) {
+        (Some(first), Some(last)) => {
+            app.engine.jobs.statistics_of_queues(&caller.tenant, &first.name, &last.name).await?
+        }
+        _ => HashMap::new(),
+    };
+    let (none, now) = (Statistics::default(), app.engine.clock.now());
+    let view = |queue: &Queue| {
+        let statistics = statistics.get(queue.name.as_str()).unwrap_or(&none);
+        QueueView::of(queue).with_statistics(StatisticsView::of(statistics, None, now))
+    };
+    Ok(Page::new(&uri, queues.iter().map(view).collect(), cursor))
 }

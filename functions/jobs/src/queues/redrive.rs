@@ -1,14 +1,18 @@
 //! `POST /v1/queues/{name}/redrive`: have dead jobs done again.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, FieldError, Json, Path, Problem};
-use shared::identity::{Caller, permission};
+use shared::id::TenantId;
+use shared::identity::{Caller, Principal, permission};
 use shared::time::{SignedDuration, Timestamp};
 use utoipa::ToSchema;
 
 use super::dead::MOST_COUNTED;
+use crate::api::made::permitted;
 use crate::app::App;
 use crate::job::{Job, JobId, Phase};
 use crate::name::QueueName;
@@ -28,6 +32,10 @@ pub struct Redrive {
     /// Only those whose last failure has this fingerprint.
     #[serde(default)]
     fingerprint: Option<String>,
+    /// Only these, in place of a fingerprint: 1 to 500. What is not a dead job of the queue is left as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 500)]
+    ids: Option<Vec<JobId>>,
     /// At most so many, those that died first: 1 to 500. Without it, 100.
     #[serde(default = "hundred")]
     #[schema(minimum = 1, maximum = 500, default = 100)]
@@ -83,24 +91,36 @@ pub async fn redrive(
     if !(1..=100).contains(&wanted.per_second) {
         errors.push(FieldError::new("/per_second", "out_of_range", "must be 1 to 100"));
     }
+    if wanted.ids.as_ref().is_some_and(|ids| !(1..=MOST).contains(&ids.len())) {
+        errors.push(FieldError::new("/ids", "out_of_range", "must be 1 to 500 ids"));
+    }
+    if wanted.ids.is_some() && wanted.fingerprint.is_some() {
+        errors.push(FieldError::new("/ids", "conflict", "must not come with a fingerprint"));
+    }
     if !errors.is_empty() {
         return Err(Problem::validation(errors));
     }
     let engine = &app.engine;
-    let (mut dead, _) = engine.jobs.dead(&caller.tenant, &name, wanted.fingerprint.as_deref(), MOST_COUNTED).await?;
+    let mut dead = if let Some(ids) = wanted.ids {
+        named(&app, &caller.tenant, &name, ids).await?
+    } else {
+        let fingerprint = wanted.fingerprint.as_deref();
+        let (dead, _) = engine.jobs.dead(&caller.tenant, &name, fingerprint, MOST_COUNTED).await?;
+        dead.into_iter().map(|dead| (dead.at, dead.id)).collect()
+    };
     let matched = dead.len();
     if wanted.dry_run {
         return Ok(Json(Redriven { matched, redriven: 0 }));
     }
-    dead.sort_by_key(|dead| (dead.at, dead.id));
+    dead.sort_unstable();
     dead.truncate(wanted.max);
     let now = engine.clock.now();
     let step = SignedDuration::from_millis(1000 / i64::from(wanted.per_second));
     let again: Vec<_> = (0_i32..)
         .zip(dead)
-        .map(|(index, dead)| {
+        .map(|(index, (_, id))| {
             let ready_at = now.checked_add(step * index).unwrap_or(now);
-            again(&app, &caller.tenant, dead.id, millisecond(ready_at))
+            again(&app, &caller, id, millisecond(ready_at))
         })
         .collect();
     let done: Vec<_> = stream::iter(again).buffer_unordered(CONCURRENCY).collect().await;
@@ -111,11 +131,25 @@ pub async fn redrive(
     Ok(Json(Redriven { matched, redriven }))
 }
 
-/// Has one dead job done again; false when it is not dead any more.
-async fn again(app: &App, tenant: &shared::id::TenantId, id: JobId, ready_at: Timestamp) -> Result<bool, Problem> {
+/// Those of the ids that are of dead jobs of this queue, each once, and since when they are dead.
+async fn named(
+    app: &App,
+    tenant: &TenantId,
+    queue: &QueueName,
+    ids: Vec<JobId>,
+) -> Result<Vec<(Timestamp, JobId)>, Problem> {
+    let ids: BTreeSet<JobId> = ids.into_iter().collect();
+    let jobs: Vec<_> = ids.iter().map(|id| app.engine.jobs.get(tenant, id)).collect();
+    let jobs: Vec<Option<Job>> = stream::iter(jobs).buffered(CONCURRENCY).try_collect().await?;
+    let dead = jobs.into_iter().flatten().filter(|job| job.phase == Phase::Dead && job.queue == *queue);
+    Ok(dead.filter_map(|job| Some((job.finished_at?, job.id))).collect())
+}
+
+/// Has one dead job done again; false when it is not dead any more, or when the caller could not ask for such a job.
+async fn again(app: &App, caller: &Principal, id: JobId, ready_at: Timestamp) -> Result<bool, Problem> {
     let engine = &app.engine;
-    let Some(job) = engine.jobs.get(tenant, &id).await? else { return Ok(false) };
-    if job.phase != Phase::Dead {
+    let Some(job) = engine.jobs.get(&caller.tenant, &id).await? else { return Ok(false) };
+    if job.phase != Phase::Dead || permitted(caller, &job.kind, job.on_done.as_ref()).is_err() {
         return Ok(false);
     }
     match engine.jobs.queue_again(&job, ready_at).await {

@@ -106,7 +106,7 @@ impl JobStore {
     }
 
     /// The query by key: ids begin with the time, so that a range of times is a range of ids. None for an empty range.
-    fn keyed(&self, tenant: &TenantId, partition: u32, query: &ListQuery) -> Option<Query> {
+    pub(super) fn keyed(&self, tenant: &TenantId, partition: u32, query: &ListQuery) -> Option<Query> {
         let at = |time: Timestamp| format!("job#{}", first_id(time));
         let mut low = query.created_from.map_or_else(|| "job#".to_owned(), at);
         let mut high = query.created_before.map_or_else(|| "job$".to_owned(), at);

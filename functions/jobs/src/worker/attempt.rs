@@ -32,7 +32,7 @@ impl Worker {
         let time = job.timeout().min(remaining.saturating_sub(SETTLE_MARGIN));
         let (progress, seen) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let work = Work::new(job.attempt, time, progress, stopped);
+        let work = Work::new(&job, time, progress, stopped);
         let worked = AssertUnwindSafe(tokio::time::timeout(time, self.work(&job, &work))).catch_unwind();
         let delivered = tokio::select! {
             worked = worked => match worked {

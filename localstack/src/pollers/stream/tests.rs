@@ -53,6 +53,7 @@ fn settings() -> StreamTrigger {
     StreamTrigger {
         table: "T".to_owned(),
         batch_size: 10,
+        window: Duration::ZERO,
         from_start: true,
         partial_failures: true,
         bisect: false,

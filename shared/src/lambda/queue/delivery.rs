@@ -26,13 +26,14 @@ pub(super) enum Outcome {
 pub(super) struct Delivery {
     sqs: Client,
     settings: QueueSettings,
-    dead_letters: DeadLetters,
+    dead_letters: Option<DeadLetters>,
 }
 
 impl Delivery {
     pub(super) fn new(runtime: &Runtime, settings: QueueSettings) -> Self {
         let sqs = runtime.aws.sqs.clone();
-        let dead_letters = DeadLetters::new(sqs.clone(), settings.dead_letter_url.clone());
+        let addresses = settings.addresses.as_ref();
+        let dead_letters = addresses.map(|addresses| DeadLetters::new(sqs.clone(), addresses.dead_letters.clone()));
         Self { sqs, settings, dead_letters }
     }
 
@@ -68,8 +69,12 @@ impl Delivery {
 
     /// Moves a message to the dead-letter queue. Only when that succeeded is it done here.
     pub(super) async fn poison(&self, message: &SqsMessage, reason: &str) -> Outcome {
+        let Some(dead_letters) = &self.dead_letters else {
+            tracing::error!(message_id = message.message_id, reason, "poison is left to the redrive policy");
+            return Outcome::Failed { later: false };
+        };
         let body = message.body.as_deref().unwrap_or_default();
-        match self.dead_letters.put(body, reason, message.message_id.as_deref()).await {
+        match dead_letters.put(body, reason, message.message_id.as_deref()).await {
             Ok(()) => Outcome::Done,
             Err(error) => {
                 tracing::error!(
@@ -84,6 +89,9 @@ impl Delivery {
 
     /// Keeps the messages invisible to others for as long as this runs.
     pub(super) async fn keep_invisible(&self, messages: &[SqsMessage]) {
+        if self.settings.addresses.is_none() {
+            return std::future::pending().await;
+        }
         if self.settings.shortened {
             self.change_visibility(messages.iter(), self.settings.visibility).await;
         }
@@ -94,6 +102,7 @@ impl Delivery {
     }
 
     pub(super) async fn change_visibility(&self, messages: impl Iterator<Item = &SqsMessage>, timeout: Duration) {
+        let Some(addresses) = &self.settings.addresses else { return };
         let entries: Vec<_> = messages
             .enumerate()
             .filter_map(|(index, message)| {
@@ -109,7 +118,7 @@ impl Delivery {
             let changed = self
                 .sqs
                 .change_message_visibility_batch()
-                .queue_url(&self.settings.queue_url)
+                .queue_url(&addresses.queue)
                 .set_entries(Some(entries.to_vec()))
                 .send()
                 .await;

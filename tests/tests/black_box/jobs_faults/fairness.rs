@@ -1,7 +1,7 @@
 //! One tenant's backlog does not hold up another's job.
 //!
-//! Between jobs of one priority this is the work of SQS's fair queues, which look at a message's group. The local stack's
-//! queues hand out messages in their order whatever the group, so what is tested is that every message names its tenant.
+//! Between jobs of one priority this is the work of SQS's fair queues, which look at a message's group: the local stack's
+//! queues have their rule, and every message names its tenant.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -38,6 +38,35 @@ async fn every_message_about_a_job_is_of_the_group_of_its_tenant() {
     for message in &sent {
         assert_eq!(message["MessageGroupId"], own.tenant.id.to_string(), "{message}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_job_waits_for_few_of_the_jobs_that_another_tenant_enqueued_before_it() {
+    const BACKLOG: usize = 1_000;
+    /// The places of the workers of one priority: six invocations with ten messages each.
+    const PLACES: usize = 60;
+    let (busy, quiet) = (Tenant::new().await, Tenant::new().await);
+    let work = json!({"type": "sleep", "payload": {"milliseconds": 500}});
+    join_all((0..BACKLOG / 100).map(|_| batch(&busy, vec![work.clone(); 100]))).await;
+    let single = batch(&quiet, vec![json!({"type": "noop"})]).await.remove(0);
+    let single = ended(&quiet, &single).await;
+
+    let time = |job: &Value, name: &str| job[name].as_str().map(str::to_owned);
+    let (enqueued, started) = (time(&single, "created_at"), time(&single, "started_at"));
+    let (mut path, mut waiting, mut before) = ("/v1/jobs?limit=100".to_owned(), 0, 0);
+    loop {
+        let page = busy.get(&path).await.expect(200).json();
+        for job in page["data"].as_array().unwrap() {
+            let at = time(job, "started_at");
+            waiting += usize::from(at.is_none() || at > enqueued);
+            before += usize::from(at > enqueued && at <= started);
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/jobs?limit=100&cursor={cursor}");
+    }
+    assert!(waiting > 3 * PLACES, "there is no backlog: {waiting} jobs were waiting");
+    // Those that were received and not begun, and a batch that was received at the same moment.
+    assert!(before <= 2 * PLACES, "{before} of {waiting} jobs that were waiting began before it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,7 @@ impl OwnJobs {
         let (due, dead_letters) = (due.clone(), dead_letters.clone());
         let clock = Clock::manual(Clock::system().now());
         let network = network(|_| None).await;
-        let built = |handler: &'static str| built(handler, &clock, &network, &table, &queue, &dead_letters, &due);
+        let built = |handler: &'static str| built(handler, &clock, &network, &table, &queue, &dead_letters, &due, None);
         let (api, worker, sweeper) = (built("jobs.api").await, built("jobs.worker").await, built("jobs.sweeper").await);
         let tenant = Tenant::new().await;
         Self { tenant, api, worker, sweeper, clock, table, queue, dead_letters, due, network, undone: Mutex::default() }
@@ -114,7 +114,13 @@ impl OwnJobs {
 
     /// One of the functions in another network.
     pub(super) async fn behind(&self, network: &FaultProxy, handler: &str) -> Instance {
-        built(handler, &self.clock, network, &self.table, &self.queue, &self.dead_letters, &self.due).await
+        built(handler, &self.clock, network, &self.table, &self.queue, &self.dead_letters, &self.due, None).await
+    }
+
+    /// A worker with another setting.
+    pub(super) async fn worker_with(&self, name: &str, value: &str) -> Instance {
+        let Self { clock, network, table, queue, dead_letters, due, .. } = self;
+        built("jobs.worker", clock, network, table, queue, dead_letters, due, Some((name, value))).await
     }
 
     /// Asks the API.
@@ -285,6 +291,7 @@ pub(super) fn path(job: &Value) -> String {
     format!("/v1/jobs/{}", job["id"].as_str().unwrap())
 }
 
+#[allow(clippy::too_many_arguments)] // all that a function of a test's own has of its own
 async fn built(
     handler: &str,
     clock: &Clock,
@@ -293,9 +300,11 @@ async fn built(
     queue: &Queue,
     dead_letters: &Queue,
     due: &str,
+    setting: Option<(&str, &str)>,
 ) -> Instance {
     assert!(stack().environment(handler).is_some(), "{handler}");
     Instance::with(&SERVICE, handler, clock.clone(), |environment| {
+        let environment = setting.into_iter().fold(environment, |all, (name, value)| all.with(name, value));
         ["HIGH_QUEUE_URL", "NORMAL_QUEUE_URL", "LOW_QUEUE_URL", "WORKER_QUEUE_URL"]
             .into_iter()
             .fold(environment, |environment, name| environment.with(name, &queue.url))

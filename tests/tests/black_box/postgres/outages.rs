@@ -13,14 +13,14 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{insert, insert_despite, migrated_database, notes, number, owner, postgres, tenant, texts};
 
 /// The road to the server, which can be cut and mended.
-struct Road {
-    url: String,
+pub(crate) struct Road {
+    pub(crate) url: String,
     open: Arc<AtomicBool>,
     cut: Arc<tokio::sync::Notify>,
 }
 
 impl Road {
-    async fn to(url: &str) -> Self {
+    pub(crate) async fn to(url: &str) -> Self {
         let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap().to_string();
@@ -46,12 +46,12 @@ impl Road {
     }
 
     /// All connections break, and new ones are refused.
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.open.store(false, Ordering::SeqCst);
         self.cut.notify_waiters();
     }
 
-    fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.open.store(true, Ordering::SeqCst);
     }
 }
@@ -104,7 +104,7 @@ async fn a_connection_that_is_lost_in_the_middle_is_made_again_and_the_work_is_d
 async fn a_statement_that_takes_too_long_is_ended() {
     let url = migrated_database().await;
     let settings =
-        Settings { statement_timeout: std::time::Duration::from_millis(100), ..Settings::new("test", "notes") };
+        Settings { statement_timeout: std::time::Duration::from_millis(100), ..Settings::new("test", "memos") };
     let postgres = Postgres::new(&Secret::new(url), settings, Random::system()).unwrap();
     let slow = postgres
         .in_tenant(&tenant(), |transaction| {

@@ -20,7 +20,7 @@ async fn start(handler: &str, variables: &Variables) -> Result<(), String> {
 /// A value that `name` may have.
 fn value(name: &str) -> String {
     let value = match name.rsplit('_').next().unwrap_or_default() {
-        "SECONDS" => "180",
+        "SECONDS" | "DAY" => "180",
         "URL" => "http://127.0.0.1:1/somewhere",
         _ => "something",
     };

@@ -85,6 +85,20 @@ fn what_asks_strangers_servers_may_touch_its_own_one_time_secrets_alone() {
 }
 
 #[test]
+fn what_counts_jobs_may_touch_the_numbers_of_queues_alone() {
+    let template = template();
+    let policies = &properties(&template, "JobsChanges")["Policies"][0]["Statement"];
+    let to_items: Vec<_> = list(policies)
+        .into_iter()
+        .filter(|statement| list(&statement["Action"]).contains(&json!("dynamodb:PutItem")))
+        .collect();
+    assert_eq!(to_items.len(), 1);
+    assert_eq!(to_items[0]["Action"], json!(["dynamodb:GetItem", "dynamodb:PutItem"]));
+    let condition = json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["*#statistics"]}});
+    assert_eq!(to_items[0]["Condition"], condition);
+}
+
+#[test]
 fn a_function_may_use_what_its_variables_and_triggers_name_and_nothing_else() {
     let template = template();
     let mut wrong = Vec::new();
@@ -227,7 +241,7 @@ fn only_what_signs_tokens_or_exchanges_their_keys_reads_the_secret_that_opens_th
 /// The actions that a function may be granted, by the names of
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
 /// Nothing scans a table, and nothing changes what the template makes.
-const ACTIONS: [&str; 21] = [
+const ACTIONS: [&str; 22] = [
     "dynamodb:BatchGetItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
@@ -241,6 +255,7 @@ const ACTIONS: [&str; 21] = [
     "dynamodb:UpdateItem",
     "s3:DeleteObject",
     "s3:GetObject",
+    "s3:ListBucket",
     "s3:PutObject",
     "secretsmanager:GetSecretValue",
     "sns:Publish",

@@ -5,12 +5,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use shared::time::rfc3339_millis;
 use tempfile::NamedTempFile;
 use url::Url;
 
 use super::{InvalidTransport, SendError};
 use crate::mail::mime::Mail;
+use crate::time::rfc3339_millis;
 
 /// Where mails are written. Folder and files are for their owner only: mails hold one-time links.
 #[derive(Debug)]

@@ -13,7 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 
 use super::*;
+use crate::mail::Recipient;
 use crate::mail::mime::tests::mail;
+
+fn to(address: &str) -> Mail {
+    Mail { to: vec![Recipient { address: address.to_owned(), name: None }], ..mail() }
+}
 
 const FROM: &str = "Tenfold <no-reply@tenfold.example>";
 
@@ -187,7 +192,7 @@ async fn a_refusal_of_the_mail_is_permanent_or_transient_by_its_code() {
 async fn a_refused_mail_does_not_spoil_the_next() {
     let mut server = Server::start(Behaviour::Answer("RCPT TO:<eve", "550 no")).await;
     let transport = server.transport();
-    let eve = Mail { to: "eve@example.org".to_owned(), ..mail() };
+    let eve = to("eve@example.org");
     assert!(!transport.send(&eve).await.unwrap_err().is_transient());
     transport.send(&mail()).await.unwrap();
     assert!(server.heard().iter().any(|word| word.contains("Message-ID")));
@@ -362,6 +367,6 @@ async fn a_mail_that_cannot_be_written_leaves_nothing_behind() {
     fs::write(root.path().join("file"), "").unwrap();
     assert!(transport.send(&mail()).await.unwrap_err().is_transient());
 
-    let bad = Mail { to: "nobody".to_owned(), ..mail() };
+    let bad = to("nobody");
     assert!(!transport.send(&bad).await.unwrap_err().is_transient());
 }

@@ -6,16 +6,17 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
-use shared::id::{Id, Kind};
-use shared::time::Timestamp;
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::{Address, Message};
 
-use super::sanitize;
+use super::line::one_line;
+use crate::id::{Id, Kind};
+use crate::time::Timestamp;
 
-/// The most characters of a subject or a recipient's name.
-const LONGEST: usize = 200;
+/// The most characters of a subject or a recipient's name; what is longer is cut.
+pub const LONGEST_SUBJECT: usize = 200;
 
-/// One mail to one recipient.
+/// One mail.
 ///
 /// Every mail is marked as sent by a program (`Auto-Submitted: auto-generated`, RFC 3834), so that no absence notice
 /// answers it.
@@ -25,16 +26,37 @@ pub struct Mail {
     pub message_id: MessageId,
     /// When it was written.
     pub date: Timestamp,
-    /// The recipient's address.
-    pub to: String,
-    /// What the recipient is called. Leave it out while the address is not verified: anybody may have chosen it.
-    pub to_name: Option<String>,
+    /// Who gets it. They see one another.
+    pub to: Vec<Recipient>,
+    /// The address that an answer goes to, when it is not the sender's.
+    pub reply_to: Option<String>,
     /// The subject.
     pub subject: String,
     /// The content as HTML.
-    pub html: String,
+    pub html: Option<String>,
     /// The same content as text.
     pub text: String,
+}
+
+/// Somebody who gets a mail.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// What the recipient is called. Leave it out while the address is not verified: anybody may have chosen it.
+    pub name: Option<String>,
+}
+
+/// Shows nothing: an address is personal.
+impl fmt::Debug for Recipient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Recipient").finish_non_exhaustive()
+    }
+}
+
+/// Whether a text can be the address of a recipient.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok()
 }
 
 /// Shows no address and no content, which may hold a one-time link.
@@ -83,8 +105,8 @@ impl FromStr for MessageId {
 
 /// A mail cannot be written down.
 #[derive(Debug, thiserror::Error)]
-pub enum MimeError {
-    /// The recipient's address is none.
+pub(super) enum MimeError {
+    /// The address of a recipient, or for answers, is none.
     #[error("the recipient's address is not valid")]
     Recipient(#[source] lettre::address::AddressError),
     /// The parts do not make a mail.
@@ -93,27 +115,35 @@ pub enum MimeError {
 }
 
 /// The mail with its headers and its envelope.
-pub(super) fn message(mail: &Mail, from: &Mailbox) -> Result<lettre::Message, MimeError> {
-    let to = mail.to.parse().map_err(MimeError::Recipient)?;
-    let to_name = mail.to_name.as_deref().map(header_text).filter(|name| !name.is_empty());
+pub(super) fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MimeError> {
+    let address = |text: &str| text.parse().map_err(MimeError::Recipient);
     let message_id = format!("<{}@{}>", mail.message_id.as_str(), from.email.domain());
     let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
-    let message = lettre::Message::builder()
+    let mut message = Message::builder()
         .message_id(Some(message_id))
         // lettre panics at a date before 1970.
         .date(SystemTime::from(mail.date.max(Timestamp::UNIX_EPOCH)))
         .from(from.clone())
-        .to(Mailbox::new(to_name, to))
         .subject(header_text(&mail.subject))
-        .raw_header(HeaderValue::new(auto_submitted, "auto-generated".to_owned()))
-        .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))?;
-    Ok(message)
+        .raw_header(HeaderValue::new(auto_submitted, "auto-generated".to_owned()));
+    for recipient in &mail.to {
+        let name = recipient.name.as_deref().map(header_text).filter(|name| !name.is_empty());
+        message = message.to(Mailbox::new(name, address(&recipient.address)?));
+    }
+    if let Some(reply_to) = &mail.reply_to {
+        message = message.reply_to(Mailbox::new(None, address(reply_to)?));
+    }
+    let text = mail.text.clone();
+    Ok(match &mail.html {
+        Some(html) => message.multipart(MultiPart::alternative_plain_html(text, html.clone()))?,
+        None => message.singlepart(SinglePart::plain(text))?,
+    })
 }
 
 /// A text for a header: one line, and none of its words an encoded one (RFC 2047) that a mail program would decode to
 /// what was taken out here.
 fn header_text(text: &str) -> String {
-    sanitize::one_line(text, LONGEST).replace("=?", "= ?")
+    one_line(text, LONGEST_SUBJECT).replace("=?", "= ?")
 }
 
 #[cfg(test)]

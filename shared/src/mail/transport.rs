@@ -1,5 +1,4 @@
-//! How a mail leaves: by SMTP (Amazon SES speaks it, as every provider does), or into a folder as an `.eml` file, which
-//! any mail program opens. The local stack writes into a folder.
+//! How a mail leaves: by SMTP, or into a folder.
 
 mod folder;
 mod smtp;
@@ -7,13 +6,13 @@ mod smtp;
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
-use shared::config::Secret;
-use shared::{BoxError, BoxFuture};
 use url::Url;
 
 use self::folder::Folder;
 use self::smtp::Smtp;
 use super::mime::{self, Mail};
+use crate::config::Secret;
+use crate::{BoxError, BoxFuture};
 
 /// What sends mails from one sender. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
@@ -47,7 +46,8 @@ pub enum InvalidTransport {
 /// Neither the message nor its causes repeat the recipient's address.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// It would fail again: the server answered 5xx to it, or the recipient's address is none.
+    /// It would fail again: the server answered 5xx to it, for one recipient at least, who keeps it from
+    /// the others; or an address is none.
     #[error("the mail cannot be delivered")]
     Permanent(#[source] BoxError),
     /// It may succeed later: no connection, no answer in time, an answer of 4xx, a refusal of our credentials.

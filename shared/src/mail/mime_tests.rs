@@ -11,12 +11,18 @@ pub(in crate::mail) fn mail() -> Mail {
     Mail {
         message_id: "mail_01j9z8k7m6n5p4q3r2s1t0v9w8".parse().unwrap(),
         date: "2026-03-05T14:07:07.25Z".parse().unwrap(),
-        to: "ada@example.org".to_owned(),
-        to_name: Some("Ada Lovelace".to_owned()),
+        to: vec![ada(Some("Ada Lovelace"))],
+        reply_to: None,
         subject: "Confirm your address".to_owned(),
-        html: "<!DOCTYPE html>\n<p>Click <a href=\"https://app.example.com/?a=1&amp;b=2\">here</a></p>\n".to_owned(),
+        html: Some(
+            "<!DOCTYPE html>\n<p>Click <a href=\"https://app.example.com/?a=1&amp;b=2\">here</a></p>\n".to_owned(),
+        ),
         text: "Open this:\nhttps://app.example.com/?a=1&b=2\n.\nFrom here on.\n".to_owned(),
     }
+}
+
+fn ada(name: Option<&str>) -> Recipient {
+    Recipient { address: "ada@example.org".to_owned(), name: name.map(str::to_owned) }
 }
 
 fn formatted(mail: &Mail) -> Vec<u8> {
@@ -50,7 +56,7 @@ fn another_parser_reads_what_was_meant() {
     assert_eq!(read.header_raw("Auto-Submitted").unwrap().trim(), "auto-generated");
     assert!(read.is_content_type("multipart", "alternative"));
     assert_eq!(unix(&read.body_text(0).unwrap()).trim_end(), mail.text.trim_end());
-    assert_eq!(unix(&read.body_html(0).unwrap()).trim_end(), mail.html.trim_end());
+    assert_eq!(unix(&read.body_html(0).unwrap()).trim_end(), mail.html.unwrap().trim_end());
     assert!(bytes.is_ascii());
     assert!(
         bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998 && line.last().is_none_or(|end| *end == b'\r'))
@@ -60,17 +66,17 @@ fn another_parser_reads_what_was_meant() {
 #[test]
 fn what_is_not_ascii_is_encoded() {
     let mail = Mail {
-        to_name: Some("Zoë Ångström-Łukasiewicz 数学".to_owned()),
+        to: vec![ada(Some("Zoë Ångström-Łukasiewicz 数学"))],
         subject: "Bestätige deine Adresse bei Größe & Söhne — und zwar bald, denn der Link läuft ab 🕐".to_owned(),
         text: "Grüße\n".to_owned(),
-        html: "<p>Grüße &amp; mehr</p>\n".to_owned(),
+        html: Some("<p>Grüße &amp; mehr</p>\n".to_owned()),
         ..mail()
     };
     let bytes = formatted(&mail);
     assert!(bytes.is_ascii());
     let read = parsed(&bytes);
     assert_eq!(read.subject(), Some(mail.subject.as_str()));
-    assert_eq!(read.to().unwrap().first().unwrap().name(), mail.to_name.as_deref());
+    assert_eq!(read.to().unwrap().first().unwrap().name(), mail.to[0].name.as_deref());
     assert_eq!(unix(&read.body_text(0).unwrap()).trim_end(), "Grüße");
     assert_eq!(unix(&read.body_html(0).unwrap()).trim_end(), "<p>Grüße &amp; mehr</p>");
     let text = String::from_utf8(bytes.clone()).unwrap();
@@ -91,7 +97,7 @@ fn no_header_comes_out_of_a_name_or_a_subject() {
         "=?utf-8?b?QWRhDQpCY2M6IGV2ZUBldmlsLmV4YW1wbGU=?=",
         "Ada\0\u{b}\u{7f}\u{85}\u{2028}Bcc: eve@evil.example",
     ] {
-        let mail = Mail { to_name: Some(hostile.to_owned()), subject: hostile.to_owned(), ..mail() };
+        let mail = Mail { to: vec![ada(Some(hostile))], subject: hostile.to_owned(), ..mail() };
         let bytes = formatted(&mail);
         let read = parsed(&bytes);
         assert_eq!(header_names(&read), expected, "{hostile:?}");
@@ -105,12 +111,32 @@ fn no_header_comes_out_of_a_name_or_a_subject() {
 }
 
 #[test]
+fn several_recipients_get_one_mail_whose_answers_go_elsewhere() {
+    let other = Recipient { address: "bob@example.org".to_owned(), name: None };
+    let mail = Mail { to: vec![ada(None), other], reply_to: Some("desk@example.org".to_owned()), html: None, ..mail() };
+    let built = message(&mail, &"Tenfold <no-reply@tenfold.example>".parse().unwrap()).unwrap();
+    let envelope: Vec<_> = built.envelope().to().iter().map(ToString::to_string).collect();
+    assert_eq!(envelope, ["ada@example.org", "bob@example.org"]);
+    let bytes = built.formatted();
+    let read = parsed(&bytes);
+    let shown: Vec<_> = read.to().unwrap().as_list().unwrap().iter().map(|one| one.address().unwrap()).collect();
+    assert_eq!(shown, envelope);
+    assert_eq!(read.reply_to().unwrap().first().unwrap().address(), Some("desk@example.org"));
+    assert!(read.is_content_type("text", "plain"));
+    assert_eq!(unix(&read.body_text(0).unwrap()).trim_end(), mail.text.trim_end());
+}
+
+#[test]
 fn an_address_that_is_none_is_refused_without_being_repeated() {
+    let to = |address: &str| Mail { to: vec![Recipient { address: address.to_owned(), name: None }], ..mail() };
     for bad in
         ["", "ada", "@example.org", "ada@", "ada@example.org\r\nBcc: e@evil.example", "a b@example.org", "a@b>,<c@d"]
     {
-        let error = message(&Mail { to: bad.to_owned(), ..mail() }, &"a@b.example".parse().unwrap()).unwrap_err();
+        let error = message(&to(bad), &"a@b.example".parse().unwrap()).unwrap_err();
         assert!(matches!(error, MimeError::Recipient(_)), "{bad:?}");
+        assert!(!is_address(bad));
+        let answered = Mail { reply_to: Some(bad.to_owned()), ..mail() };
+        assert!(message(&answered, &"a@b.example".parse().unwrap()).is_err(), "{bad:?}");
         assert!(bad.is_empty() || !format!("{error} {error:?}").contains(bad), "{bad:?}");
     }
 }
@@ -122,7 +148,7 @@ fn a_message_id_is_safe_in_a_header_and_in_a_path() {
     for bad in ["", "../x", "a/b", "a b", "a\n", "a.b", "ä", &"a".repeat(129)] {
         assert_eq!(id(bad), Err(InvalidMessageId), "{bad:?}");
     }
-    let tenant = shared::id::TenantId::new(mail().date, &shared::random::Random::seeded(1));
+    let tenant = crate::id::TenantId::new(mail().date, &crate::random::Random::seeded(1));
     assert_eq!(id(&tenant.to_string()), Ok(MessageId::from(tenant)));
 }
 
@@ -139,7 +165,7 @@ proptest! {
         subject in "(.|[\r\n\t \"<>,;:@=?\\\\]){0,120}",
         text in "(.|\n){1,300}",
     ) {
-        let mail = Mail { to_name: Some(name.clone()), subject: subject.clone(), text: text.clone(), ..mail() };
+        let mail = Mail { to: vec![ada(Some(&name))], subject: subject.clone(), text: text.clone(), ..mail() };
         let bytes = formatted(&mail);
         let read = parsed(&bytes);
         prop_assert_eq!(header_names(&read), header_names(&parsed(&formatted(&super::tests::mail()))));

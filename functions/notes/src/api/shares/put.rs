@@ -1,0 +1,68 @@
+//! `PUT /v2/notes/{id}/shares/{user}`: share a note.
+
+use axum::extract::State;
+use serde::Deserialize;
+use shared::http::{Document, Json, Path, Problem, Tagged};
+use shared::identity::{Caller, permission};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::note::{Access, Actor, NoteId, UserId};
+use crate::view::{ShareView, share_etag};
+
+/// How a note is to be shared.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewNoteShare {
+    /// What the user may do.
+    access: SharedAccess,
+}
+
+/// What somebody with whom a note is shared may do.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedAccess {
+    /// See it, and what it was before.
+    Read,
+    /// And change it.
+    Write,
+}
+
+/// Share a note with a user of the tenant, or change how.
+#[utoipa::path(
+    put, path = "/v2/notes/{id}/shares/{user}", operation_id = "put_note_share", tag = "notes",
+    params(("id" = String, Path, example = "note_01k9z4n2y6e0qv3m8t5w7x9abc"), ("user" = String, Path, description = "The id of a user", example = "user_01k9z4n2y6e0qv3m8t5w7x9abc")),
+    request_body(content = NewNoteShare, example = json!({"access": "read"})),
+    responses(
+        (status = 200, description = "The share", body = ShareView, headers(("ETag" = String))),
+        (status = 403, description = "forbidden: the note is somebody else's", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "not-found: there is no such note or user", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: the user is the owner, or a hundred others have it", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn put(
+    State(app): State<App>,
+    caller: Caller<permission::WriteNotes>,
+    Path((id, user)): Path<(NoteId, UserId)>,
+    Json(new): Json<NewNoteShare>,
+) -> Result<Tagged<ShareView>, Problem> {
+    let (actor, now, notes) = (Actor::of(&caller), app.clock.now(), app.notes()?);
+    let access = match new.access {
+        SharedAccess::Read => Access::Read,
+        SharedAccess::Write => Access::Write,
+    };
+    let share = notes
+        .repeated(&actor, async || {
+            let mut work = notes.begin(&actor).await?;
+            let done = async {
+                let share = work.put_share(&id, &user, access, now).await?;
+                Ok(share)
+            }
+            .await;
+            work.end(done).await
+        })
+        .await?;
+    Ok(Tagged::new(share_etag(&share), share.into()))
+}

@@ -1,0 +1,5 @@
+//! The Lambdas of notes.
+
+fn main() -> std::process::ExitCode {
+    shared::lambda::run(&notes::SERVICE)
+}

@@ -1,0 +1,156 @@
+//! The projection of users, and what their going takes along.
+
+use shared::http::{Problem, ProblemType};
+use shared::id::TenantId;
+use shared::postgres::PostgresError;
+use sqlx::Row as _;
+
+use super::NoteStore;
+use crate::note::Actor;
+
+/// How many notes are erased or handed over in one transaction: each may have a hundred revisions of 256 KiB.
+const NOTES_AT_ONCE: i64 = 50;
+
+/// What identity tells of a user.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Who they are.
+    Known {
+        /// The address.
+        email: String,
+        /// What they are called.
+        name: Option<String>,
+    },
+    /// They are no member of the tenant any more. Their notes are the tenant's from now on.
+    Left,
+    /// Their account is gone, and their notes go with it.
+    Erased,
+}
+
+/// Something that identity tells of a user in one tenant.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// In which tenant.
+    pub tenant: TenantId,
+    /// Of whom.
+    pub user: String,
+    /// When it happened, in microseconds since the Unix epoch: what is older than what is known is ignored.
+    pub told_at: i64,
+    /// What.
+    pub told: Told,
+}
+
+impl NoteStore {
+    /// Takes in what identity tells. Told twice or in another order, it comes to the same.
+    pub async fn take_in(&self, change: &Change) -> Result<(), PostgresError> {
+        let is_news = self.postgres.repeated(|| self.note_state(change)).await?;
+        if !is_news {
+            return Ok(());
+        }
+        match &change.told {
+            Told::Known { .. } => {}
+            Told::Left => while self.postgres.repeated(|| self.hand_over(change)).await? > 0 {},
+            Told::Erased => while self.postgres.repeated(|| self.erase_some(change)).await? > 0 {},
+        }
+        if !matches!(change.told, Told::Known { .. }) {
+            self.postgres.repeated(|| self.remove(change)).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was told, unless it is older than what is known; the user with it, when they are there.
+    async fn note_state(&self, change: &Change) -> Result<bool, PostgresError> {
+        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+        let noted = sqlx::query(
+            "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = excluded.told_at, removed = excluded.removed
+             WHERE s.told_at <= excluded.told_at",
+        )
+        .bind(&change.user)
+        .bind(change.told_at)
+        .bind(!matches!(change.told, Told::Known { .. }))
+        .execute(&mut transaction)
+        .await?;
+        let is_news = noted.rows_affected() > 0;
+        if is_news && let Told::Known { email, name } = &change.told {
+            sqlx::query(
+                "INSERT INTO users (id, email, name) VALUES ($1, $2, $3)
+                 ON CONFLICT (tenant, id) DO UPDATE SET email = excluded.email, name = excluded.name",
+            )
+            .bind(&change.user)
+            .bind(email)
+            .bind(name)
+            .execute(&mut transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(is_news)
+    }
+
+    /// Gives some notes of a user who left to the tenant, and says how many.
+    async fn hand_over(&self, change: &Change) -> Result<u64, PostgresError> {
+        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+        let tenant = change.tenant.to_string();
+        sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(&tenant)
+            .execute(&mut transaction)
+            .await?;
+        let handed_over = sqlx::query(
+            "UPDATE notes SET owner_id = $2 WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $3)",
+        )
+        .bind(&change.user)
+        .bind(&tenant)
+        .bind(NOTES_AT_ONCE)
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(handed_over.rows_affected())
+    }
+
+    /// Erases some notes of a user, and says how many.
+    async fn erase_some(&self, change: &Change) -> Result<u64, PostgresError> {
+        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+        let erased = sqlx::query("DELETE FROM notes WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $2)")
+            .bind(&change.user)
+            .bind(NOTES_AT_ONCE)
+            .execute(&mut transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(erased.rows_affected())
+    }
+
+    /// Removes a user, with all that refers to them. A note that they made at this very moment goes along, whichever way
+    /// they went.
+    async fn remove(&self, change: &Change) -> Result<(), PostgresError> {
+        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+        sqlx::query("DELETE FROM users WHERE id = $1").bind(&change.user).execute(&mut transaction).await?;
+        transaction.commit().await
+    }
+
+    /// Makes known whoever writes before identity has told of them, but nobody who has gone: their token may be good for
+    /// some seconds yet.
+    pub(super) async fn introduce(&self, actor: &Actor) -> Result<(), Problem> {
+        Ok(self.postgres.repeated(|| self.introduce_once(actor)).await?)
+    }
+
+    async fn introduce_once(&self, actor: &Actor) -> Result<(), PostgresError> {
+        let mut transaction = self.postgres.tenant_transaction(&actor.tenant).await?;
+        // It waits for whoever notes the user's removal at this moment, and sees it then.
+        let state = sqlx::query(
+            "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, 0, false)
+             ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = s.told_at RETURNING removed",
+        )
+        .bind(&actor.id)
+        .fetch_one(&mut transaction)
+        .await?;
+        if state.try_get::<bool, _>("removed")? {
+            let refusal = Problem::new(ProblemType::Forbidden, "the user is no member of the tenant any more");
+            return transaction.end(Err(refusal.into())).await;
+        }
+        sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(&actor.id)
+            .execute(&mut transaction)
+            .await?;
+        transaction.commit().await
+    }
+}

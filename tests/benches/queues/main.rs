@@ -1,0 +1,243 @@
+//! The task queue beside others of its kind, on the same machine in the same run: Celery and `BullMQ` with the Redis of the
+//! local stack.
+//!
+//! `cargo bench -p tests --bench queues`; it wants Node and npm for `BullMQ`, which is left out without them. Each system
+//! does the same: jobs that do nothing, acknowledged late, their results kept. What is compared is the local stack, whose
+//! queue and table are a program in Python, with Redis, a program in C: it says what a developer's machine does, and nothing
+//! about AWS, where a job costs what the bench `calls` counts. The last part shows what a job costs when many wait: the
+//! time on the local stack, and the capacity units that AWS would charge.
+
+// A bench has no caller to report to but its reader, and its counts are small.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
+
+#[path = "../calls/recorder.rs"]
+#[allow(dead_code)]
+mod recorder;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::stream;
+use lambda_runtime::Context;
+use recorder::Log;
+use serde::Deserialize;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use shared::aws::Aws;
+use shared::lambda::{Function, Runtime};
+use shared::time::Timestamp;
+use tests::python::{packages, python};
+use tests::{Tenant, http_event, stack};
+
+/// Jobs of one measurement.
+const JOBS: usize = 2_000;
+/// Jobs that are enqueued one after the other on an idle queue.
+const PICKUPS: usize = 200;
+/// Requests at the same time.
+const CONNECTIONS: usize = 16;
+/// The places of the workers: six invocations of ten messages.
+const PLACES: usize = 60;
+/// How many jobs wait when the cost of one is looked at.
+const DEPTHS: [usize; 2] = [10, 100_000];
+/// Jobs that one tenant has waiting while another enqueues one at a time.
+const BACKLOG: usize = 10_000;
+
+/// What one system did.
+#[derive(Deserialize)]
+struct Measured {
+    /// Jobs enqueued in a second.
+    enqueued: f64,
+    /// Jobs done in a second, from the first enqueued to the end of the last.
+    done: f64,
+    /// Milliseconds from each enqueueing to the start of the work, on an idle queue.
+    pickups: Vec<f64>,
+}
+
+impl Measured {
+    fn print(mut self, name: &str) {
+        self.pickups.sort_by(f64::total_cmp);
+        let at = |hundredth: usize| self.pickups.get(self.pickups.len() * hundredth / 100).copied().unwrap_or_default();
+        println!("| {name} | {:.0} | {:.0} | {:.1} | {:.1} |", self.enqueued, self.done, at(50), at(99));
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/queues")
+}
+
+fn answer_of(command: &mut Command) -> Measured {
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?} failed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(text.trim().lines().last().unwrap()).unwrap()
+}
+
+fn celery() -> Measured {
+    let packages = packages("celery", &folder().join("requirements.txt"));
+    let arguments = [stack().dev().redis_url.clone(), JOBS.to_string(), "2".to_owned(), PICKUPS.to_string()];
+    answer_of(
+        Command::new(python())
+            .arg(folder().join("celery_tasks.py"))
+            .args(arguments)
+            .env("PYTHONPATH", packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+    )
+}
+
+fn bullmq() -> Option<Measured> {
+    Command::new("npm").arg("--version").stdout(Stdio::null()).status().ok().filter(ExitStatus::success)?;
+    let home = localstack::default_data().join("bullmq");
+    std::fs::create_dir_all(&home).unwrap();
+    for file in ["package.json", "bullmq.mjs"] {
+        std::fs::copy(folder().join(file), home.join(file)).unwrap();
+    }
+    let options = ["install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"];
+    assert!(Command::new("npm").args(options).current_dir(&home).status().unwrap().success());
+    let redis = stack().dev().redis_url.clone();
+    let arguments = [redis, JOBS.to_string(), PLACES.to_string(), PICKUPS.to_string()];
+    Some(answer_of(Command::new("node").arg("bullmq.mjs").args(arguments).current_dir(&home)))
+}
+
+/// Milliseconds since 1970 of a time in a job.
+fn milliseconds(job: &Value, name: &str) -> f64 {
+    job[name].as_str().unwrap().parse::<Timestamp>().unwrap().as_millisecond() as f64
+}
+
+/// All jobs of the tenant, when all have ended.
+async fn ended(tenant: &Tenant) -> Vec<Value> {
+    for state in ["queued", "running"] {
+        let path = format!("/v1/jobs?state={state}&limit=1");
+        while !tenant.get(&path).await.expect(200).json()["data"].as_array().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let (mut jobs, mut path) = (Vec::new(), "/v1/jobs?limit=100".to_owned());
+    loop {
+        let page = tenant.get(&path).await.expect(200).json();
+        jobs.extend(page["data"].as_array().unwrap().clone());
+        let Some(cursor) = page["next_cursor"].as_str() else { return jobs };
+        path = format!("/v1/jobs?limit=100&cursor={cursor}");
+    }
+}
+
+/// Enqueues by requests of `size` jobs each.
+async fn tenfold(size: usize) -> Measured {
+    let tenant = Tenant::new().await;
+    let noop = json!({"type": "noop"});
+    let request = async |tenant: &Tenant| {
+        if size == 1 {
+            tenant.post("/v1/jobs", &noop).await.expect(201);
+        } else {
+            tenant.post("/v1/jobs/batch", &json!({"jobs": vec![noop.clone(); size]})).await.expect(200);
+        }
+    };
+    let warm = Tenant::new().await;
+    request(&warm).await;
+    let started = Instant::now();
+    stream::iter(0..JOBS / size).for_each_concurrent(CONNECTIONS, |_| request(&tenant)).await;
+    let enqueued = started.elapsed();
+    let jobs = ended(&tenant).await;
+    let begun = jobs.iter().map(|job| milliseconds(job, "created_at")).fold(f64::MAX, f64::min);
+    let done = jobs.iter().map(|job| milliseconds(job, "finished_at")).fold(0.0, f64::max);
+    Measured {
+        enqueued: JOBS as f64 / enqueued.as_secs_f64(),
+        done: JOBS as f64 * 1e3 / (done - begun),
+        pickups: if size == 1 { pickups(&warm, PICKUPS).await } else { Vec::new() },
+    }
+}
+
+async fn pickups(tenant: &Tenant, times: usize) -> Vec<f64> {
+    let mut waited = Vec::new();
+    for _ in 0..times {
+        let made = tenant.post("/v1/jobs", &json!({"type": "noop"})).await.expect(201).json();
+        let path = format!("/v1/jobs/{}?wait=20", made["id"].as_str().unwrap());
+        let mut job = made;
+        while job["finished_at"].is_null() {
+            job = tenant.get(&path).await.expect(200).json();
+        }
+        waited.push(milliseconds(&job, "started_at") - milliseconds(&job, "created_at"));
+    }
+    waited
+}
+
+/// How long a tenant's single jobs wait while another tenant's thousands do.
+async fn fairness() {
+    let (busy, quiet) = (Tenant::new().await, Tenant::new().await);
+    let body = json!({"jobs": vec![json!({"type": "sleep", "payload": {"milliseconds": 1_000}}); 100]});
+    let fill = async |()| drop(busy.post("/v1/jobs/batch", &body).await.expect(200));
+    stream::iter(vec![(); BACKLOG / 100]).for_each_concurrent(8, fill).await;
+    let mut waited = pickups(&quiet, 20).await;
+    waited.sort_by(f64::total_cmp);
+    println!("\n| {BACKLOG} jobs of a second each from one tenant: another's single jobs | ms |\n|---|---:|");
+    println!("| pick-up p50 | {:.0} |\n| longest pick-up of 20 | {:.0} |", waited[10], waited[19]);
+}
+
+/// One operation, as `jobs.api` does it for one queue.
+struct Operation<'a> {
+    api: &'a Function,
+    log: &'a Log,
+    key: String,
+}
+
+impl Operation<'_> {
+    /// Does it again and again; answers the median of the milliseconds, and the units of the last one.
+    async fn measure(&self, times: usize, path: &str, body: &Value) -> (f64, f64, f64) {
+        let bearer = format!("Bearer {}", self.key);
+        let event = http_event("POST", path, &[("authorization", &bearer)], Some(&body.to_string()));
+        let event = to_raw_value(&event).unwrap();
+        let mut took = Vec::new();
+        for _ in 0..times {
+            self.log.take();
+            let started = Instant::now();
+            self.api.invoke(event.clone(), Context::default()).await.unwrap();
+            took.push(started.elapsed().as_secs_f64() * 1e3);
+            self.api.after_response().await;
+        }
+        took.sort_by(f64::total_cmp);
+        let calls = self.log.take();
+        let units = |of: fn(&recorder::Call) -> f64| calls.iter().map(of).sum();
+        (took[took.len() / 2], units(|call| call.write_units), units(|call| call.read_units))
+    }
+}
+
+async fn growth() {
+    let environment = stack().environment("jobs.api").unwrap();
+    let log = Log::default();
+    let aws = log.record(&Aws::new(&environment).unwrap());
+    let runtime = |name| Ok(Runtime { aws, ..Runtime::new(name, environment)? });
+    let api = ::jobs::SERVICE.build_with("jobs.api", runtime).await.unwrap();
+    println!("\n| jobs that wait | operation | p50 ms | units written | units read |\n|---:|---|---:|---:|---:|");
+    for depth in DEPTHS {
+        let tenant = Tenant::new().await;
+        let pulled = json!({"type": "bench", "queue": "bench"});
+        let size = depth.min(100);
+        let body = json!({"jobs": vec![pulled.clone(); size]});
+        let fill = async |()| drop(tenant.post("/v1/jobs/batch", &body).await.expect(200));
+        stream::iter(vec![(); depth / size]).for_each_concurrent(8, fill).await;
+        let operation = Operation { api: &api, log: &log, key: tenant.api_key.clone() };
+        for (name, path, body) in
+            [("enqueue", "/v1/jobs", pulled), ("claim", "/v1/queues/bench/lease", json!({"max": 1}))]
+        {
+            let (milliseconds, written, read) = operation.measure(50, path, &body).await;
+            println!("| {depth} | {name} | {milliseconds:.2} | {written} | {read} |");
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    tokio::task::spawn_blocking(stack).await.unwrap();
+    println!("| {JOBS} jobs that do nothing | enqueued a second | done a second | pick-up p50 ms | p99 ms |");
+    println!("|---|---:|---:|---:|---:|");
+    tenfold(1).await.print("Tenfold, one by one");
+    tenfold(100).await.print("Tenfold, by the hundred");
+    tokio::task::spawn_blocking(celery).await.unwrap().print("Celery 5.7, one by one, 2 processes");
+    match tokio::task::spawn_blocking(bullmq).await.unwrap() {
+        Some(measured) => measured.print("BullMQ 6.7, 16 at once"),
+        None => println!("| BullMQ | npm is not here | | | |"),
+    }
+    growth().await;
+    fairness().await;
+}

@@ -1,0 +1,167 @@
+//! What a request costs Postgres: counted on the wire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use shared::time::Clock;
+use tests::{Answer, Instance, stack};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{House, Member};
+
+/// A road to the server on which the statements are counted that pass
+/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
+struct Meter {
+    url: String,
+    count: Arc<AtomicUsize>,
+}
+
+impl Meter {
+    async fn new() -> Self {
+        let url = &stack().dev().database_url;
+        let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = url.replace(&address, &listener.local_addr().unwrap().to_string());
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&address).await.unwrap();
+                let (from_client, mut to_client) = client.into_split();
+                let (mut from_server, to_server) = server.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                tokio::spawn(pass(from_client, to_server, counted.clone()));
+            }
+        });
+        Self { url, count }
+    }
+}
+
+async fn pass(
+    mut client: tokio::net::tcp::OwnedReadHalf,
+    mut server: tokio::net::tcp::OwnedWriteHalf,
+    count: Arc<AtomicUsize>,
+) -> std::io::Result<()> {
+    // The messages before the session begins have no type: a request for TLS, and the start-up itself.
+    let mut is_started = false;
+    loop {
+        let kind = if is_started { Some(client.read_u8().await?) } else { None };
+        let length = client.read_u32().await?;
+        let mut body = vec![0; usize::try_from(length).unwrap() - 4];
+        client.read_exact(&mut body).await?;
+        is_started = is_started || body[..4] != 80_877_103_u32.to_be_bytes();
+        // A simple query, or the execution of a prepared one.
+        if matches!(kind, Some(b'Q' | b'E')) {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        if let Some(kind) = kind {
+            server.write_u8(kind).await?;
+        }
+        server.write_u32(length).await?;
+        server.write_all(&body).await?;
+    }
+}
+
+/// The API behind a meter.
+struct Metered {
+    api: Instance,
+    meter: Meter,
+    authorization: String,
+}
+
+impl Metered {
+    async fn new(member: &Member) -> Self {
+        let meter = Meter::new().await;
+        let api = Instance::with(&notes::SERVICE, "notes.api", Clock::system(), |environment| {
+            environment.with("DATABASE_URL", &meter.url)
+        })
+        .await;
+        let metered = Self { api, meter, authorization: format!("Bearer {}", member.token) };
+        // It connects.
+        metered.send("GET", "/v2/notes", "", None).await.expect(200);
+        metered
+    }
+
+    async fn send(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Answer {
+        let mut headers = vec![("authorization", self.authorization.as_str())];
+        if !key.is_empty() {
+            headers.push(("idempotency-key", key));
+        }
+        self.api.http(method, path, &headers, body).await
+    }
+
+    /// The statements of a request, besides the three of its transaction: its beginning, its settings, its end.
+    async fn count(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> usize {
+        let before = self.meter.count.load(Ordering::SeqCst);
+        let answer = self.send(method, path, key, body.as_ref()).await;
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+        self.meter.count.load(Ordering::SeqCst) - before - 3
+    }
+}
+
+#[tokio::test]
+async fn each_route_has_its_number_of_statements() {
+    let house = House::new();
+    let (ada, bob) = (house.member().await, house.member().await);
+    let path = ada.note(json!({"title": "a"})).await;
+    let id = path.rsplit('/').next().unwrap();
+    let metered = Metered::new(&ada).await;
+    let share = format!("{path}/shares/{}", bob.id);
+    let bulk = json!({"operations": [{"op": "update", "id": id, "patch": {"title": "e"}}, {"op": "create", "note": {"title": "f"}}]});
+    for (method, path, key, body, expected) in [
+        ("POST", "/v2/notes", "", Some(json!({"title": "b"})), 2),
+        ("POST", "/v2/notes", "k", Some(json!({"title": "b"})), 4),
+        ("POST", "/v2/notes", "k", Some(json!({"title": "b"})), 1 + 1),
+        ("GET", "/v2/notes?text=a&tags_any=x,y&state=active", "", None, 1),
+        ("GET", &path, "", None, 1),
+        ("PUT", &path, "", Some(json!({"title": "c"})), 3),
+        ("PATCH", &path, "", Some(json!({"title": "d"})), 3),
+        ("PATCH", &path, "", Some(json!({"pinned": true})), 2),
+        ("PATCH", &path, "", Some(json!({"pinned": true})), 1),
+        ("GET", &format!("{path}/revisions"), "", None, 1),
+        ("GET", &format!("{path}/revisions/1"), "", None, 1),
+        ("GET", &format!("{path}/revisions/2/diff"), "", None, 1),
+        ("POST", &format!("{path}/revisions/1/restore"), "", None, 4),
+        ("PUT", &share, "", Some(json!({"access": "read"})), 3),
+        ("GET", &share, "", None, 2),
+        ("GET", &format!("{path}/shares"), "", None, 2),
+        ("DELETE", &share, "", None, 3),
+        ("POST", "/v2/notes/bulk", "", Some(bulk), 4),
+        ("DELETE", &path, "", None, 2),
+        ("POST", &format!("{path}/restore"), "", None, 2),
+    ] {
+        assert_eq!(metered.count(method, path, key, body).await, expected, "{method} {path} {key}");
+    }
+}
+
+#[tokio::test]
+async fn fifty_notes_cost_as_many_statements_as_one() {
+    let house = House::new();
+    let (ada, bob) = (house.member().await, house.member().await);
+    let metered = Metered::new(&ada).await;
+    let create = |count: usize| {
+        let one = json!({"op": "create", "note": {"title": "a", "tags": ["x", "y"]}});
+        json!({"operations": vec![one; count]})
+    };
+    let one = metered.count("POST", "/v2/notes/bulk", "", Some(create(1))).await;
+    let listed = metered.count("GET", "/v2/notes", "", None).await;
+    assert_eq!(metered.count("POST", "/v2/notes/bulk", "", Some(create(49))).await, one);
+    let page = ada.get("/v2/notes?limit=200").await.expect(200).json();
+    let ids: Vec<_> =
+        page["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 50);
+    for id in &ids {
+        ada.share(&format!("/v2/notes/{id}"), &bob, "write").await;
+    }
+    assert_eq!(metered.count("GET", "/v2/notes?limit=200", "", None).await, listed);
+    let of_bob = Metered::new(&bob).await;
+    assert_eq!(of_bob.count("GET", "/v2/notes?limit=200", "", None).await, listed);
+    let edit = |ids: &[String]| {
+        let operations: Vec<_> = ids.iter().map(|id| json!({"op": "tag", "id": id, "add": ["z"]})).collect();
+        json!({"operations": operations})
+    };
+    let one = of_bob.count("POST", "/v2/notes/bulk", "", Some(edit(&ids[..1]))).await;
+    assert_eq!(of_bob.count("POST", "/v2/notes/bulk", "", Some(edit(&ids[1..]))).await, one);
+}
