@@ -40,7 +40,7 @@ const CONNECTIONS: usize = 16;
 /// The places of the workers: six invocations of ten messages.
 const PLACES: usize = 60;
 /// How many jobs wait when the cost of one is looked at.
-const DEPTHS: [usize; 2] = [10, 100_000];
+const DEPTHS: [usize; 2] = [10, 10_000];
 /// Jobs that one tenant has waiting while another enqueues one at a time.
 const BACKLOG: usize = 10_000;
 
@@ -58,8 +58,9 @@ struct Measured {
 impl Measured {
     fn print(mut self, name: &str) {
         self.pickups.sort_by(f64::total_cmp);
-        let at = |hundredth: usize| self.pickups.get(self.pickups.len() * hundredth / 100).copied().unwrap_or_default();
-        println!("| {name} | {:.0} | {:.0} | {:.1} | {:.1} |", self.enqueued, self.done, at(50), at(99));
+        let at = |hundredth: usize| self.pickups.get(self.pickups.len() * hundredth / 100);
+        let at = |hundredth: usize| at(hundredth).map_or_else(String::new, |waited| format!("{waited:.1}"));
+        println!("| {name} | {:.0} | {:.0} | {} | {} |", self.enqueued, self.done, at(50), at(99));
     }
 }
 
@@ -105,13 +106,14 @@ fn milliseconds(job: &Value, name: &str) -> f64 {
     job[name].as_str().unwrap().parse::<Timestamp>().unwrap().as_millisecond() as f64
 }
 
-/// All jobs of the tenant, when all have ended.
+/// All jobs of the tenant, when all have ended: as their queue's statistics tell, which costs the stack next to nothing.
 async fn ended(tenant: &Tenant) -> Vec<Value> {
-    for state in ["queued", "running"] {
-        let path = format!("/v1/jobs?state={state}&limit=1");
-        while !tenant.get(&path).await.expect(200).json()["data"].as_array().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    let succeeded = async || {
+        let queue = tenant.get("/v1/queues/default").await.expect(200).json();
+        queue["statistics"]["depth"]["succeeded"].as_u64().unwrap()
+    };
+    while succeeded().await < JOBS as u64 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let (mut jobs, mut path) = (Vec::new(), "/v1/jobs?limit=100".to_owned());
     loop {
