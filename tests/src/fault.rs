@@ -26,8 +26,6 @@ pub enum Fault {
     ServerError,
     /// Nothing is done, and the answer is 200 with this body: what only a service in trouble would say.
     Instead(&'static str),
-    /// The message is sent, and arrives at once: for tests that move the time themselves.
-    WithoutDelay,
 }
 
 /// A call that came by.
@@ -50,6 +48,8 @@ pub struct FaultProxy {
 struct Traffic {
     rule: Mutex<Rule>,
     calls: Mutex<Vec<Call>>,
+    /// Whether messages arrive at once, however long they are to be delayed.
+    without_delays: bool,
     http: reqwest::Client,
 }
 
@@ -59,7 +59,20 @@ impl FaultProxy {
     /// # Panics
     /// When it cannot listen.
     pub async fn start(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
-        let traffic = Arc::new(Traffic { rule: Mutex::new(Box::new(rule)), calls: Mutex::default(), http: client() });
+        Self::with(Box::new(rule), false).await
+    }
+
+    /// The same, and messages arrive at once, also those whose answer is lost: for tests that move the time themselves.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub async fn without_delays(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> Self {
+        Self::with(Box::new(rule), true).await
+    }
+
+    async fn with(rule: Rule, without_delays: bool) -> Self {
+        let (rule, calls) = (Mutex::new(rule), Mutex::default());
+        let traffic = Arc::new(Traffic { rule, calls, without_delays, http: client() });
         let passing = traffic.clone();
         let address = serve(move |request| {
             let traffic = passing.clone();
@@ -101,10 +114,10 @@ impl Traffic {
         let operation = operation(&parts.headers, &body);
         let call = Call { operation: operation.clone(), body: body.clone() };
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        let body = if self.without_delays && operation == "SendMessage" { without_delay(&body)? } else { body };
         let fault = (self.rule.lock().unwrap_or_else(PoisonError::into_inner))(&operation);
         match fault {
             None => self.forward(parts, body).await,
-            Some(Fault::WithoutDelay) => self.forward(parts, without_delay(&body)?).await,
             Some(Fault::LostRequest) => anyhow::bail!("the request is lost"),
             Some(Fault::LostAnswer) => {
                 self.forward(parts, body).await?;

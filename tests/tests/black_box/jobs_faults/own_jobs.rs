@@ -51,8 +51,8 @@ pub(super) async fn network_of(outage: Outage) -> FaultProxy {
 }
 
 /// A network on which messages arrive at once, so that the test's clock alone decides about the time.
-pub(super) async fn network(mut rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> FaultProxy {
-    FaultProxy::start(move |call| rule(call).or_else(|| (call == "SendMessage").then_some(Fault::WithoutDelay))).await
+pub(super) async fn network(rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) -> FaultProxy {
+    FaultProxy::without_delays(rule).await
 }
 
 /// A network that breaks for good at the `count`th call of `operation` (from 1): the process behind it is as good as killed.
