@@ -1,5 +1,7 @@
 //! S3 behind plain, boxed functions: objects of one bucket, whose keys begin with their tenant.
 
+mod upload;
+
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
@@ -10,6 +12,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::future::try_join_all;
 
+pub use self::upload::{Upload, Uploaded};
 use crate::http::Problem;
 use crate::id::TenantId;
 use crate::time::Timestamp;
@@ -61,6 +64,11 @@ impl Blobs {
     ) -> BoxFuture<'a, Result<(), BlobError>> {
         let call = self.s3.put_object().bucket(&self.bucket).key(key(tenant, name)).content_type(content_type);
         Box::pin(async move { call.body(ByteStream::from(bytes)).send().await.map(drop).map_err(sorted) })
+    }
+
+    /// Begins an object whose size is not known before, over what is there.
+    pub fn upload(&self, tenant: &TenantId, name: &str, content_type: &'static str) -> Upload {
+        Upload::new(self.clone(), key(tenant, name), content_type)
     }
 
     /// Reads a whole object; none when there is none.

@@ -7,9 +7,11 @@
 //!
 //! Subscribers filter by the message attributes `type` and `tenant`.
 
+pub mod export;
 pub mod identity;
 pub mod jobs;
 pub mod links;
+pub mod notes;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};

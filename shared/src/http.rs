@@ -16,6 +16,7 @@ mod problem;
 mod race;
 mod reply;
 mod trace;
+pub mod versions;
 
 pub use client::{ClientAddress, ClientNetwork};
 pub use conventions::RequestContext;

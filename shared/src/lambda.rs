@@ -151,6 +151,14 @@ impl Function {
         Self::of(runtime, http::Http::new(runtime, router))
     }
 
+    /// The same, with the older versions of the routes that belong to a family of [`crate::http::versions`].
+    ///
+    /// # Errors
+    /// When `IDENTITY_TABLE` is missing.
+    pub fn versioned_http(runtime: &Runtime, router: axum::Router) -> Result<Self, ConfigError> {
+        Ok(Self::of(runtime, http::Http::versioned(runtime, router)?))
+    }
+
     /// Consumes a queue, one typed message at a time.
     pub fn queue<C: Consumer>(runtime: &Runtime, settings: QueueSettings, consumer: C) -> Self {
         Self::of(runtime, queue::Queue::singly(runtime, settings, consumer))

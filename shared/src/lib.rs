@@ -8,6 +8,7 @@
 //! | [`limits`] | exact rate limits on Redis or DynamoDB |
 //! | [`queue`] | sending messages, now or at any later second |
 //! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
+//! | [`export`] | a service's part of the export of a tenant |
 //! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
 //! | [`outbound`] | the one HTTP client for URLs that others choose |
 //! | [`mail`] | mails, and their sending by SMTP or into a folder |
@@ -20,6 +21,7 @@ pub mod cache;
 pub mod config;
 pub mod dynamo;
 pub mod events;
+pub mod export;
 pub mod http;
 pub mod id;
 pub mod identity;

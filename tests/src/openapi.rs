@@ -1,14 +1,18 @@
-//! The OpenAPI document of the whole: the descriptions that the services' code gives of itself, merged, and who may call
+//! The OpenAPI documents of the whole: the descriptions that the services' code gives of itself, merged, and who may call
 //! what, from the table in [`shared::identity::access`].
 //!
 //! `platform.documents` serves the committed copy; the tests compare that with what comes from here.
 
+pub mod breaking;
 mod examples;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use localstack::template::workspace_root;
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::http::versions::Version;
+use shared::http::versions::document::version_1;
 use shared::identity::STEP_UP_WITHIN;
 use shared::identity::access::{Access, Callers, Needs};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -24,7 +28,9 @@ use utoipa::openapi::{
 const DESCRIPTION: &str = "A complete multi-tenant backend.
 
 Every failure is `application/problem+json` (RFC 9457): switch on its `type`. Lists are paged by `cursor`, every resource \
-has a strong `ETag`, and a POST may carry an `Idempotency-Key`. Enumerations are open: expect new values.";
+has a strong `ETag`, and a POST that makes something may carry an `Idempotency-Key` where it says so. Enumerations are open: expect new values.
+
+Notes, links, jobs, queues and schedules have two versions, `/v1` and `/v2`, which `/changelog` compares; the rest has one.";
 
 /// The functions that serve HTTP, each with the description of its endpoints. The sandbox, which teaches, has none.
 fn descriptions() -> Vec<(&'static str, OpenApi)> {
@@ -41,6 +47,7 @@ fn descriptions() -> Vec<(&'static str, OpenApi)> {
         ("notes.api", notes::api::router().into_openapi()),
         ("health.api", health::openapi()),
         ("platform.documents", platform::documents::description()),
+        ("platform.versions", platform::versions::router().into_openapi()),
     ]
 }
 
@@ -52,8 +59,19 @@ pub fn parts() -> Vec<(&'static str, Value)> {
         .collect()
 }
 
-/// The document of version 1, as it is committed and served.
-pub fn v1() -> String {
+/// The document of a version, as it is committed and served. The code describes the newest; the older is derived from it.
+pub fn document(version: Version) -> String {
+    let newest = newest();
+    let document = match version {
+        Version::V1 => version_1(&newest),
+        Version::V2 => newest,
+    };
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn newest() -> Value {
     let mut whole = frame();
     for (_, part) in descriptions() {
         whole.merge(part);
@@ -63,14 +81,25 @@ pub fn v1() -> String {
         tell_access(operation);
         examples::complete(operation, &schemas);
     }
-    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
-    text.push('\n');
-    text
+    let mut document = serde_json::to_value(&whole).unwrap_or_default();
+    name_rows(&mut document);
+    document
 }
 
-/// Where the document of version 1 is committed.
-pub fn v1_path() -> PathBuf {
-    workspace_root().join("docs").join("openapi").join("v1.json")
+/// Lets the schema of a page refer to that of its rows, of which it has a copy.
+fn name_rows(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    let known: BTreeSet<_> = schemas.keys().cloned().collect();
+    for (name, schema) in schemas {
+        if let Some(row) = name.strip_prefix("Page_").filter(|row| known.contains(*row)) {
+            schema["properties"]["data"]["items"] = json!({"$ref": format!("#/components/schemas/{row}")});
+        }
+    }
+}
+
+/// Where the document of a version is committed.
+pub fn path(version: Version) -> PathBuf {
+    workspace_root().join("docs").join("openapi").join(format!("{version}.json"))
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -136,7 +165,7 @@ fn tell_refusal(operation: &mut Operation, status: &str, kind: &str, when: &str)
 fn frame() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Tenfold")
-        .version("1")
+        .version("2")
         .description(Some(DESCRIPTION))
         .license(Some(license()))
         .build();
@@ -203,6 +232,7 @@ fn tags() -> Vec<Tag> {
         ),
         tag("redirect", "The public addresses of short links, for everybody."),
         tag("health", "Whether the deployment works, for everybody."),
+        tag("versions", "The versions of the API, what is deprecated, and who uses it."),
         tag("openapi", "This document, for everybody."),
     ]
 }

@@ -20,6 +20,7 @@
 //! | [`admin`] | `auth.admin`: the first owner of a tenant |
 //! | [`api`], [`view`] | `auth.api`: signing up, in and out; one's own account |
 //! | [`users`] | `auth.users`: members, roles, API keys, settings and the audit trail, for a tenant's administrators |
+//! | [`export`] | `auth.export`: what the export of a tenant has of identity |
 
 pub mod admin;
 pub mod api;
@@ -28,6 +29,7 @@ pub mod audit;
 pub mod discovery;
 pub mod email;
 pub mod erasure;
+pub mod export;
 pub mod factor;
 pub mod issue;
 pub mod key_ring;
@@ -59,6 +61,7 @@ pub static SERVICE: Service = Service {
         ("auth.admin", admin::function),
         ("auth.api", api::function),
         ("auth.discovery", discovery::function),
+        ("auth.export", export::function),
         ("auth.keys", keys::function),
         ("auth.mail", mail::worker::function),
         ("auth.oauth", oauth::function),

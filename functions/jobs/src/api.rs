@@ -1,4 +1,4 @@
-//! The endpoints under `/v1/jobs`, one file each, and the function that serves them with those of [`crate::queues`] and
+//! The endpoints under `/v2/jobs`, one file each, and the function that serves them with those of [`crate::queues`] and
 //! [`crate::schedules`].
 
 pub mod cancel;
@@ -52,6 +52,6 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
     Box::pin(async move {
         let app = App::new(&runtime)?;
         let (router, _) = router().with_state(app).split_for_parts();
-        Ok(Function::http(&runtime, router))
+        Ok(Function::versioned_http(&runtime, router)?)
     })
 }

@@ -3,7 +3,7 @@
 //! The body is `{"type", "timestamp", "data", "job": {"id", "queue", "attempt", "max_attempts", "claim"}}`, whose `data` is
 //! the job's payload as it was written; a job that depends on others also has what came of them, in `parents`. `webhook-id` is the job's id with its claim, so that an attempt that comes twice
 //! has one id. An answer of 2xx ends the job, and a JSON body of it is its result; 202 says that the work goes on, and that
-//! `POST /v1/jobs/{id}/complete` will say how it ended. 410 says that no attempt can succeed. Any other is a failure, after
+//! `POST /v2/jobs/{id}/complete` will say how it ended. 410 says that no attempt can succeed. Any other is a failure, after
 //! which `Retry-After` is honoured.
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use shared::http::versions::Version;
 use shared::refusal::Refusal;
 use utoipa::ToSchema;
 
@@ -10,14 +11,23 @@ use crate::name::{JobType, QueueName};
 /// What is done when a job has ended, whichever way. It is a job itself, made in the write that ends the first, so that it
 /// is tried again and seen like any other.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields, try_from = "Members")]
+#[serde(untagged, try_from = "Members")]
 #[schema(as = JobOnDone)]
 pub enum OnDone {
     /// The URL is sent the ended job, signed.
-    #[schema(example = "https://example.com/jobs/done")]
-    Url(String),
+    Url {
+        /// Where it is sent.
+        #[schema(example = "https://example.com/jobs/done")]
+        url: String,
+        /// The version of the API in which it is told.
+        #[schema(required = false)]
+        version: Version,
+    },
     /// Another job is made, only if this one succeeded. Without a payload it has this one's result for its own.
-    Job(FollowUp),
+    Job {
+        /// The job.
+        job: FollowUp,
+    },
 }
 
 /// As it is read: with a fault at each bad member, which an enumeration does not give.
@@ -27,6 +37,8 @@ struct Members {
     #[serde(default)]
     url: Option<String>,
     #[serde(default)]
+    version: Option<Version>,
+    #[serde(default)]
     job: Option<FollowUp>,
 }
 
@@ -34,9 +46,11 @@ impl TryFrom<Members> for OnDone {
     type Error = Refusal;
 
     fn try_from(members: Members) -> Result<Self, Refusal> {
-        match (members.url, members.job) {
-            (Some(url), None) => Ok(Self::Url(url)),
-            (None, Some(job)) => Ok(Self::Job(job)),
+        match (members.url, members.version, members.job) {
+            // What names no version was kept when version 2 was the newest.
+            (Some(url), version, None) => Ok(Self::Url { url, version: version.unwrap_or(Version::V2) }),
+            (None, None, Some(job)) => Ok(Self::Job { job }),
+            (None, Some(_), Some(_)) => Err(Refusal::new("invalid", "has a version with url alone")),
             _ => Err(Refusal::new("invalid", "has either url or job")),
         }
     }

@@ -7,6 +7,7 @@ use shared::BoxError;
 use shared::dynamo::{AttributeValue, Dynamo};
 use shared::events::Event;
 use shared::events::jobs::{JobCancelled, JobDead};
+use shared::http::versions::jobs;
 use shared::id::TenantId;
 use shared::lambda::Runtime;
 use shared::queue::{SendError, Sender};
@@ -243,7 +244,7 @@ impl Engine {
                     job_id: job.id.to_string(),
                     kind: job.kind.to_string(),
                     queue: job.queue.to_string(),
-                    attempts: job.attempt,
+                    attempts_begun: job.attempt,
                     class: failure.map(|failure| failure.class.clone()).unwrap_or_default(),
                     fingerprint: failure.map(|failure| failure.fingerprint.clone()).unwrap_or_default(),
                 };
@@ -280,12 +281,13 @@ impl Engine {
             _ => None,
         };
         let new = match on_done {
-            OnDone::Url(url) => {
+            OnDone::Url { url, version } => {
                 let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
                 let payload = to_raw_value(&json!({
                     "job_id": job.id, "type": job.kind, "queue": job.queue, "state": next.phase(),
-                    "attempts": job.attempt, "result": result, "failure": failure,
+                    "attempts_begun": job.attempt, "result": result, "failure": failure,
                 }))?;
+                let payload = jobs::FAMILY.event(*version, jobs::DONE, &payload)?.into_owned();
                 NewJob {
                     payload: Some(payload),
                     queue: QueueName::callbacks(),
@@ -293,8 +295,8 @@ impl Engine {
                     ..NewJob::of(JobType::callback())
                 }
             }
-            OnDone::Job(_) if !matches!(next, Next::Succeeded(_)) => return Ok(None),
-            OnDone::Job(follow_up) => NewJob {
+            OnDone::Job { .. } if !matches!(next, Next::Succeeded(_)) => return Ok(None),
+            OnDone::Job { job: follow_up } => NewJob {
                 payload: follow_up.payload.clone().or(result),
                 queue: follow_up.queue.clone().unwrap_or_else(|| job.queue.clone()),
                 priority: job.priority,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::BoxError;
 use shared::blob::{BlobError, Blobs};
@@ -44,12 +45,24 @@ pub struct File {
 struct Made {
     #[serde(default)]
     file: Option<String>,
+    /// Where it is below the job's folder; none: with the files that [`Files::keep`] has written.
+    #[serde(default)]
+    place: Option<String>,
     #[serde(default)]
     variants: Vec<Self>,
+    #[serde(default)]
+    files: Vec<Self>,
 }
 
+/// A file of a job that has succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(String);
+
+/// Where [`Files::keep`] writes.
+const FILES: &str = "files";
+
 fn key(id: &JobId, name: &str) -> String {
-    format!("{}files/{name}", folder(id))
+    format!("{}{FILES}/{name}", folder(id))
 }
 
 impl Files {
@@ -76,15 +89,44 @@ impl Files {
         Ok(File { file: name, content_type, bytes, sha256 })
     }
 
+    /// Writes a document that only the work itself reads, or files of which more than one have the same name: `name` is
+    /// below the job's folder.
+    pub async fn put(
+        &self,
+        tenant: &TenantId,
+        id: &JobId,
+        name: &str,
+        content_type: &'static str,
+        content: Vec<u8>,
+    ) -> Result<(), BlobError> {
+        self.blobs.put(tenant, &format!("{}{name}", folder(id)), content_type, Bytes::from(content)).await
+    }
+
+    /// Reads such a document.
+    pub async fn document<T: DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+        id: &JobId,
+        name: &str,
+    ) -> Result<Option<T>, BlobError> {
+        let content = self.blobs.get(tenant, &format!("{}{name}", folder(id))).await?;
+        let read = |content: Bytes| serde_json::from_slice(&content);
+        content.map(read).transpose().map_err(|error| BlobError::Refused(error.into()))
+    }
+
     /// A URL from which whoever has it reads this file for [`URL_TIME`].
-    pub async fn url(&self, job: &Job, name: &str, now: Timestamp) -> Result<String, BlobError> {
-        self.blobs.url(&job.tenant_id, &key(&job.id, name), now, URL_TIME).await
+    pub async fn url(&self, job: &Job, place: &Place, now: Timestamp) -> Result<String, BlobError> {
+        self.blobs.url(&job.tenant_id, &format!("{}{}", folder(&job.id), place.0), now, URL_TIME).await
     }
 }
 
-/// Whether the job has made this file. What an attempt has left behind that did not succeed is none.
-pub fn has_file(job: &Job, name: &str) -> bool {
-    let made = || serde_json::from_str::<Made>(job.result.as_deref()?).ok();
-    let is_it = |made: &Made| made.file.as_deref() == Some(name);
-    handlers::makes_files(&job.kind) && made().is_some_and(|made| is_it(&made) || made.variants.iter().any(is_it))
+/// Where the file of this name is that the job has made. What an attempt has left behind that did not succeed is none.
+pub fn file_of(job: &Job, name: &str) -> Option<Place> {
+    if !handlers::makes_files(&job.kind) {
+        return None;
+    }
+    let made: Made = serde_json::from_str(job.result.as_deref()?).ok()?;
+    let all = std::iter::once(&made).chain(&made.variants).chain(&made.files);
+    let file = all.into_iter().find(|made| made.file.as_deref() == Some(name))?;
+    Some(Place(format!("{}/{name}", file.place.as_deref().unwrap_or(FILES))))
 }

@@ -10,6 +10,7 @@ mod mail_send;
 mod noop;
 mod report_usage;
 mod sleep;
+mod tenant_export;
 mod work;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub use mail_send::Mails;
 use noop::Noop;
 use report_usage::ReportUsage;
 use sleep::Sleep;
+pub use tenant_export::Exports;
+use tenant_export::TenantExport;
 pub use work::Work;
 
 /// The largest result in bytes of JSON.
@@ -48,9 +51,9 @@ pub trait Handler: Send + Sync + 'static {
     type Payload: DeserializeOwned + Send;
     /// What comes of them: at most [`LARGEST_RESULT`].
     type Result: Serialize;
-    /// Whether the work keeps files ([`Work::keep`]), which its result then names as `file` or in `variants`.
+    /// Whether the work keeps files ([`Work::keep`]), which its result then names as `file`, in `variants` or in `files`.
     const MAKES_FILES: bool = false;
-    /// What whoever asks for such a job must be allowed, besides making jobs.
+    /// What whoever asks for such a job, or reads its files, must be allowed, besides making or reading jobs.
     const PERMISSION: Option<&'static str> = None;
 
     /// Rules of the payload beyond its type, each broken one as a field error.
@@ -116,6 +119,7 @@ const BUILT_IN: &[BuiltIn] = &[
     built_in::<Noop>(),
     built_in::<ReportUsage>(),
     built_in::<Sleep>(),
+    built_in::<TenantExport>(),
 ];
 
 fn find(kind: &JobType) -> Option<&'static BuiltIn> {
@@ -138,7 +142,7 @@ pub fn makes_files(kind: &JobType) -> bool {
     find(kind).is_some_and(|built_in| built_in.makes_files)
 }
 
-/// What whoever asks for a job of this type must be allowed, besides making jobs.
+/// What whoever asks for a job of this type, or reads its files, must be allowed besides.
 pub fn permission(kind: &JobType) -> Option<&'static str> {
     find(kind)?.permission
 }
@@ -198,6 +202,8 @@ pub struct Dependencies {
     pub jobs: JobStore,
     /// How mails leave.
     pub mails: Mails,
+    /// How exports are asked for.
+    pub exports: Exports,
 }
 
 /// The handlers, ready to work.
@@ -212,14 +218,15 @@ impl std::fmt::Debug for Handlers {
 impl Handlers {
     /// All handlers.
     pub fn new(with: Dependencies) -> Self {
-        let Dependencies { outbound, clock, files, jobs, mails } = with;
+        let Dependencies { outbound, clock, files, jobs, mails, exports } = with;
         let mut all: BTreeMap<&'static str, Box<dyn Run>> = BTreeMap::new();
         all.insert(HttpRequest::TYPE, Box::new(HttpRequest::new(outbound.clone(), clock.clone())));
         all.insert(ImageDerive::TYPE, Box::new(ImageDerive::new(outbound, clock.clone(), files.clone())));
         all.insert(MailSend::TYPE, Box::new(MailSend::new(mails, clock.clone())));
         all.insert(Noop::TYPE, Box::new(Noop));
-        all.insert(ReportUsage::TYPE, Box::new(ReportUsage::new(jobs, clock, files)));
+        all.insert(ReportUsage::TYPE, Box::new(ReportUsage::new(jobs, clock.clone(), files.clone())));
         all.insert(Sleep::TYPE, Box::new(Sleep));
+        all.insert(TenantExport::TYPE, Box::new(TenantExport::new(exports, clock, files)));
         Self(all)
     }
 
@@ -245,7 +252,7 @@ mod tests {
         let names = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "JOBS_BUCKET", "LIMITS_TABLE"];
         let variables = names.map(|name| (name, "x")).into_iter();
         let variables = variables.chain([("MAIL_FROM", "a@example.org"), ("TENANT_MAILS_PER_DAY", "1")]);
-        let variables = variables.chain([("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
+        let variables = variables.chain([("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("EVENTS_TOPIC_ARN", "x")]);
         let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let runtime = Runtime::new("jobs.worker", environment).unwrap();
         Dependencies {
@@ -254,6 +261,7 @@ mod tests {
             files: Files::new(&runtime).unwrap(),
             jobs: JobStore::new(Dynamo::new(runtime.aws.dynamo.clone()), "x".to_owned()),
             mails: Mails::new(&runtime).unwrap(),
+            exports: Exports::new(&runtime).unwrap(),
         }
     }
 

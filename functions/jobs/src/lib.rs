@@ -15,10 +15,11 @@
 //! | [`engine`], [`message`] | what moves jobs |
 //! | [`family`] | jobs that depend on others |
 //! | [`handlers`], [`delivery`] | the work that is built in, and jobs that are sent to a URL |
-//! | [`api`], [`queues`], [`schedules`], [`view`] | `jobs.api`: the endpoints under `/v1/jobs`, `/v1/queues` and `/v1/schedules` |
+//! | [`api`], [`queues`], [`schedules`], [`view`] | `jobs.api`: the endpoints under `/v2/jobs`, `/v2/queues` and `/v2/schedules` |
 //! | [`worker`] | `jobs.worker`: does jobs, from three queues, one for each priority |
 //! | [`sweeper`], [`scheduler`] | `jobs.sweeper`: makes the jobs of schedules, finds lost messages and ended leases |
 //! | [`changes`], [`statistics`] | `jobs.changes`: counts the jobs of each queue by what becomes of them, and lets go of what the bucket holds of jobs that are not kept any more |
+//! | [`export`] | `jobs.export`: what the export of a tenant has of jobs |
 
 pub mod api;
 pub mod app;
@@ -28,6 +29,7 @@ pub mod changes;
 pub mod delivery;
 pub mod done;
 pub mod engine;
+pub mod export;
 pub mod family;
 pub mod files;
 pub mod handlers;
@@ -59,5 +61,6 @@ pub static SERVICE: Service = Service {
         ("jobs.worker", worker::function),
         ("jobs.sweeper", sweeper::function),
         ("jobs.changes", changes::function),
+        ("jobs.export", export::function),
     ],
 };

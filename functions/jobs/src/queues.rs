@@ -1,4 +1,4 @@
-//! The endpoints under `/v1/queues`, one file each.
+//! The endpoints under `/v2/queues`, one file each.
 
 pub mod dead;
 pub mod get;

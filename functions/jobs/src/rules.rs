@@ -28,8 +28,8 @@ pub(crate) const MOST_PARENTS: usize = 20;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewJob {
-    /// What it does: a built-in handler (`http.request`, `image.derive`, `mail.send`, `noop`, `report.usage`, `sleep`), or
-    /// any name that your own workers know.
+    /// What it does: a built-in handler (`http.request`, `image.derive`, `mail.send`, `noop`, `report.usage`, `sleep`,
+    /// `tenant.export`), or any name that your own workers know.
     #[serde(rename = "type")]
     pub kind: JobType,
     /// Where it waits. A queue comes to be with its first job.

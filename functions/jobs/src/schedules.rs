@@ -1,4 +1,4 @@
-//! The endpoints under `/v1/schedules`, one file each.
+//! The endpoints under `/v2/schedules`, one file each.
 
 pub mod create;
 pub mod delete;

@@ -16,8 +16,8 @@ use crate::payload::Payload;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job, example = json!({
     "id": "job_01k9z4n2y6e0qv3m8t5w7x9abc", "type": "invoice.send", "queue": "default", "state": "retrying",
-    "payload": {"invoice": 4711}, "payload_bytes": 16, "priority": "normal", "run_by": "http", "deliver_to": "https://example.com/jobs",
-    "run_at": "2026-05-04T09:30:20.000Z", "attempt": 1, "max_attempts": 10,
+    "payload": {"invoice": 4711}, "payload_bytes": 16, "payload_omitted": false, "priority": "normal", "run_by": "http", "deliver_to": "https://example.com/jobs",
+    "run_at": "2026-05-04T09:30:20.000Z", "attempts_begun": 1, "max_attempts": 10,
     "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60,
     "unique_key": null, "concurrency_key": null, "tags": ["billing"], "depends_on": [], "waits_for": [], "progress": null, "cancel_requested": false,
     "claim": 1, "worker": "worker-k7vq2mza", "lease_until": null, "result": null,
@@ -37,9 +37,12 @@ pub struct JobView {
     queue: QueueName,
     /// Where it stands. New states may come.
     state: State,
-    /// What it is about, as it was written. Lists leave out what is over 4 KB.
+    /// What it is about, as it was written. Absent where `payload_omitted` says so: lists leave out what is over 4 KB.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     payload: Option<Box<RawValue>>,
+    /// Whether the payload is left out here.
+    payload_omitted: bool,
     /// The size of the payload in bytes.
     payload_bytes: u64,
     /// How soon it is taken up.
@@ -53,7 +56,7 @@ pub struct JobView {
     #[schema(format = DateTime)]
     run_at: String,
     /// How many attempts were begun.
-    attempt: u32,
+    attempts_begun: u32,
     /// How many may be.
     max_attempts: u32,
     /// How it waits between attempts.
@@ -145,12 +148,13 @@ impl JobView {
                 Payload::Inline(text) => RawValue::from_string(text.clone()).ok(),
                 Payload::Stored { .. } => None,
             },
+            payload_omitted: matches!(job.payload, Payload::Stored { .. }),
             payload_bytes: job.payload.bytes(),
             priority: job.priority,
             run_by,
             deliver_to,
             run_at: rfc3339_millis(job.ready_at),
-            attempt: job.attempt,
+            attempts_begun: job.attempt,
             max_attempts: job.max_attempts,
             backoff: job.backoff.clone(),
             timeout_seconds: job.timeout_seconds,
@@ -181,7 +185,7 @@ impl JobView {
 
     /// The same with a payload that is kept elsewhere.
     pub fn with_payload(self, payload: Box<RawValue>) -> Self {
-        Self { payload: Some(payload), ..self }
+        Self { payload: Some(payload), payload_omitted: false, ..self }
     }
 }
 
@@ -192,5 +196,5 @@ pub(crate) fn etag(job: &Job, now: Timestamp) -> ETag {
 
 /// The path of a job in the API.
 pub(crate) fn location(id: &JobId) -> String {
-    format!("/v1/jobs/{id}")
+    format!("/v2/jobs/{id}")
 }

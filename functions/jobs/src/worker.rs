@@ -22,7 +22,7 @@ use shared::{BoxError, BoxFuture};
 use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::files::Files;
-use crate::handlers::{Dependencies, Handlers, Mails};
+use crate::handlers::{Dependencies, Exports, Handlers, Mails};
 use crate::message::Message;
 use crate::name::QueueName;
 use crate::payload::Payloads;
@@ -68,6 +68,7 @@ impl Worker {
                 files: Files::new(runtime)?,
                 jobs: engine.jobs.clone(),
                 mails: Mails::new(runtime)?,
+                exports: Exports::new(runtime)?,
             }),
             name: format!("worker-{}", random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 8)),
             engine,

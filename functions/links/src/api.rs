@@ -1,4 +1,4 @@
-//! `links.api`: the endpoints under `/v1/links`, one file each.
+//! `links.api`: the endpoints under `/v2/links`, one file each.
 
 pub mod blocklist;
 pub mod create;
@@ -32,7 +32,7 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
     Box::pin(async move {
         let app = App::new(&runtime)?;
         let (router, _) = router().with_state(app).split_for_parts();
-        Ok(Function::http(&runtime, router))
+        Ok(Function::versioned_http(&runtime, router)?)
     })
 }
 

@@ -9,10 +9,11 @@
 //! | [`visitor`], [`visit`], [`click`] | who follows a link, what they get, what is counted |
 //! | [`qr`], [`pages`] | what is drawn: QR codes and the redirect's HTML pages |
 //! | [`store`] | the table |
-//! | [`api`], [`view`] | `links.api`: the endpoints under `/v1/links`, and a link as they show it |
+//! | [`api`], [`view`] | `links.api`: the endpoints under `/v2/links`, and a link as they show it |
 //! | [`follow`] | `links.redirect`: the public address |
 //! | [`clicks`] | `links.clicks`: counts, from a queue |
 //! | [`expiries`] | `links.expiries`: tells of ends, from a queue |
+//! | [`export`] | `links.export`: what the export of a tenant has of links |
 
 pub mod annotation;
 pub mod api;
@@ -21,6 +22,7 @@ pub mod blocklist;
 pub mod click;
 pub mod clicks;
 pub mod expiries;
+pub mod export;
 pub mod follow;
 mod guard;
 pub mod link;
@@ -47,5 +49,6 @@ pub static SERVICE: Service = Service {
         ("links.redirect", follow::function),
         ("links.clicks", clicks::function),
         ("links.expiries", expiries::function),
+        ("links.export", export::function),
     ],
 };

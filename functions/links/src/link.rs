@@ -45,8 +45,8 @@ pub struct Link {
     #[serde(default)]
     pub archived: bool,
     /// From when on it works.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<Timestamp>,
+    #[serde(default, alias = "not_before", skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
     /// From when on it does not work any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -106,7 +106,7 @@ pub(crate) mod tests {
             note: None,
             tags: Tags::default(),
             archived: false,
-            not_before: None,
+            starts_at: None,
             expires_at: None,
             expiry_told: None,
             max_clicks: None,
@@ -126,7 +126,7 @@ pub(crate) mod tests {
             note: Some("Note".to_owned().try_into().unwrap()),
             tags: serde_json::from_str(r#"["a","b"]"#).unwrap(),
             archived: true,
-            not_before: Some(Timestamp::from_second(1).unwrap()),
+            starts_at: Some(Timestamp::from_second(1).unwrap()),
             expires_at: Some(Timestamp::from_second(2).unwrap()),
             max_clicks: Some(5.try_into().unwrap()),
             clicks_used: 4,

@@ -44,7 +44,7 @@ pub struct NewLink {
     /// From when on it works; before that it does not exist for visitors.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub not_before: Option<Timestamp>,
+    pub starts_at: Option<Timestamp>,
     /// From when on it does not work any more. Must be in the future.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -82,7 +82,7 @@ pub struct Editable {
     /// From when on it works.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub not_before: Option<Timestamp>,
+    pub starts_at: Option<Timestamp>,
     /// From when on it does not work any more. Must be in the future when it is set.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -168,7 +168,7 @@ impl NewLink {
         if self.alias.is_some() && self.unguessable {
             faults.push(Refusal::new("conflict", "cannot be combined with an alias").at("/unguessable"));
         }
-        rules.check_window(self.not_before, self.expires_at, true, &mut faults);
+        rules.check_window(self.starts_at, self.expires_at, true, &mut faults);
         if faults.is_empty() { Ok(Draft(self)) } else { Err(faults) }
     }
 }
@@ -207,7 +207,7 @@ impl Draft {
             note: new.note,
             tags: new.tags,
             archived: false,
-            not_before: new.not_before.map(to_millisecond),
+            starts_at: new.starts_at.map(to_millisecond),
             expires_at: new.expires_at.map(to_millisecond),
             expiry_told: None,
             max_clicks: new.max_clicks,
@@ -238,7 +238,7 @@ impl Link {
             note: self.note.clone(),
             tags: self.tags.clone(),
             archived: self.archived,
-            not_before: self.not_before,
+            starts_at: self.starts_at,
             expires_at: self.expires_at,
             max_clicks: self.max_clicks,
             password: self.password_hash.as_ref().map(|_| EditedPassword::Kept),
@@ -255,9 +255,9 @@ impl Link {
         if edited.target != self.target {
             rules.check_target(&edited.target, &mut faults);
         }
-        if (edited.not_before, edited.expires_at) != (self.not_before, self.expires_at) {
+        if (edited.starts_at, edited.expires_at) != (self.starts_at, self.expires_at) {
             let is_new_end = edited.expires_at != self.expires_at;
-            rules.check_window(edited.not_before, edited.expires_at, is_new_end, &mut faults);
+            rules.check_window(edited.starts_at, edited.expires_at, is_new_end, &mut faults);
         }
         let (password_hash, new_password) = match edited.password {
             None => (None, None),
@@ -278,7 +278,7 @@ impl Link {
             note: edited.note,
             tags: edited.tags,
             archived: edited.archived,
-            not_before: edited.not_before.map(to_millisecond),
+            starts_at: edited.starts_at.map(to_millisecond),
             expires_at: edited.expires_at.map(to_millisecond),
             max_clicks: edited.max_clicks,
             password_hash,
@@ -313,7 +313,7 @@ impl Rules<'_> {
 
     fn check_window(
         &self,
-        not_before: Option<Timestamp>,
+        starts_at: Option<Timestamp>,
         expires_at: Option<Timestamp>,
         is_new_end: bool,
         faults: &mut Vec<Fault>,
@@ -321,8 +321,8 @@ impl Rules<'_> {
         let Some(end) = expires_at else { return };
         if is_new_end && end <= self.now {
             faults.push(Refusal::new("in_the_past", "must be in the future").at("/expires_at"));
-        } else if not_before.is_some_and(|start| end <= start) {
-            faults.push(Refusal::new("before_start", "must be later than not_before").at("/expires_at"));
+        } else if starts_at.is_some_and(|start| end <= start) {
+            faults.push(Refusal::new("before_start", "must be later than its beginning").at("/expires_at"));
         }
     }
 }

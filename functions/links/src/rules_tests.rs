@@ -66,7 +66,7 @@ fn every_field_arrives() {
     let random = Random::seeded(2);
     let draft = check(json!({
         "target": "https://example.com", "alias": "Sale", "redirect_status": 308, "title": "T", "note": "N",
-        "tags": ["a"], "not_before": "2026-05-05T00:00:00Z", "expires_at": "2026-05-06T00:00:00+02:00",
+        "tags": ["a"], "starts_at": "2026-05-05T00:00:00Z", "expires_at": "2026-05-06T00:00:00+02:00",
         "max_clicks": 3, "password": "correct horse",
     }))
     .unwrap();
@@ -96,7 +96,7 @@ fn all_bad_fields_are_reported_at_once() {
     assert_eq!(codes(refused), [("/target", "blocked"), ("/unguessable", "conflict"), ("/expires_at", "in_the_past")]);
     let refused = check(json!({
         "target": "https://short.example/l/other",
-        "not_before": "2026-06-01T00:00:00Z", "expires_at": "2026-06-01T00:00:00Z",
+        "starts_at": "2026-06-01T00:00:00Z", "expires_at": "2026-06-01T00:00:00Z",
     }));
     assert_eq!(codes(refused), [("/target", "loop"), ("/expires_at", "before_start")]);
 }
@@ -130,7 +130,7 @@ fn what_stays_is_not_checked_again() {
     assert!(edit(&old, &json!({"expires_at": null})).is_ok());
     assert_eq!(codes(edit(&old, &json!({"target": "https://evil.example/x"}))), [("/target", "blocked")]);
     assert_eq!(codes(edit(&old, &json!({"expires_at": "2026-05-04T11:00:00Z"}))), [("/expires_at", "in_the_past")]);
-    assert_eq!(codes(edit(&old, &json!({"not_before": "2026-05-05T00:00:00Z"}))), [("/expires_at", "before_start")]);
+    assert_eq!(codes(edit(&old, &json!({"starts_at": "2026-05-05T00:00:00Z"}))), [("/expires_at", "before_start")]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::visit::Status;
 #[schema(as = Link, example = json!({
     "id": "link_01k9z4n2y6e0qv3m8t5w7x9abc", "slug": "k7vq2mz", "short_url": "https://short.example/l/k7vq2mz",
     "target": "https://example.com/spring?from=letter", "redirect_status": 302, "status": "active",
-    "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "not_before": null,
+    "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "starts_at": null,
     "expires_at": "2026-06-01T00:00:00.000Z", "max_clicks": 500, "clicks_used": 12, "has_password": false,
     "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
     "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc",
@@ -48,7 +48,7 @@ pub struct LinkView {
     archived: bool,
     /// From when on it works.
     #[schema(format = DateTime)]
-    not_before: Option<String>,
+    starts_at: Option<String>,
     /// From when on it does not work any more.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -82,7 +82,7 @@ impl LinkView {
             note: link.note.clone(),
             tags: link.tags.clone(),
             archived: link.archived,
-            not_before: link.not_before.map(rfc3339_millis),
+            starts_at: link.starts_at.map(rfc3339_millis),
             expires_at: link.expires_at.map(rfc3339_millis),
             max_clicks: link.max_clicks,
             clicks_used: link.max_clicks.map(|_| link.clicks_used),
@@ -101,5 +101,5 @@ pub(crate) fn etag(link: &Link, now: Timestamp) -> ETag {
 
 /// The path of a link in the API.
 pub(crate) fn location(id: &LinkId) -> String {
-    format!("/v1/links/{id}")
+    format!("/v2/links/{id}")
 }

@@ -14,7 +14,7 @@ use crate::visitor::{Kind, Visitor};
 pub enum Status {
     /// It leads to its target.
     Active,
-    /// Its `not_before` is still to come.
+    /// Its `starts_at` is still to come.
     NotYet,
     /// Its `expires_at` has come.
     Expired,
@@ -82,7 +82,7 @@ impl Link {
             Status::Expired
         } else if self.max_clicks.is_some_and(|limit| self.clicks_used >= u64::from(limit.get())) {
             Status::Exhausted
-        } else if self.not_before.is_some_and(|start| now < start) {
+        } else if self.starts_at.is_some_and(|start| now < start) {
             Status::NotYet
         } else {
             Status::Active
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_state_follows_from_the_fields_and_the_time() {
-        let window = Link { not_before: Some(at(100)), expires_at: Some(at(200)), ..link() };
+        let window = Link { starts_at: Some(at(100)), expires_at: Some(at(200)), ..link() };
         for (now, expected) in [
             (99, Status::NotYet),
             (100, Status::Active),
@@ -165,12 +165,12 @@ mod tests {
         assert_eq!(limited(2, 2).status(at(0)), Status::Exhausted);
         assert_eq!(limited(2, 3).status(at(0)), Status::Exhausted);
         assert_eq!(Link { archived: true, ..window.clone() }.status(at(300)), Status::Archived);
-        assert_eq!(Link { not_before: Some(at(9)), ..limited(1, 1) }.status(at(0)), Status::Exhausted);
+        assert_eq!(Link { starts_at: Some(at(9)), ..limited(1, 1) }.status(at(0)), Status::Exhausted);
     }
 
     #[test]
     fn what_is_over_is_gone_and_what_is_to_come_is_not_there() {
-        let window = Link { not_before: Some(at(100)), expires_at: Some(at(200)), ..locked() };
+        let window = Link { starts_at: Some(at(100)), expires_at: Some(at(200)), ..locked() };
         let archived = Link { archived: true, ..link() };
         for step in [Step::Follow, Step::Look, Step::Confirm] {
             for unlocked in [false, true] {
@@ -224,13 +224,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_click_is_spent_only_by_an_active_limited_link(
-            (not_before, expires_at, now) in (prop::option::of(0..100_i64), prop::option::of(0..100_i64), 0..100_i64),
+            (starts_at, expires_at, now) in (prop::option::of(0..100_i64), prop::option::of(0..100_i64), 0..100_i64),
             (limit, used, archived, unlocked) in (prop::option::of(1..5_i64), 0..6_u64, any::<bool>(), any::<bool>()),
             kind in prop::sample::select(vec![Kind::Human, Kind::Bot, Kind::Preview]),
             step in prop::sample::select(vec![Step::Follow, Step::Look, Step::Confirm]),
         ) {
             let link = Link {
-                not_before: not_before.map(at),
+                starts_at: starts_at.map(at),
                 expires_at: expires_at.map(at),
                 max_clicks: limit.map(|limit| limit.try_into().unwrap()),
                 clicks_used: used,

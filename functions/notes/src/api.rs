@@ -8,6 +8,7 @@ pub mod list;
 pub mod replace;
 pub mod restore;
 pub mod revisions;
+pub mod settings;
 pub mod shares;
 pub mod update;
 
@@ -23,6 +24,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(bulk::bulk))
+        .routes(routes!(settings::get::get, settings::put::put))
         .routes(routes!(get::get, replace::replace, update::update, delete::delete))
         .routes(routes!(restore::restore))
         .routes(routes!(revisions::list::list))
@@ -37,6 +39,6 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
     Box::pin(async move {
         let app = App::new(&runtime)?;
         let (router, _) = router().with_state(app).split_for_parts();
-        Ok(Function::http(&runtime, router))
+        Ok(Function::versioned_http(&runtime, router)?)
     })
 }

@@ -10,6 +10,7 @@ use shared::postgres::{Postgres, Settings};
 use shared::random::Random;
 use shared::time::Clock;
 
+use crate::hand_over::HandOver;
 use crate::store::NoteStore;
 
 /// The state of the API's handlers. Cheap to clone.
@@ -23,13 +24,13 @@ pub struct App {
 }
 
 impl App {
-    /// Reads `DATABASE_URL`, which may be absent, and what [`Authenticator::new`] reads.
+    /// Reads `DATABASE_URL`, which may be absent, and what [`HandOver::new`] and [`Authenticator::new`] read.
     pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
-        let authenticator = Authenticator::new(runtime)?;
+        let (authenticator, hand_over) = (Authenticator::new(runtime)?, HandOver::new(runtime)?);
         Ok(Self {
             cursors: Cursors::new(authenticator.store().clone()),
             authenticator,
-            notes: store(runtime)?,
+            notes: store(runtime)?.map(|notes| notes.with_hand_over(hand_over)),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),
         })
@@ -44,14 +45,14 @@ impl App {
     }
 }
 
-/// The tables; none where the deployment has no Postgres.
+/// The tables; none where the deployment has no Postgres. What is told waits for `notes.outbox`.
 pub(crate) fn store(runtime: &Runtime) -> Result<Option<NoteStore>, BoxError> {
     let mut reader = runtime.environment.reader();
     let url: Option<Secret> = reader.optional("DATABASE_URL");
     reader.finish()?;
     let Some(url) = url else { return Ok(None) };
     let postgres = Postgres::new(&url, Settings::new(runtime.name, "notes"), runtime.random.clone())?;
-    Ok(Some(NoteStore::new(postgres)))
+    Ok(Some(NoteStore::new(postgres, runtime.random.clone())))
 }
 
 impl FromRef<App> for Authenticator {

@@ -130,6 +130,9 @@ impl<'a> Batch<'a> {
                 let detail = format!("the present version is {}", entry.0.note.version);
                 Err(refusal("/if_version", "version_mismatch", detail))
             }
+            None if entry.0.version_required => {
+                Err(refusal("/if_version", "precondition_required", "the tenant wants the version of what is changed"))
+            }
             _ => Ok(entry),
         }
     }

@@ -187,6 +187,13 @@ impl Note {
         }
     }
 
+    /// The time at which to remind of it: when it is due, if that was to come as it was last changed, and it is neither done
+    /// nor in the bin.
+    pub fn reminder(&self) -> Option<Timestamp> {
+        let is_open = self.draft.done_at.is_none() && self.deleted_at.is_none();
+        self.draft.due_at.filter(|due_at| is_open && *due_at > self.updated_at)
+    }
+
     /// The next version, in the bin since `now`.
     pub fn deleted(&self, actor: &Actor, now: Timestamp) -> Self {
         Self { deleted_at: Some(to_millisecond(now)), ..self.changed(self.draft.clone(), actor, now) }
@@ -255,6 +262,25 @@ mod tests {
         assert!(!before.differs_in_text(&draft(r#"{"title": "a", "pinned": true, "archived": true}"#)));
         for after in [r#"{"title": "b"}"#, r#"{"title": "a", "format": "text"}"#, r#"{"title": "a", "tags": ["x"]}"#] {
             assert!(before.differs_in_text(&draft(after)), "{after}");
+        }
+    }
+
+    #[test]
+    fn a_reminder_comes_of_what_is_to_be_done_later() {
+        let random = Random::seeded(1);
+        let now: Timestamp = "2026-05-04T09:30:00Z".parse().unwrap();
+        let tenant = TenantId::new(now, &random);
+        let actor = Actor { tenant, id: tenant.to_string(), subject: "key_1".to_owned() };
+        let note = |json: &str| Note::new(draft(json), &actor, now, &random);
+        let open = note(r#"{"title": "a", "due_at": "2026-05-04T09:30:00.001Z"}"#);
+        assert_eq!(open.reminder(), open.draft.due_at);
+        assert_eq!(open.deleted(&actor, now).reminder(), None);
+        for none in [
+            r#"{"title": "a"}"#,
+            r#"{"title": "a", "due_at": "2026-05-04T09:30:00Z"}"#,
+            r#"{"title": "a", "due_at": "2026-06-01T00:00:00Z", "done_at": "2026-05-04T00:00:00Z"}"#,
+        ] {
+            assert_eq!(note(none).reminder(), None, "{none}");
         }
     }
 

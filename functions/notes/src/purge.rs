@@ -29,7 +29,7 @@ impl Task for Purge {
         let started = Instant::now();
         let in_time = || started.elapsed() + MARGIN < tick.remaining;
         let before = tick.now.checked_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
-        while in_time() && notes.purge_notes(before).await? {}
+        while in_time() && notes.purge_notes(before, tick.now).await? {}
         while in_time() && notes.purge_keys(tick.now).await? {}
         // An event is delivered for fourteen days at most.
         while in_time() && notes.purge_states(before).await? {}

@@ -3,19 +3,28 @@
 //!
 //! Writes take lists, so that a hundred notes cost as many statements as one.
 
+mod export;
 pub mod list;
+mod outbox;
 mod purge;
+mod reminders;
 mod revisions;
 mod row;
+pub mod settings;
 mod shares;
 pub mod users;
 mod write;
 
+use shared::events::EventData;
+use shared::events::notes::{NoteChange, NoteDeleted, NoteRestored, NoteUpdated};
 use shared::http::{Problem, ProblemType};
 use shared::postgres::{Postgres, PostgresError, Transaction};
+use shared::random::Random;
 use shared::time::Timestamp;
 
+use crate::hand_over::HandOver;
 use crate::note::{Access, Actor, Draft, Note, NoteId};
+use crate::telling::Telling;
 
 pub use shares::{MOST_SHARES, Share};
 
@@ -29,6 +38,9 @@ pub struct Held {
     pub note: Note,
     /// What may be done.
     pub access: Access,
+    /// Whether a change must name the version that it changes, by the tenant's settings; false of a note that was read
+    /// without a lock.
+    pub version_required: bool,
 }
 
 impl Held {
@@ -62,17 +74,27 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct NoteStore {
     postgres: Postgres,
+    random: Random,
+    /// None where what is told waits for the sweep.
+    hand_over: Option<HandOver>,
 }
 
 impl NoteStore {
     /// The schema `notes` of a database.
-    pub const fn new(postgres: Postgres) -> Self {
-        Self { postgres }
+    pub const fn new(postgres: Postgres, random: Random) -> Self {
+        Self { postgres, random, hand_over: None }
+    }
+
+    /// The same, whose [`Work`] hands over what it tells when it has ended.
+    #[must_use]
+    pub fn with_hand_over(self, hand_over: HandOver) -> Self {
+        Self { hand_over: Some(hand_over), ..self }
     }
 
     /// Begins a transaction in which `actor` acts.
-    pub async fn begin<'a>(&self, actor: &'a Actor) -> Result<Work<'a>, PostgresError> {
-        Ok(Work { transaction: self.postgres.tenant_transaction(&actor.tenant).await?, actor })
+    pub async fn begin<'a>(&'a self, actor: &'a Actor) -> Result<Work<'a>, PostgresError> {
+        let transaction = self.postgres.tenant_transaction(&actor.tenant).await?;
+        Ok(Work { store: self, transaction, actor, telling: Telling::new(actor.tenant, self.random.clone()) })
     }
 
     /// Does `once`, which begins and ends a [`Work`], again when other transactions were in its way. Identity may not
@@ -96,8 +118,10 @@ impl NoteStore {
 /// A transaction in which an actor acts, until its [`Work::end`].
 #[derive(Debug)]
 pub struct Work<'a> {
+    store: &'a NoteStore,
     transaction: Transaction,
     actor: &'a Actor,
+    telling: Telling,
 }
 
 impl Work<'_> {
@@ -126,11 +150,14 @@ impl Work<'_> {
 
     async fn select(&mut self, ids: &[NoteId], place: Place, lock: bool) -> Result<Vec<Held>, PostgresError> {
         let query = format!(
-            "SELECT {columns}, CASE WHEN n.owner_id = $2 THEN 'owner' ELSE s.access END AS access
+            "SELECT {columns}, CASE WHEN n.owner_id = $2 THEN 'owner' ELSE s.access END AS access,
+                 {required} AS version_required
              FROM notes n LEFT JOIN note_shares s ON s.note_id = n.id AND s.user_id = $2
              WHERE n.id = ANY($1) AND (n.owner_id = $2 OR s.user_id IS NOT NULL) AND n.deleted_at IS {state}
              ORDER BY n.id {lock}",
             columns = row::COLUMNS,
+            // A tenant sees no other row than its own.
+            required = if lock { "coalesce((SELECT require_if_match FROM settings), false)" } else { "false" },
             state = if place == Place::Desk { "NULL" } else { "NOT NULL" },
             lock = if lock { "FOR UPDATE OF n" } else { "" },
         );
@@ -148,15 +175,44 @@ impl Work<'_> {
             return Ok(held);
         }
         let note = held.note.changed(draft, self.actor, now);
-        self.update(std::slice::from_ref(&note)).await?;
+        self.update(std::slice::from_ref(&note), Place::Desk).await?;
         if note.draft.differs_in_text(&held.note.draft) {
             self.add_revisions(&[&note]).await?;
         }
-        Ok(Held { note, access: held.access })
+        Ok(Held { note, ..held })
     }
 
-    /// Commits if the work was `done`, and undoes it if not.
-    pub async fn end<T>(self, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
-        self.transaction.end(done).await
+    /// Tells what happened to a note with its present version, and reminds of it later.
+    fn tell<D: EventData>(&mut self, kind: fn(NoteChange) -> D, note: &Note) -> Result<(), PostgresError> {
+        let change = NoteChange { note_id: note.id.to_string(), owner: note.owner.clone(), version: note.version };
+        self.telling.add(kind, change, note.updated_at).map_err(row::unreadable)?;
+        self.telling.remind(note);
+        Ok(())
+    }
+
+    /// Tells of the new version of a note that was at `place` before.
+    fn tell_change(&mut self, note: &Note, place: Place) -> Result<(), PostgresError> {
+        match place {
+            Place::Bin => self.tell(NoteRestored, note),
+            Place::Desk if note.deleted_at.is_some() => self.tell(NoteDeleted, note),
+            Place::Desk => self.tell(NoteUpdated, note),
+        }
+    }
+
+    /// Commits if the work was `done`, with what it tells, and undoes it if not.
+    pub async fn end<T>(mut self, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
+        let entry = self.telling.into_entry().map_err(row::unreadable)?;
+        let done = match (done, &entry) {
+            (Ok(done), Some(entry)) => {
+                let written = outbox::insert(&mut self.transaction, std::slice::from_ref(entry)).await;
+                written.map(|()| done)
+            }
+            (done, _) => done,
+        };
+        let done = self.transaction.end(done).await?;
+        if let (Some(hand_over), Some(entry)) = (&self.store.hand_over, entry) {
+            hand_over.defer(self.store.clone(), entry).await;
+        }
+        Ok(done)
     }
 }

@@ -1,12 +1,13 @@
 //! Notes, revisions and shares as clients see them.
 
 use serde::Serialize;
-use shared::http::ETag;
+use shared::http::{ETag, Preconditions, Problem, ProblemType};
 use shared::time::rfc3339_millis;
 use utoipa::ToSchema;
 
 use crate::note::{Access, Format, Note, NoteId, Revision};
 use crate::store::list::Listed;
+use crate::store::settings::Settings;
 use crate::store::{Held, Share};
 use crate::text::{Content, Tags, Title};
 
@@ -267,6 +268,52 @@ impl From<Share> for ShareView {
             updated_at: rfc3339_millis(share.updated_at),
         }
     }
+}
+
+/// What holds for all notes of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NoteSettings, example = json!({
+    "require_if_match": true, "updated_at": "2026-05-04T09:30:00.000Z",
+    "updated_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc",
+}))]
+pub struct SettingsView {
+    /// Whether each change of a note must name the version that it changes; false before anything is set.
+    require_if_match: bool,
+    /// When they were last changed; null before anything is set.
+    #[schema(format = DateTime)]
+    updated_at: Option<String>,
+    /// Who changed them: the id of a user, an API key or an OAuth client.
+    updated_by: Option<String>,
+}
+
+impl From<Settings> for SettingsView {
+    fn from(settings: Settings) -> Self {
+        Self {
+            require_if_match: settings.require_if_match,
+            updated_at: settings.updated_at.map(rfc3339_millis),
+            updated_by: settings.updated_by,
+        }
+    }
+}
+
+/// The entity tag of a tenant's settings.
+pub(crate) fn settings_etag(settings: &Settings) -> ETag {
+    ETag::of_version(settings.version)
+}
+
+/// Refuses a change of a note that has another version than the request names.
+pub(crate) fn check_version(held: &Held, conditions: &Preconditions) -> Result<(), Problem> {
+    demand_version(held, conditions)?;
+    conditions.check(&etag(&held.note))
+}
+
+/// Refuses with 428 a change that names no version where the note's tenant demands one.
+pub(crate) fn demand_version(held: &Held, conditions: &Preconditions) -> Result<(), Problem> {
+    if held.version_required && !conditions.has_if_match() {
+        let detail = "the tenant wants If-Match with the ETag of what is changed; * is any";
+        return Err(Problem::new(ProblemType::PreconditionRequired, detail));
+    }
+    Ok(())
 }
 
 /// The entity tag of a note, by its version.

@@ -6,7 +6,8 @@
 //! | `platform.relay` | publishes the events that items carry, from a table's stream ([`relay`]) |
 //! | `platform.migrate` | applies all services' Postgres migrations when a release is deployed ([`migrate`]) |
 //! | `platform.keys` | makes API keys for whoever runs the deployment ([`keys`]) |
-//! | `platform.documents` | serves the OpenAPI document, the reference page and the changelog ([`documents`]) |
+//! | `platform.documents` | serves the OpenAPI documents, the reference page and the changelog ([`documents`]) |
+//! | `platform.versions` | tells of the versions of the API, and of who uses what is deprecated ([`versions`]) |
 
 pub mod batch;
 pub mod documents;
@@ -16,6 +17,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod relay;
 pub mod scheduler;
+pub mod versions;
 
 use shared::lambda::Service;
 
@@ -28,5 +30,6 @@ pub static SERVICE: Service = Service {
         ("platform.migrate", migrate::build),
         ("platform.keys", keys::build),
         ("platform.documents", documents::build),
+        ("platform.versions", versions::build),
     ],
 };

@@ -21,7 +21,11 @@ pub const PLATFORM: Migrations =
 /// Those of notes. They lie in their service's folder.
 pub const NOTES: Migrations = Migrations {
     service: "notes",
-    scripts: &[("0001_notes.sql", include_str!("../../notes/migrations/0001_notes.sql"))],
+    scripts: &[
+        ("0001_notes.sql", include_str!("../../notes/migrations/0001_notes.sql")),
+        ("0002_settings.sql", include_str!("../../notes/migrations/0002_settings.sql")),
+        ("0003_events.sql", include_str!("../../notes/migrations/0003_events.sql")),
+    ],
 };
 
 /// All services' migrations, in the order in which they are applied: the platform's come first.

@@ -34,7 +34,7 @@ pub(super) async fn watch(data: &std::path::Path, ids: Vec<String>) -> anyhow::R
 
 /// The newest jobs that have not ended.
 async fn under_way(dev: &DevFile) -> anyhow::Result<Vec<String>> {
-    let jobs = get(dev, "/v1/jobs?limit=200").await?.json();
+    let jobs = get(dev, "/v2/jobs?limit=200").await?.json();
     let jobs = jobs.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
     let open = jobs.iter().filter(|job| !ENDS.contains(&text(job, "state")));
     Ok(open.map(|job| text(job, "id").to_owned()).take(20).collect())
@@ -45,7 +45,7 @@ async fn follow(dev: &DevFile, id: &str, bar: ProgressBar) -> anyhow::Result<Str
     bar.set_style(ProgressStyle::with_template("{prefix:40} {bar:30} {percent:>3} % {msg}")?);
     let mut version: Option<String> = None;
     loop {
-        let path = format!("/v1/jobs/{id}?wait=20");
+        let path = format!("/v2/jobs/{id}?wait=20");
         let known = version.as_deref();
         let reply = loopback::send_if_changed(&dev.url, &path, &dev.api_key, known).await?;
         if reply.status.as_u16() == 304 {
@@ -57,7 +57,7 @@ async fn follow(dev: &DevFile, id: &str, bar: ProgressBar) -> anyhow::Result<Str
         bar.set_prefix(format!("{id} {}", text(&job, "type")));
         bar.set_position(if state == "succeeded" { PARTS } else { percent(fraction) });
         let said = job.pointer("/progress/message").and_then(Value::as_str).unwrap_or_default();
-        bar.set_message(format!("{state}, attempt {} {said}", job.get("attempt").unwrap_or(&Value::Null)));
+        bar.set_message(format!("{state}, attempt {} {said}", job.get("attempts_begun").unwrap_or(&Value::Null)));
         if ENDS.contains(&state) {
             bar.abandon();
             return Ok(state.to_owned());

@@ -60,15 +60,15 @@ Try it in a second terminal:
   KEY={api_key}
 
   # Shorten a link
-  curl {url}/v1/links -H "Authorization: Bearer $KEY" \
+  curl {url}/v2/links -H "Authorization: Bearer $KEY" \
     --json '{{"target": "https://example.com/", "alias": "{alias}"}}'
 
   # Follow it
   curl -i {url}/l/{alias}
 
   # See the click counted, within seconds
-  LINK=$(curl -s "{url}/v1/links?search={alias}" -H "Authorization: Bearer $KEY" | grep -o 'link_[0-9a-z]*')
-  curl {url}/v1/links/$LINK/stats -H "Authorization: Bearer $KEY"
+  LINK=$(curl -s "{url}/v2/links?search={alias}" -H "Authorization: Bearer $KEY" | grep -o 'link_[0-9a-z]*')
+  curl {url}/v2/links/$LINK/stats -H "Authorization: Bearer $KEY"
 
 A walk through what works: cargo run -- tour. Ctrl-C stops.
 "#

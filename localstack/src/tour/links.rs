@@ -9,7 +9,7 @@ use super::{Guide, text};
 const TARGET: &str = "https://example.com/";
 
 pub(super) async fn walk(guide: &Guide) -> anyhow::Result<()> {
-    let made = guide.call(Method::POST, "/v1/links", Some(&json!({ "target": TARGET })), 201).await?.json();
+    let made = guide.call(Method::POST, "/v2/links", Some(&json!({ "target": TARGET })), 201).await?.json();
     let (id, slug) = (text(&made, "/id")?, text(&made, "/slug")?);
     guide.note(&format!("The link {id} has the slug {slug}."));
 
@@ -21,7 +21,7 @@ pub(super) async fn walk(guide: &Guide) -> anyhow::Result<()> {
     guide.note(&format!("It leads to {location}."));
 
     let clicks = |stats: &Value| stats.pointer("/total/clicks").and_then(Value::as_u64);
-    let stats = guide.watch(&format!("/v1/links/{id}/stats"), |stats| clicks(stats) == Some(1)).await?;
+    let stats = guide.watch(&format!("/v2/links/{id}/stats"), |stats| clicks(stats) == Some(1)).await?;
     guide.note(&format!("The click is counted: {}", stats.pointer("/total").unwrap_or(&Value::Null)));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The stop of notes.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -22,6 +22,31 @@ pub(super) async fn walk(guide: &Guide) -> anyhow::Result<()> {
     guide.note("It is as it was, as a version of its own: nothing is lost.");
     let found = guide.call(Method::GET, "/v2/notes?tags_any=tour&text=BREAD", None, 200).await?.json();
     guide.note(&format!("Found by its tag and a word: {}", found.pointer("/data/0/title").unwrap_or(&Value::Null)));
+    older(guide, &path).await?;
     guide.call(Method::DELETE, &path, None, 204).await?;
+    Ok(())
+}
+
+/// The same note as a client of version 1 sees it.
+async fn older(guide: &Guide, path: &str) -> anyhow::Result<()> {
+    let reply = guide.call(Method::GET, &path.replace("/v2/", "/v1/"), None, 200).await?;
+    let note = reply.json();
+    let (body, tags) = (text(&note, "/body")?, text(&note, "/tags")?);
+    guide.note(&format!(
+        "In version 1 it has a body, its tags are one text ({tags}), and its times are seconds: {}",
+        note.pointer("/due_at").unwrap_or(&Value::Null)
+    ));
+    for name in ["deprecation", "sunset", "link"] {
+        let value = reply.header(name).with_context(|| format!("the answer has no {name}"))?;
+        guide.note(&format!("{name}: {value}"));
+    }
+    let edit = json!({"body": format!("{body}- tea\n")});
+    let asked = json!({"method": "PATCH", "path": path.replace("/v2/", "/v1/"), "body": edit});
+    let preview = guide.call(Method::POST, "/v1/versions/preview", Some(&asked), 200).await?.json();
+    guide.note(&format!("Version 2 would be asked: {}", preview.pointer("/request/v2").unwrap_or(&Value::Null)));
+    let uses = |usage: &Value| usage.pointer("/clients/0/uses/0/requests").and_then(Value::as_u64);
+    let usage = guide.watch("/v1/versions/usage", |usage| uses(usage) > Some(0)).await?;
+    guide
+        .note(&format!("Who still uses version 1 is counted: {}", usage.pointer("/clients/0").unwrap_or(&Value::Null)));
     Ok(())
 }

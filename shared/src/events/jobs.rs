@@ -14,8 +14,8 @@ pub struct JobDead {
     pub kind: String,
     /// Its queue.
     pub queue: String,
-    /// How often it was tried.
-    pub attempts: u32,
+    /// How many attempts were begun.
+    pub attempts_begun: u32,
     /// The kind of its last failure.
     pub class: String,
     /// The same for failures of the same kind.

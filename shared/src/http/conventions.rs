@@ -18,7 +18,10 @@ use tower::ServiceExt as _;
 
 use super::problem::{Problem, ProblemType};
 use super::trace::TraceContext;
+use super::versions::Version;
+use super::versions::serve::Versions;
 use crate::aws::Usage;
+use crate::identity::Principal;
 use crate::lambda::Runtime;
 use crate::random::Random;
 use crate::time::Clock;
@@ -49,18 +52,32 @@ pub struct RequestContext {
     /// Who calls; set by the extractor that verified the credential.
     caller: Arc<OnceLock<LoggedCaller>>,
     route: Arc<OnceLock<MatchedPath>>,
+    version: Arc<OnceLock<Version>>,
 }
 
 #[derive(Debug)]
 struct LoggedCaller {
-    tenant: String,
+    tenant: id::TenantId,
+    subject: String,
     kind: &'static str,
 }
 
 impl RequestContext {
-    /// Names the caller for the log line.
-    pub(crate) fn note_caller(&self, tenant: &id::TenantId, kind: &'static str) {
-        let _ = self.caller.set(LoggedCaller { tenant: tenant.to_string(), kind });
+    /// Names the caller: for the log line, and for what is counted for each client.
+    pub(crate) fn note_caller(&self, principal: &Principal) {
+        let (tenant, subject, kind) = (principal.tenant, principal.subject.clone(), principal.kind.as_str());
+        let _ = self.caller.set(LoggedCaller { tenant, subject, kind });
+    }
+
+    /// The caller, once it is known: the tenant, who it is, and what kind of caller that is.
+    pub(crate) fn caller(&self) -> Option<(id::TenantId, String, &'static str)> {
+        let caller = self.caller.get()?;
+        Some((caller.tenant, caller.subject.clone(), caller.kind))
+    }
+
+    /// Says which version of the API was asked for.
+    pub(crate) fn note_version(&self, version: Version) {
+        let _ = self.version.set(version);
     }
 }
 
@@ -82,6 +99,8 @@ impl id::Kind for RequestKind {
 /// A router within the conventions.
 pub struct Conventions {
     router: Router,
+    /// For a router that has routes of several versions.
+    versions: Option<Versions>,
     function: &'static str,
     /// `STAGE`: the deployment's name, for the log.
     stage: String,
@@ -102,6 +121,7 @@ impl Conventions {
         let allowed_origins = runtime.environment.get("CORS_ORIGINS").unwrap_or_default();
         Self {
             router,
+            versions: None,
             function: runtime.name,
             stage: runtime.environment.get("STAGE").unwrap_or_default().to_owned(),
             clock: runtime.clock.clone(),
@@ -112,6 +132,11 @@ impl Conventions {
                 .filter(|origin| !origin.is_empty())
                 .collect(),
         }
+    }
+
+    /// The same, with the older versions of its routes.
+    pub(crate) fn with_versions(self, versions: Versions) -> Self {
+        Self { versions: Some(versions), ..self }
     }
 
     /// Answers one request. It never fails: a panic is a problem as well.
@@ -161,15 +186,15 @@ impl Conventions {
             trace: TraceContext::continue_or_start(traceparent, &self.random),
             caller: Arc::default(),
             route: Arc::default(),
+            version: Arc::default(),
         }
     }
 
     async fn answer(&self, request: Request, invocation: &Invocation, usage: Arc<Usage>) -> Response {
-        let work = aws::count(usage, self.router.clone().oneshot(request));
+        let work = aws::count(usage, self.route(request));
         let budget = invocation.remaining.saturating_sub(TIMEOUT_MARGIN);
         match tokio::time::timeout(budget, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
+            Ok(Ok(response)) => response,
             Ok(Err(panic)) => {
                 let message = panic
                     .downcast_ref::<&str>()
@@ -180,6 +205,18 @@ impl Conventions {
             }
             Err(_) => Problem::new(ProblemType::Timeout, "the work did not end in time; it may still take effect")
                 .into_response(),
+        }
+    }
+
+    async fn route(&self, request: Request) -> Response {
+        let router = self.router.clone();
+        match &self.versions {
+            // Boxed, so that the functions without versions do not carry its state.
+            Some(versions) => Box::pin(versions.call(request, router)).await,
+            None => match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
         }
     }
 
@@ -226,7 +263,8 @@ impl Conventions {
             headers.insert(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
                 HeaderValue::from_static(
-                    "ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotency-Replayed",
+                    "Deprecation, ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, Sunset, \
+                     X-Request-Id",
                 ),
             );
         }
@@ -251,7 +289,8 @@ impl Conventions {
             route = line.context.route.get().map_or("(none)", MatchedPath::as_str),
             status = status.as_u16(),
             duration_us = took.as_micros() as u64,
-            tenant = caller.map(|caller| caller.tenant.as_str()),
+            version = line.context.version.get().map(|version| version.as_str()),
+            tenant = caller.map(|caller| caller.tenant.to_string()),
             caller = caller.map(|caller| caller.kind),
             request_id = &*line.context.request_id,
             trace_id = line.context.trace.trace_id,

@@ -58,6 +58,11 @@ impl Preconditions {
         }
     }
 
+    /// Whether the request says which version it is about, be it any (`*`).
+    pub const fn has_if_match(&self) -> bool {
+        self.if_match.is_some()
+    }
+
     /// Whether the request names a version that it has.
     pub const fn has_if_none_match(&self) -> bool {
         self.if_none_match.is_some()

@@ -16,6 +16,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::ETag;
 use super::extract::{BODY_LIMIT, body_within, parse_json, require_content_type};
@@ -148,20 +149,51 @@ impl Idempotency {
         route: &str,
         request: &Submitted<T, LIMIT>,
     ) -> Result<Begin, Problem> {
+        match self.look(tenant, route, request).await? {
+            Ok(attempt) => Ok(Begin::First(attempt)),
+            Err(answer) => replay(&answer).map(Begin::Replay),
+        }
+    }
+
+    /// The same for one part of a request whose parts take effect each by itself: every part has a record of its own, named
+    /// by its place. `Err` is the body that was answered for it.
+    pub async fn begin_part<T, const LIMIT: usize>(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        request: &Submitted<T, LIMIT>,
+        place: usize,
+    ) -> Result<Result<Attempt, Box<RawValue>>, Problem> {
+        match self.look(tenant, &format!("{route}#{place}"), request).await? {
+            Ok(attempt) => Ok(Ok(attempt)),
+            Err(answer) => {
+                let recorded: Recorded = serde_json::from_str(&answer).map_err(Problem::internal)?;
+                RawValue::from_string(recorded.body).map(Err).map_err(Problem::internal)
+            }
+        }
+    }
+
+    /// The attempt when it is the first, else what was answered.
+    async fn look<T, const LIMIT: usize>(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        request: &Submitted<T, LIMIT>,
+    ) -> Result<Result<Attempt, String>, Problem> {
         let (key, fingerprint) = (request.key.as_ref(), request.fingerprint.as_str());
         let now = self.clock.now().as_second();
         let mut attempt = Attempt { table: self.table.clone(), key: None, expires_at: now + KEPT_SECONDS, now };
-        let Some(key) = key else { return Ok(Begin::First(attempt)) };
+        let Some(key) = key else { return Ok(Ok(attempt)) };
 
         let pk = format!("{tenant}#{route}#{}", key.0);
         let found = self.dynamo.get(&self.table, [("pk", s(&pk))].into(), true).await?;
         match found.filter(|item| number(item, "expires_at") > now) {
             None => {
                 attempt.key = Some((pk, fingerprint.to_owned()));
-                Ok(Begin::First(attempt))
+                Ok(Ok(attempt))
             }
             Some(item) if text(&item, "fingerprint") != fingerprint => Err(reused()),
-            Some(item) => replay(text(&item, "answer")).map(Begin::Replay),
+            Some(item) => Ok(Err(text(&item, "answer").to_owned())),
         }
     }
 }

@@ -55,6 +55,10 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
     /// Whether there is a next page.
     pub has_more: bool,
+    /// How many rows there are on all pages: for an older version that tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    total: Option<u64>,
     #[serde(skip)]
     link: Option<HeaderValue>,
 }
@@ -69,7 +73,12 @@ impl<T> Page<T> {
                 .finish();
             HeaderValue::try_from(format!("<{}?{query}>; rel=\"next\"", uri.path())).ok()
         });
-        Self { data, has_more: next_cursor.is_some(), next_cursor, link }
+        Self { data, has_more: next_cursor.is_some(), next_cursor, total: None, link }
+    }
+
+    /// A page of a list that was asked for by number, with the count of all rows.
+    pub const fn numbered(data: Vec<T>, total: u64) -> Self {
+        Self { data, has_more: false, next_cursor: None, total: Some(total), link: None }
     }
 }
 

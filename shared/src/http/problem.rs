@@ -64,6 +64,8 @@ problem_types! {
     LastOwner = CONFLICT, "last-owner", "A tenant needs an owner";
     /// The caller is known and may not do this.
     Forbidden = FORBIDDEN, "forbidden", "The caller may not do this";
+    /// The credential is pinned to another version of the API.
+    VersionPinned = FORBIDDEN, "version-pinned", "The credential is for another version";
     /// There is no such thing, or not for this caller.
     NotFound = NOT_FOUND, "not-found", "There is nothing here";
     /// The path exists, for other methods (listed in `Allow`).
@@ -78,8 +80,12 @@ problem_types! {
     IdempotencyInProgress = CONFLICT, "idempotency-in-progress", "The first request with this key is still running";
     /// It was there and is not any more.
     Gone = GONE, "gone", "It is not available any more";
+    /// The version of the API, or the route, has ended: the documents at its `Link` say what to use instead.
+    VersionSunset = GONE, "version-sunset", "This version has ended";
     /// `If-Match` names another version than the present one.
     PreconditionFailed = PRECONDITION_FAILED, "precondition-failed", "It has changed since it was read";
+    /// The tenant wants every change to say by `If-Match` which version it is about.
+    PreconditionRequired = PRECONDITION_REQUIRED, "precondition-required", "If-Match is needed";
     /// The body is over the route's limit.
     PayloadTooLarge = PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large";
     /// The body has another `Content-Type` than the route reads.
@@ -159,6 +165,13 @@ impl Problem {
             error.pointer.insert_str(0, prefix);
         }
         self
+    }
+
+    /// The same with its bad fields elsewhere.
+    pub(crate) fn move_pointers(&mut self, moved: impl Fn(&str) -> String) {
+        for error in &mut self.errors {
+            error.pointer = moved(&error.pointer);
+        }
     }
 
     /// A failure of our own. The client learns nothing but the request id.

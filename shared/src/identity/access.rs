@@ -5,9 +5,9 @@
 //! kind of caller and compares. So an endpoint that lacks a row, or does otherwise than its row says, fails the tests.
 
 use super::permission::{
-    ManageClients, ManageJobs, ManageLinks, ManageRoles, ManageTenant, ManageUsers, Permission, ReadAccount,
-    ReadApiKeys, ReadJobs, ReadLinks, ReadNotes, ViewAudit, WriteAccount, WriteApiKeys, WriteJobs, WriteLinks,
-    WriteNotes,
+    ManageClients, ManageJobs, ManageLinks, ManageNotes, ManageRoles, ManageTenant, ManageUsers, Permission,
+    ReadAccount, ReadApiKeys, ReadJobs, ReadLinks, ReadNotes, ViewAudit, WriteAccount, WriteApiKeys, WriteJobs,
+    WriteLinks, WriteNotes,
 };
 
 /// What an operation asks of its caller.
@@ -198,6 +198,8 @@ pub const TABLE: &[(&str, Access)] = &[
     ("list_notes", all::<ReadNotes>()),
     ("create_note", all::<WriteNotes>()),
     ("bulk_notes", all::<WriteNotes>()),
+    ("get_note_settings", all::<ReadNotes>()),
+    ("put_note_settings", all::<ManageNotes>()),
     ("get_note", all::<ReadNotes>()),
     ("replace_note", all::<WriteNotes>()),
     ("update_note", all::<WriteNotes>()),
@@ -217,6 +219,11 @@ pub const TABLE: &[(&str, Access)] = &[
     ("health", Access::Public),
     ("ready", Access::Public),
     ("openapi_v1", Access::Public),
+    ("openapi_v2", Access::Public),
+    // platform.versions
+    ("list_versions", Access::Public),
+    ("preview_version", Access::Public),
+    ("get_version_usage", all::<ViewAudit>()),
 ];
 
 #[cfg(test)]

@@ -209,6 +209,7 @@ fn principal_of(record: ApiKeyRecord) -> Principal {
         token_id: None,
         issued_at: Some(record.created_at),
         expires_at: record.expires_at,
+        pinned: record.api_version,
     }
 }
 

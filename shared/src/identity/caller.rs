@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::authenticate::{Authenticator, Freshness};
 use super::permission::Permission;
 use super::principal::{Principal, PrincipalKind};
+use crate::http::versions::Version;
 use crate::http::{ClientAddress, Problem, ProblemType, RequestContext};
 use crate::time::{SignedDuration, Timestamp};
 
@@ -58,8 +59,9 @@ impl<P: Permission> Caller<P> {
         let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_default();
         let principal = authenticator.authenticate(&parts.headers, address, freshness).await?;
         if let Some(context) = parts.extensions.get::<RequestContext>() {
-            context.note_caller(&principal.tenant, principal.kind.as_str());
+            context.note_caller(&principal);
         }
+        check_version(&principal, parts)?;
         if principal.may::<P>() {
             Ok(Self { principal, permission: PhantomData })
         } else {
@@ -99,6 +101,18 @@ where
     }
 }
 
+/// Refuses a key that is pinned to another version than the one that the client asks for. A route that there is in one
+/// version alone carries none, and any key may use it.
+fn check_version(principal: &Principal, parts: &Parts) -> Result<(), Problem> {
+    match (principal.pinned, parts.extensions.get::<Version>()) {
+        (Some(pinned), Some(asked)) if pinned != *asked => {
+            let detail = format!("the API key is pinned to {pinned}, and this is {asked}");
+            Err(Problem::new(ProblemType::VersionPinned, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn needs_step_up(principal: &Principal, now: Timestamp) -> bool {
     let recent = |at: Timestamp| now.duration_since(at) <= STEP_UP_WITHIN;
     principal.kind == PrincipalKind::User && !principal.authenticated_at.is_some_and(recent)
@@ -120,5 +134,64 @@ fn step_up_required() -> Problem {
     match HeaderValue::try_from(format!(r#"Bearer error="insufficient_user_authentication", max_age={seconds}"#)) {
         Ok(challenge) => problem.header(WWW_AUTHENTICATE, challenge),
         Err(_) => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::id::TenantId;
+    use crate::identity::permission::Scopes;
+    use crate::random::Random;
+
+    fn caller(pinned: Option<Version>) -> Principal {
+        Principal {
+            tenant: TenantId::new(Timestamp::UNIX_EPOCH, &Random::seeded(1)),
+            subject: "key_1".to_owned(),
+            kind: PrincipalKind::ApiKey,
+            roles: Vec::new(),
+            granted: Scopes::default(),
+            scopes: Scopes::all(),
+            session: None,
+            authenticated_at: None,
+            client: None,
+            token_id: None,
+            issued_at: None,
+            expires_at: None,
+            pinned,
+        }
+    }
+
+    fn parts(asked: Option<Version>) -> Parts {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        if let Some(version) = asked {
+            parts.extensions.insert(version);
+        }
+        parts
+    }
+
+    #[test]
+    fn a_pinned_key_is_for_its_version_and_for_routes_of_one_version_alone() {
+        for pinned in Version::ALL {
+            for asked in Version::ALL {
+                assert_eq!(check_version(&caller(Some(pinned)), &parts(Some(asked))).is_ok(), pinned == asked);
+            }
+            check_version(&caller(Some(pinned)), &parts(None)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_pinned_is_for_all_versions() {
+        for asked in Version::ALL.map(Some).into_iter().chain([None]) {
+            check_version(&caller(None), &parts(asked)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_refusal_names_both_versions() {
+        let problem = check_version(&caller(Some(Version::V2)), &parts(Some(Version::V1))).unwrap_err();
+        assert_eq!(problem.kind(), ProblemType::VersionPinned);
+        assert_eq!(problem.to_string(), "version-pinned: the API key is pinned to v2, and this is v1");
     }
 }

@@ -42,6 +42,8 @@ permissions! {
     ReadNotes = "notes:read";
     /// Make, change, delete and share notes.
     WriteNotes = "notes:write";
+    /// Set what holds for all notes of the tenant.
+    ManageNotes = "notes:manage";
     /// See one's own account: profile, sessions, factors.
     ReadAccount = "account:read";
     /// Change one's own account.
@@ -58,6 +60,8 @@ permissions! {
     ManageClients = "clients:manage";
     /// Change the tenant's settings.
     ManageTenant = "tenant:manage";
+    /// Export all that the tenant has.
+    ExportTenant = "tenant:export";
     /// Hand the tenant over, or delete it.
     OwnTenant = "tenant:own";
     /// Read the audit log.

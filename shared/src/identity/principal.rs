@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::permission::{OwnTenant, Permission, Scopes};
+use crate::http::versions::Version;
 use crate::id::TenantId;
 use crate::time::Timestamp;
 
@@ -36,6 +37,8 @@ pub struct Principal {
     pub issued_at: Option<Timestamp>,
     /// When the credential ends; none for an API key without an end.
     pub expires_at: Option<Timestamp>,
+    /// The one version of the API that an API key may be used with; none for one that is not pinned, and for tokens.
+    pub pinned: Option<Version>,
 }
 
 impl Principal {
@@ -153,6 +156,7 @@ mod tests {
             token_id: None,
             issued_at: None,
             expires_at: None,
+            pinned: None,
         }
     }
 

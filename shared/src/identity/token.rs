@@ -231,6 +231,7 @@ fn principal(claims: Claims, issued: Timestamp, expires: Timestamp) -> Result<Pr
         token_id: Some(claims.jti),
         issued_at: Some(issued),
         expires_at: Some(expires),
+        pinned: None,
     })
 }
 

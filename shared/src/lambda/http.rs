@@ -10,7 +10,9 @@ use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 use super::{Invoke, Runtime};
+use crate::config::ConfigError;
 use crate::http::conventions::{Conventions, Invocation};
+use crate::http::versions::serve::Versions;
 use crate::{BoxError, BoxFuture};
 
 pub(super) struct Http {
@@ -21,6 +23,11 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(runtime: &Runtime, router: axum::Router) -> Self {
         Self { conventions: Conventions::new(runtime, router), cold: AtomicBool::new(true) }
+    }
+
+    pub(super) fn versioned(runtime: &Runtime, router: axum::Router) -> Result<Self, ConfigError> {
+        let conventions = Conventions::new(runtime, router).with_versions(Versions::new(runtime)?);
+        Ok(Self { conventions, cold: AtomicBool::new(true) })
     }
 }
 

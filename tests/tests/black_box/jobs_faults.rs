@@ -8,6 +8,7 @@ mod calls;
 mod changes;
 mod chaos;
 mod enqueueing;
+mod exports;
 mod fairness;
 mod killed;
 mod leases;

@@ -154,3 +154,23 @@ async fn of_twenty_requests_for_one_unique_job_at_once_one_makes_it_and_the_othe
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == "existing").count(), 19, "{outcomes:?}");
     assert_eq!(count(&tenant).await, 2);
 }
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_with_its_key_makes_each_job_once() {
+    let tenant = Tenant::new().await;
+    let send = |key: &'static str, body: Value| {
+        tenant.request(Method::POST, "/v1/jobs/batch").header("idempotency-key", key).json(&body).answer()
+    };
+    let batch = json!({"jobs": [{"type": "a"}, {"type": "b", "delay_seconds": 3600}, {"type": "a"}]});
+    let first = send("one", batch.clone()).await.expect(200).json();
+    assert_eq!(send("one", batch.clone()).await.expect(200).json(), first);
+    assert_eq!(count(&tenant).await, 3);
+    let other = json!({"jobs": [{"type": "a"}]});
+    send("one", other.clone()).await.problem(422, "idempotency-key-reused");
+    assert_ne!(
+        send("two", batch).await.expect(200).json()["results"][0]["job"]["id"],
+        first["results"][0]["job"]["id"]
+    );
+    send("", other).await.problem(400, "bad-request");
+    assert_eq!(count(&tenant).await, 6);
+}

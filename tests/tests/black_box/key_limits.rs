@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::dynamo::{AttributeValue, Cancellation, Dynamo, DynamoError, n, s};
+use shared::http::versions::Version;
 use shared::identity::Scopes;
 use shared::identity::api_key::{ApiKey, KeyMode};
 use shared::identity::credits::{Credits, Refill};
@@ -179,6 +180,7 @@ async fn a_keys_record_is_read_as_it_was_written() {
             remaining: u64::MAX,
             refill: Some(Refill { amount: u64::MAX, every_seconds: 3600, refilled_at: at(2_000) }),
         }),
+        api_version: Some(Version::V2),
         ..record
     };
     Tenant::put_key(&written).await;
@@ -203,15 +205,16 @@ async fn a_record_of_before_these_attributes_is_still_good() {
     aws().dynamo.put_item().table_name(&table).set_item(Some(old.into())).send().await.unwrap();
     let read = identity().api_key_fresh(&key.id()).await.unwrap().unwrap();
     assert_eq!(read.created_at, record.created_at);
-    assert!(read.allowed_networks.is_empty() && read.credits.is_none());
+    assert!(read.allowed_networks.is_empty() && read.credits.is_none() && read.api_version.is_none());
     present(&Instance::of(&links::SERVICE, "links.api").await, &key).await.expect(200);
-    // One with a time that is none is not.
+    // One with a value that is none is not.
     for (name, value) in [
         ("expires_at", s("never")),
         ("revoked_at", AttributeValue::Null(true)),
         ("expires_at", n("1e30")),
         ("allowed_networks", AttributeValue::L(vec![s("everywhere")])),
         ("refill_amount", n(1)),
+        ("api_version", s("v0")),
     ] {
         let item = full.clone().into_iter().chain([at(name, value.clone())]).collect();
         aws().dynamo.put_item().table_name(&table).set_item(Some(item)).send().await.unwrap();

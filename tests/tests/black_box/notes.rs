@@ -2,11 +2,15 @@
 
 mod bad_input;
 mod bulk;
+mod events;
 mod faults;
 mod history;
 mod isolation;
 mod lists;
+mod numbered;
 mod purge;
+mod reminders;
+mod settings;
 mod sharing;
 mod statements;
 mod users;
@@ -51,7 +55,12 @@ impl House {
 
     /// A member of whom identity has told.
     pub(crate) async fn member(&self) -> Member {
-        let member = self.stranger().await;
+        self.member_as(Role::Member).await
+    }
+
+    /// The same with another role.
+    pub(crate) async fn member_as(&self, role: Role) -> Member {
+        let member = self.stranger_as(role).await;
         let email = format!("{}@example.com", member.id);
         let data = UserCreated { user_id: member.id.clone(), email, name: Some("Ada".to_owned()), verified: false };
         tell(&self.event(&member, data, self.clock.now())).await;
@@ -60,6 +69,10 @@ impl House {
 
     /// A member of whom identity has not told yet.
     pub(crate) async fn stranger(&self) -> Member {
+        self.stranger_as(Role::Member).await
+    }
+
+    async fn stranger_as(&self, role: Role) -> Member {
         let now = self.clock.now();
         let id = UserId::new(now, &self.random).to_string();
         let claims = Claims {
@@ -72,7 +85,7 @@ impl House {
             auth_time: Some(now.as_second()),
             acr: None,
             amr: vec!["pwd".to_owned()],
-            roles: vec![Role::Member.to_string()],
+            roles: vec![role.to_string()],
             permissions: None,
             scope: "*".to_owned(),
             iat: now.as_second(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use localstack::template::{DeclaredFunction, Scope, Template, Trigger, workspace_root};
 use serde_json::{Value, json};
 use shared::config::Environment;
+use shared::http::versions::Family;
 use tenfold::SERVICES;
 
 mod calls;
@@ -69,6 +70,10 @@ fn every_documented_operation_is_routed_to_the_function_that_serves_it() {
     for (handler, document) in tests::openapi::parts() {
         for (path, item) in document["paths"].as_object().unwrap() {
             assert_eq!(routed(&functions, path).as_deref(), Some(handler), "{path}");
+            if Family::of_path(path).is_some() {
+                let older = path.replacen("/v2/", "/v1/", 1);
+                assert_eq!(routed(&functions, &older).as_deref(), Some(handler), "{older}");
+            }
             assert!(!item.as_object().unwrap().is_empty());
             served.insert(handler);
         }

@@ -1,5 +1,6 @@
 //! API keys, as their tenant lists them. What verifies a key is its record in the identity table; both are written in one
-//! transaction, so the two agree. What changes with each use (credits, the last use) is in that record alone.
+//! transaction, so the two agree. What changes with each use (credits, the last use), and the
+//! version of the API that a key is pinned to, are in that record alone.
 //!
 //! A key that was made elsewhere (`platform.keys`) has a record and is not listed. It is found by its id, and listed from
 //! its first change on.

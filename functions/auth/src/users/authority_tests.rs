@@ -20,6 +20,7 @@ fn caller(kind: PrincipalKind, role: Option<Role>, granted: &str, scopes: &str) 
         token_id: None,
         issued_at: None,
         expires_at: None,
+        pinned: None,
     }
 }
 

@@ -6,7 +6,7 @@ pub mod get;
 pub mod list;
 pub mod rotate_secret;
 pub mod update;
-mod view;
+pub(crate) mod view;
 
 use shared::http::Problem;
 use shared::id::TenantId;

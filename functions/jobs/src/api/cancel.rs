@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/cancel`: call a job off.
+//! `POST /v2/jobs/{id}/cancel`: call a job off.
 
 use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, race};
@@ -15,7 +15,7 @@ use crate::view::{JobView, etag};
 /// within 15 seconds, and `cancel_requested` is true until then. Jobs that depend on it are cancelled with it, unless they
 /// run all the same. Asked again, the answer is the same.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The job, cancelled or asked to stop", body = JobView, headers(("ETag" = String))),

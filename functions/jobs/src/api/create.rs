@@ -1,4 +1,4 @@
-//! `POST /v1/jobs`: have something done.
+//! `POST /v2/jobs`: have something done.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -18,7 +18,7 @@ use crate::view::{JobView, etag, location};
 /// The largest body in bytes: the largest payload, and what is around it.
 pub(super) const BODY_LIMIT: usize = crate::payload::LARGEST + 256 * 1024;
 
-const ROUTE: &str = "POST /v1/jobs";
+const ROUTE: &str = "POST /v2/jobs";
 
 /// Have something done, now or later.
 ///
@@ -32,12 +32,14 @@ const ROUTE: &str = "POST /v1/jobs";
 ///   `mail:send` besides, and keeps within the tenant's quota. A mail may come twice, with one `Message-ID`.
 /// - `report.usage` adds up the jobs of up to 92 days that are still kept: `{"from", "to", "group_by":
 ///   ["day", "type", "queue", "state"], "format": "json|csv"}`.
+/// - `tenant.export` writes all that the tenant has into files, without any secret: `{}`. It needs `tenant:export` besides,
+///   and so do its files.
 /// - `http.request` sends a request: `{"url", "method", "headers", "body"}`.
 /// - `noop` and `sleep` (`{"milliseconds", "fail_attempts", "poison"}`) are for trials.
 ///
-/// The results of the first and the third name files, which `GET /v1/jobs/{id}/files/{name}` leads to.
+/// The results of the first, the third and the fourth name files, which `GET /v2/jobs/{id}/files/{name}` leads to.
 #[utoipa::path(
-    post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs",
+    post, path = "/v2/jobs", operation_id = "create_job", tag = "jobs",
     request_body(content = NewJob, example = json!({"type": "invoice.send", "payload": {"invoice": 4711}, "delay_seconds": 60})),
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(

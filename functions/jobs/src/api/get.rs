@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}`: one job, at once or when something has happened to it.
+//! `GET /v2/jobs/{id}`: one job, at once or when something has happened to it.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Parameters {
 /// With `wait`, the answer comes when the job has ended, or when the time is up, whichever is first. With
 /// `If-None-Match` as well it comes with the first change, and is 304 when there is none.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
+    get, path = "/v2/jobs/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), Parameters, ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The job", body = JobView, headers(("ETag" = String))),

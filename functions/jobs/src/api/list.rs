@@ -1,4 +1,4 @@
-//! `GET /v1/jobs`: the tenant's jobs.
+//! `GET /v2/jobs`: the tenant's jobs.
 
 use axum::extract::State;
 use http::Uri;
@@ -70,14 +70,14 @@ struct Position {
 ///
 /// With a filter a page can be short and still have a next one: it ends when it has read some megabytes.
 #[utoipa::path(
-    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
+    get, path = "/v2/jobs", operation_id = "list_jobs", tag = "jobs",
     params(Parameters),
     responses(
         (status = 200, description = "A page of jobs", body = Page<JobView>, headers(("Link" = String)), example = json!({
             "data": [{
                 "id": "job_01k9z4n2y6e0qv3m8t5w7x9abc", "type": "invoice.send", "queue": "default", "state": "retrying",
-                "payload": {"invoice": 4711}, "payload_bytes": 16, "priority": "normal", "run_by": "http", "deliver_to": "https://example.com/jobs",
-                "run_at": "2026-05-04T09:30:20.000Z", "attempt": 1, "max_attempts": 10,
+                "payload": {"invoice": 4711}, "payload_bytes": 16, "payload_omitted": false, "priority": "normal", "run_by": "http", "deliver_to": "https://example.com/jobs",
+                "run_at": "2026-05-04T09:30:20.000Z", "attempts_begun": 1, "max_attempts": 10,
                 "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60,
                 "unique_key": null, "concurrency_key": null, "tags": ["billing"], "depends_on": [], "waits_for": [], "progress": null, "cancel_requested": false,
                 "claim": 1, "worker": "worker-k7vq2mza", "lease_until": null, "result": null,

@@ -24,8 +24,10 @@ pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(J
         faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/deliver_to")));
     }
     match &new.on_done {
-        Some(OnDone::Url(url)) => faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/on_done/url"))),
-        Some(OnDone::Job(follow_up)) => {
+        Some(OnDone::Url { url, .. }) => {
+            faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/on_done/url")));
+        }
+        Some(OnDone::Job { job: follow_up }) => {
             if let Some(payload) = &follow_up.payload {
                 if payload.get().len() > LARGEST_FOLLOW_UP {
                     let refusal = shared::refusal::Refusal::new("too_large", "may have at most 16 KB");
@@ -67,8 +69,8 @@ pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(J
 /// Refuses a caller who may not ask for what a job of this type does, or the one that follows it.
 pub(crate) fn permitted(caller: &Principal, kind: &JobType, on_done: Option<&OnDone>) -> Result<(), Problem> {
     let follow_up = match on_done {
-        Some(OnDone::Job(follow_up)) => Some(&follow_up.kind),
-        Some(OnDone::Url(_)) | None => None,
+        Some(OnDone::Job { job: follow_up }) => Some(&follow_up.kind),
+        Some(OnDone::Url { .. }) | None => None,
     };
     let mut needed = std::iter::once(kind).chain(follow_up).filter_map(handlers::permission);
     needed.try_for_each(|permission| caller.require(permission))

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/reschedule`: have a job done at another time.
+//! `POST /v2/jobs/{id}/reschedule`: have a job done at another time.
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub struct Reschedule {
 
 /// Have a waiting job done at another time.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/reschedule", operation_id = "reschedule_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/reschedule", operation_id = "reschedule_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     request_body(content = Reschedule, example = json!({"run_at": "2027-01-01T00:00:00Z"})),
     responses(

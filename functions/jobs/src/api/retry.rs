@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/retry`: have a job done again.
+//! `POST /v2/jobs/{id}/retry`: have a job done again.
 
 use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, race};
@@ -16,7 +16,7 @@ use crate::view::{JobView, etag};
 /// A job that has ended begins anew, with all its attempts; one that is scheduled or retrying is done now. It is not the
 /// only one of its `unique` key any more, where that was to hold until its end.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The job, queued", body = JobView, headers(("ETag" = String))),

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/signing-secret` and `POST /v1/jobs/signing-secret/rotate`: what signs the requests to one's own URLs.
+//! `GET /v2/jobs/signing-secret` and `POST /v2/jobs/signing-secret/rotate`: what signs the requests to one's own URLs.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ pub struct Rotate {
 /// Each request to a `deliver_to` or `on_done` URL carries signatures by [Standard
 /// Webhooks](https://www.standardwebhooks.com). The secret is made when it is first asked for, or used.
 #[utoipa::path(
-    get, path = "/v1/jobs/signing-secret", operation_id = "get_job_signing_secret", tag = "jobs",
+    get, path = "/v2/jobs/signing-secret", operation_id = "get_job_signing_secret", tag = "jobs",
     responses(
         (status = 200, description = "The secret", body = SecretView, example = json!({
             "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "created_at": "2026-05-04T09:30:00.000Z", "previous_until": null,
@@ -80,7 +80,7 @@ pub async fn get(
 /// For the overlap both sign, so that receivers can be changed one after the other. A worker may sign with the old one for
 /// 30 seconds more.
 #[utoipa::path(
-    post, path = "/v1/jobs/signing-secret/rotate", operation_id = "rotate_job_signing_secret", tag = "jobs",
+    post, path = "/v2/jobs/signing-secret/rotate", operation_id = "rotate_job_signing_secret", tag = "jobs",
     request_body(content = Rotate, example = json!({"overlap_seconds": 86400})),
     responses(
         (status = 200, description = "The new secret", body = SecretView, example = json!({

@@ -1,4 +1,4 @@
-//! What a worker of the tenant's says of a job that it has: `POST /v1/jobs/{id}/{complete, fail, snooze, heartbeat}`. Each
+//! What a worker of the tenant's says of a job that it has: `POST /v2/jobs/{id}/{complete, fail, snooze, heartbeat}`. Each
 //! names the claim, so that a worker whose lease has ended and whose job somebody else has is refused with 409.
 
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub struct Heartbeat {
 
 /// Say that a job is done.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/complete", operation_id = "complete_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/complete", operation_id = "complete_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
     request_body(content = Complete, example = json!({"claim": 1, "result": {"sent": true}})),
     responses(
@@ -101,7 +101,7 @@ pub async fn complete(
 
 /// Say that an attempt failed.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/fail", operation_id = "fail_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/fail", operation_id = "fail_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
     request_body(content = Fail, example = json!({"claim": 1, "class": "out_of_stock", "message": "item 4711 is out of stock"})),
     responses(
@@ -137,7 +137,7 @@ pub async fn fail(
 ///
 /// The attempt does not count.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/snooze", operation_id = "snooze_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/snooze", operation_id = "snooze_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
     request_body(content = Snooze, example = json!({"claim": 1, "seconds": 300})),
     responses(
@@ -162,7 +162,7 @@ pub async fn snooze(
 ///
 /// The lease holds for a while longer. When the answer says `cancel_requested`, stop, and say that it failed.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/heartbeat", operation_id = "heartbeat_job", tag = "jobs",
+    post, path = "/v2/jobs/{id}/heartbeat", operation_id = "heartbeat_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
     request_body(content = Heartbeat, example = json!({"claim": 1, "lease_seconds": 60, "progress": {"fraction": 0.4, "message": "2 of 5 pages"}})),
     responses(

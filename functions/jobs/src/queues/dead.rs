@@ -1,4 +1,4 @@
-//! `GET /v1/queues/{name}/dead`: why jobs died.
+//! `GET /v2/queues/{name}/dead`: why jobs died.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub struct DeadGroup {
 
 /// Why jobs of a queue died, grouped by what their failures have in common.
 #[utoipa::path(
-    get, path = "/v1/queues/{name}/dead", operation_id = "list_dead_jobs", tag = "queues",
+    get, path = "/v2/queues/{name}/dead", operation_id = "list_dead_jobs", tag = "queues",
     params(("name" = String, Path, example = "default")),
     responses(
         (status = 200, description = "The groups", body = DeadView, example = json!({

@@ -1,4 +1,4 @@
-//! `GET /v1/queues/{name}`: one queue, with its numbers.
+//! `GET /v2/queues/{name}`: one queue, with its numbers.
 
 use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, Tagged};
@@ -13,7 +13,7 @@ use crate::name::QueueName;
 ///
 /// Its `ETag` is the version of what is set for it: the numbers change without it. Ask without `If-None-Match` to see them.
 #[utoipa::path(
-    get, path = "/v1/queues/{name}", operation_id = "get_queue", tag = "queues",
+    get, path = "/v2/queues/{name}", operation_id = "get_queue", tag = "queues",
     params(("name" = String, Path, example = "default"), ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The queue", body = QueueView, headers(("ETag" = String))),

@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{name}/lease`: take jobs to work on.
+//! `POST /v2/queues/{name}/lease`: take jobs to work on.
 
 use std::time::Duration;
 
@@ -77,15 +77,15 @@ pub struct Leased {
 /// `heartbeat`. A job whose lease ends is another's within a minute, and the attempt has failed. Higher priorities come
 /// first, but each level has its turn.
 #[utoipa::path(
-    post, path = "/v1/queues/{name}/lease", operation_id = "lease_jobs", tag = "queues",
+    post, path = "/v2/queues/{name}/lease", operation_id = "lease_jobs", tag = "queues",
     params(("name" = String, Path, example = "default")),
     request_body(content = NewLease, example = json!({"max": 10, "lease_seconds": 60, "wait_seconds": 20, "worker": "berlin-3"})),
     responses(
         (status = 200, description = "The jobs, perhaps none", body = Leased, example = json!({
             "jobs": [{
                 "id": "job_01k9z4n2y6e0qv3m8t5w7x9abc", "type": "invoice.send", "queue": "default", "state": "running",
-                "payload": {"invoice": 4711}, "payload_bytes": 16, "priority": "normal", "run_by": "pull", "deliver_to": null,
-                "run_at": "2026-05-04T09:30:20.000Z", "attempt": 2, "max_attempts": 10,
+                "payload": {"invoice": 4711}, "payload_bytes": 16, "payload_omitted": false, "priority": "normal", "run_by": "pull", "deliver_to": null,
+                "run_at": "2026-05-04T09:30:20.000Z", "attempts_begun": 2, "max_attempts": 10,
                 "backoff": {"kind": "exponential", "base_seconds": 10, "cap_seconds": 3600}, "timeout_seconds": 60,
                 "unique_key": null, "concurrency_key": null, "tags": ["billing"], "depends_on": [], "waits_for": [], "progress": null, "cancel_requested": false,
                 "claim": 2, "worker": "berlin-3", "lease_until": "2026-05-04T09:31:20.000Z", "result": null,

@@ -1,4 +1,4 @@
-//! `GET /v1/queues`: the tenant's queues, with their numbers.
+//! `GET /v2/queues`: the tenant's queues, with their numbers.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ struct Position {
 
 /// The tenant's queues, by name, with their numbers.
 #[utoipa::path(
-    get, path = "/v1/queues", operation_id = "list_queues", tag = "queues",
+    get, path = "/v2/queues", operation_id = "list_queues", tag = "queues",
     params(Parameters),
     responses(
         (status = 200, description = "A page of queues", body = Page<QueueView>, headers(("Link" = String)), example = json!({

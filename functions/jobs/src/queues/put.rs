@@ -1,4 +1,4 @@
-//! `PUT /v1/queues/{name}`: set a queue.
+//! `PUT /v2/queues/{name}`: set a queue.
 
 use axum::extract::State;
 use shared::http::{Document, ETag, Json, Path, Preconditions, Problem, Tagged, race};
@@ -18,7 +18,7 @@ use crate::store::StoreError;
 /// What is left out has its default. Functions notice a change within 5 seconds. A queue that goes on, or may do more at
 /// once, takes up the jobs that waited for that.
 #[utoipa::path(
-    put, path = "/v1/queues/{name}", operation_id = "put_queue", tag = "queues",
+    put, path = "/v2/queues/{name}", operation_id = "put_queue", tag = "queues",
     params(("name" = String, Path, example = "default"), ("If-Match" = Option<String>, Header)),
     request_body(content = Settings, example = json!({"paused": false, "concurrency": 5, "rate_limit": {"jobs": 100, "per_seconds": 60}, "max_attempts": 10})),
     responses(

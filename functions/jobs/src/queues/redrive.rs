@@ -1,4 +1,4 @@
-//! `POST /v1/queues/{name}/redrive`: have dead jobs done again.
+//! `POST /v2/queues/{name}/redrive`: have dead jobs done again.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ pub struct Redriven {
 ///
 /// They become ready one after the other, as many in a second as asked. With `dry_run` they are counted only.
 #[utoipa::path(
-    post, path = "/v1/queues/{name}/redrive", operation_id = "redrive_dead_jobs", tag = "queues",
+    post, path = "/v2/queues/{name}/redrive", operation_id = "redrive_dead_jobs", tag = "queues",
     params(("name" = String, Path, example = "default")),
     request_body(content = Redrive, example = json!({"fingerprint": "5f0c1e9a2b7d4c68", "max": 200, "per_second": 20, "dry_run": true})),
     responses(

@@ -1,4 +1,4 @@
-//! `POST /v1/schedules`: have a job made again and again.
+//! `POST /v2/schedules`: have a job made again and again.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +15,7 @@ use crate::schedule::rules::{Editable, Origin};
 use crate::schedule::template::Template;
 use crate::store::{Along, InsertError, StoreError};
 
-const ROUTE: &str = "POST /v1/schedules";
+const ROUTE: &str = "POST /v2/schedules";
 
 /// Have a job made again and again.
 ///
@@ -24,7 +24,7 @@ const ROUTE: &str = "POST /v1/schedules";
 /// Debian's cron does: a fixed time that is skipped fires when the clock jumps, one that comes twice fires the first
 /// time.
 #[utoipa::path(
-    post, path = "/v1/schedules", operation_id = "create_schedule", tag = "schedules",
+    post, path = "/v2/schedules", operation_id = "create_schedule", tag = "schedules",
     request_body(content = Editable, example = json!({"name": "Nightly export", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": {"type": "export.run", "payload": {"full": true}}, "overlap": "skip"})),
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(

@@ -1,4 +1,4 @@
-//! `DELETE /v1/schedules/{id}`: delete a schedule.
+//! `DELETE /v2/schedules/{id}`: delete a schedule.
 
 use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem, race};
@@ -13,7 +13,7 @@ use crate::store::StoreError;
 /// It makes no job any more. Those that it has made stay, also one that was made ahead, up to 150 seconds before its
 /// time.
 #[utoipa::path(
-    delete, path = "/v1/schedules/{id}", operation_id = "delete_schedule", tag = "schedules",
+    delete, path = "/v2/schedules/{id}", operation_id = "delete_schedule", tag = "schedules",
     params(("id" = String, Path, example = "schedule_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is deleted"),

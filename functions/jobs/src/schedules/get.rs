@@ -1,4 +1,4 @@
-//! `GET /v1/schedules/{id}`: one schedule.
+//! `GET /v2/schedules/{id}`: one schedule.
 
 use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, Tagged};
@@ -10,7 +10,7 @@ use crate::schedule::record::ScheduleId;
 
 /// One schedule.
 #[utoipa::path(
-    get, path = "/v1/schedules/{id}", operation_id = "get_schedule", tag = "schedules",
+    get, path = "/v2/schedules/{id}", operation_id = "get_schedule", tag = "schedules",
     params(("id" = String, Path, example = "schedule_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The schedule", body = ScheduleView, headers(("ETag" = String))),

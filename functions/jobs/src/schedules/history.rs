@@ -1,4 +1,4 @@
-//! `GET /v1/schedules/{id}/history`: what came of a schedule's ticks.
+//! `GET /v2/schedules/{id}/history`: what came of a schedule's ticks.
 
 use axum::extract::State;
 use http::Uri;
@@ -19,7 +19,7 @@ struct Position {
 
 /// What came of a schedule's ticks in the last 30 days, the newest first.
 #[utoipa::path(
-    get, path = "/v1/schedules/{id}/history", operation_id = "list_schedule_runs", tag = "schedules",
+    get, path = "/v2/schedules/{id}/history", operation_id = "list_schedule_runs", tag = "schedules",
     params(("id" = String, Path, example = "schedule_01k9z4n2y6e0qv3m8t5w7x9abc"), Parameters),
     responses(
         (status = 200, description = "A page of runs", body = Page<RunView>, headers(("Link" = String))),

@@ -1,4 +1,4 @@
-//! `GET /v1/schedules`: the tenant's schedules.
+//! `GET /v2/schedules`: the tenant's schedules.
 
 use axum::extract::State;
 use http::Uri;
@@ -32,7 +32,7 @@ struct Position {
 
 /// The tenant's schedules, the newest first.
 #[utoipa::path(
-    get, path = "/v1/schedules", operation_id = "list_schedules", tag = "schedules",
+    get, path = "/v2/schedules", operation_id = "list_schedules", tag = "schedules",
     params(Parameters),
     responses(
         (status = 200, description = "A page of schedules", body = Page<ScheduleView>, headers(("Link" = String))),

@@ -1,4 +1,4 @@
-//! `POST /v1/schedules/{id}/run`: make the job of a schedule now.
+//! `POST /v2/schedules/{id}/run`: make the job of a schedule now.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -27,7 +27,7 @@ pub struct RunSchedule {}
 /// Also of one that is paused, and whatever the job before does; with the overlap policy `queue` it waits for that one.
 /// The next times stay as they are.
 #[utoipa::path(
-    post, path = "/v1/schedules/{id}/run", operation_id = "run_schedule", tag = "schedules",
+    post, path = "/v2/schedules/{id}/run", operation_id = "run_schedule", tag = "schedules",
     params(
         ("id" = String, Path, example = "schedule_01k9z4n2y6e0qv3m8t5w7x9abc"),
         ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours."),
@@ -47,7 +47,7 @@ pub async fn run(
     asked: Submitted<RunSchedule>,
 ) -> Result<Response, Problem> {
     let (app, engine, caller, asked) = (&app, &app.engine, &caller, &asked);
-    let route = &format!("POST /v1/schedules/{id}/run");
+    let route = &format!("POST /v2/schedules/{id}/run");
     race(&engine.random, || async move {
         let attempt = match app.idempotency.begin(&caller.tenant, route, asked).await? {
             Begin::First(attempt) => attempt,

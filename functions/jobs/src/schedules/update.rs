@@ -1,4 +1,4 @@
-//! `PATCH /v1/schedules/{id}`: edit, pause or resume a schedule.
+//! `PATCH /v2/schedules/{id}`: edit, pause or resume a schedule.
 
 use axum::extract::State;
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged, race};
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// A JSON Merge Patch: members replace, `null` removes, what is absent stays. A job that was made already, up to 150
 /// seconds ahead of its time, stays as it is.
 #[utoipa::path(
-    patch, path = "/v1/schedules/{id}", operation_id = "update_schedule", tag = "schedules",
+    patch, path = "/v2/schedules/{id}", operation_id = "update_schedule", tag = "schedules",
     params(("id" = String, Path, example = "schedule_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     request_body(content = Editable, content_type = "application/merge-patch+json", example = json!({"paused": true})),
     responses(

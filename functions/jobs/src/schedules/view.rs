@@ -108,5 +108,5 @@ impl RunView {
 
 /// The path of a schedule in the API.
 pub(super) fn location(id: &ScheduleId) -> String {
-    format!("/v1/schedules/{id}")
+    format!("/v2/schedules/{id}")
 }

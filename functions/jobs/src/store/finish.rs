@@ -63,6 +63,10 @@ impl JobStore {
         let mut values = vec![(":phase", s(phase.as_str())), (":one", n(1)), (":history", history)];
         if !counts {
             set.push("attempt = attempt - :one");
+            if let Some(progress) = &job.progress {
+                set.push("progress = :progress");
+                values.push((":progress", value(progress)?));
+            }
         }
         if let Next::Waiting(at) = ending.next {
             set.push("ready_at = :ready_at");

@@ -32,6 +32,7 @@ impl Worker {
         let time = job.timeout().min(remaining.saturating_sub(SETTLE_MARGIN));
         let (progress, seen) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
+        let told = seen.clone();
         let work = Work::new(&job, time, progress, stopped);
         let worked = AssertUnwindSafe(tokio::time::timeout(time, self.work(&job, &work))).catch_unwind();
         let delivered = tokio::select! {
@@ -45,6 +46,8 @@ impl Worker {
                 Interruption::Stop => Delivered::Ended(Outcome::Cancelled),
             },
         };
+        // One that waits to go on shows how far it has come.
+        let job = Job { progress: told.borrow().clone(), ..job };
         let ended = match delivered {
             Delivered::Ended(outcome) => self.engine.settle(&job, outcome).await.map(drop),
             Delivered::Accepted => self.engine.jobs.entrust(&job, self.engine.clock.now()).await,

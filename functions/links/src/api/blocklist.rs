@@ -1,4 +1,4 @@
-//! `GET` and `PUT /v1/links/blocklist`: the domains that the tenant's links may not lead to.
+//! `GET` and `PUT /v2/links/blocklist`: the domains that the tenant's links may not lead to.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct Domains {
 
 /// The blocked domains.
 #[utoipa::path(
-    get, path = "/v1/links/blocklist", operation_id = "get_link_blocklist", tag = "links",
+    get, path = "/v2/links/blocklist", operation_id = "get_link_blocklist", tag = "links",
     params(("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The list", body = Domains, headers(("ETag" = String))),
@@ -43,7 +43,7 @@ pub async fn get(
 ///
 /// They hold for links that are made, and for targets that are changed, from now on; links that are there stay.
 #[utoipa::path(
-    put, path = "/v1/links/blocklist", operation_id = "put_link_blocklist", tag = "links",
+    put, path = "/v2/links/blocklist", operation_id = "put_link_blocklist", tag = "links",
     params(("If-Match" = Option<String>, Header)),
     request_body(content = Domains, example = json!({"domains": ["malware.example", "zip"]})),
     responses(

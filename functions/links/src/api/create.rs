@@ -1,4 +1,4 @@
-//! `POST /v1/links`: shorten a URL.
+//! `POST /v2/links`: shorten a URL.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -23,7 +23,7 @@ const DRAWS: usize = 5;
 ///
 /// Without an `alias` the slug is drawn at random. The link works at once.
 #[utoipa::path(
-    post, path = "/v1/links", operation_id = "create_link", tag = "links",
+    post, path = "/v2/links", operation_id = "create_link", tag = "links",
     request_body(content = NewLink, example = json!({"target": "https://example.com/spring?from=letter", "title": "Spring sale"})),
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(
@@ -39,7 +39,7 @@ pub async fn create(
     base: Base,
     new: Submitted<NewLink>,
 ) -> Result<Response, Problem> {
-    let attempt = match app.idempotency.begin(&caller.tenant, "POST /v1/links", &new).await? {
+    let attempt = match app.idempotency.begin(&caller.tenant, "POST /v2/links", &new).await? {
         Begin::First(attempt) => attempt,
         Begin::Replay(response) => return Ok(response),
     };
@@ -63,7 +63,7 @@ pub async fn create(
             Err(InsertError::Write(WriteError::SlugTaken)) if !draft.has_alias() => {}
             Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&link.slug)),
             Err(InsertError::Write(WriteError::KeyUsed)) => {
-                return match app.idempotency.begin(&caller.tenant, "POST /v1/links", &new).await? {
+                return match app.idempotency.begin(&caller.tenant, "POST /v2/links", &new).await? {
                     Begin::Replay(response) => Ok(response),
                     Begin::First(_) => Err(in_progress()),
                 };

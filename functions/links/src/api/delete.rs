@@ -1,4 +1,4 @@
-//! `DELETE /v1/links/{id}`: delete a link.
+//! `DELETE /v2/links/{id}`: delete a link.
 
 use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem, race};
@@ -13,7 +13,7 @@ use crate::view::etag;
 ///
 /// It stops to lead anywhere within ten seconds. Its slug stays reserved for the tenant.
 #[utoipa::path(
-    delete, path = "/v1/links/{id}", operation_id = "delete_link", tag = "links",
+    delete, path = "/v2/links/{id}", operation_id = "delete_link", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is deleted"),

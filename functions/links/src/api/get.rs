@@ -1,4 +1,4 @@
-//! `GET /v1/links/{id}`: one link.
+//! `GET /v2/links/{id}`: one link.
 
 use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, Tagged};
@@ -10,7 +10,7 @@ use crate::view::{LinkView, etag};
 
 /// One link.
 #[utoipa::path(
-    get, path = "/v1/links/{id}", operation_id = "get_link", tag = "links",
+    get, path = "/v2/links/{id}", operation_id = "get_link", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-None-Match" = Option<String>, Header)),
     responses(
         (status = 200, description = "The link", body = LinkView, headers(("ETag" = String))),

@@ -1,4 +1,4 @@
-//! `GET /v1/links`: the tenant's links.
+//! `GET /v2/links`: the tenant's links.
 
 use axum::extract::State;
 use http::Uri;
@@ -61,14 +61,14 @@ struct Position {
 ///
 /// With a filter a page can be short and still have a next one: it ends when it has read four megabytes.
 #[utoipa::path(
-    get, path = "/v1/links", operation_id = "list_links", tag = "links",
+    get, path = "/v2/links", operation_id = "list_links", tag = "links",
     params(Parameters),
     responses(
         (status = 200, description = "A page of links", body = Page<LinkView>, headers(("Link" = String)), example = json!({
             "data": [{
                 "id": "link_01k9z4n2y6e0qv3m8t5w7x9abc", "slug": "k7vq2mz", "short_url": "https://short.example/l/k7vq2mz",
                 "target": "https://example.com/spring?from=letter", "redirect_status": 302, "status": "active",
-                "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "not_before": null,
+                "title": "Spring sale", "note": null, "tags": ["spring"], "archived": false, "starts_at": null,
                 "expires_at": null, "max_clicks": null, "clicks_used": null, "has_password": false,
                 "created_at": "2026-05-04T09:30:00.000Z", "updated_at": "2026-05-04T09:30:00.000Z",
                 "created_by": "key_01k9z4n2y6e0qv3m8t5w7x9abc",

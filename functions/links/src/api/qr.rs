@@ -1,4 +1,4 @@
-//! `GET /v1/links/{id}/qr`: the link's address as a QR code.
+//! `GET /v2/links/{id}/qr`: the link's address as a QR code.
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -27,7 +27,7 @@ impl utoipa::ToSchema for Picture {}
 
 /// The link's address as a QR code, in SVG or PNG by `Accept`.
 #[utoipa::path(
-    get, path = "/v1/links/{id}/qr", operation_id = "get_link_qr", tag = "links",
+    get, path = "/v2/links/{id}/qr", operation_id = "get_link_qr", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), Options),
     responses(
         (status = 200, description = "The code", content((inline(Picture) = "image/png"), (String = "image/svg+xml"))),

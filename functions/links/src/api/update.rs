@@ -1,4 +1,4 @@
-//! `PATCH /v1/links/{id}`: edit a link.
+//! `PATCH /v2/links/{id}`: edit a link.
 
 use axum::extract::State;
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged, race};
@@ -17,7 +17,7 @@ use crate::view::{LinkView, etag};
 ///
 /// A JSON Merge Patch: members replace, `null` removes, what is absent stays. The slug never changes.
 #[utoipa::path(
-    patch, path = "/v1/links/{id}", operation_id = "update_link", tag = "links",
+    patch, path = "/v2/links/{id}", operation_id = "update_link", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     request_body(content = Editable, content_type = "application/merge-patch+json", example = json!({"title": "Summer sale", "archived": false})),
     responses(

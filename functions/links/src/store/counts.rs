@@ -40,7 +40,31 @@ pub struct DayCounts {
     pub devices: BTreeMap<String, u64>,
 }
 
+/// A part of all that is counted of a link, in the order of the days; the sum of all time comes last.
+#[derive(Debug)]
+pub struct Counted {
+    /// The days: 1 MB of them at most.
+    pub days: Vec<DayCounts>,
+    /// The sum; with the last part, once there were clicks.
+    pub total: Option<Counts>,
+    /// Where the next part begins.
+    pub next: Option<Item>,
+}
+
 impl LinkStore {
+    /// One read of all that is counted of a link.
+    pub async fn counted(&self, tenant: &TenantId, link: &LinkId, start: Option<Item>) -> Result<Counted, WriteError> {
+        let query =
+            Query::new(&self.table, "pk = :counts").value(":counts", s(format!("{tenant}#{link}"))).after(start);
+        let page = self.dynamo.query(query).await?;
+        let is_total = |item: &&Item| item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "total");
+        Ok(Counted {
+            days: page.items.iter().filter_map(day_counts).collect(),
+            total: page.items.iter().find(is_total).map(kind_counts),
+            next: page.next,
+        })
+    }
+
     /// The counts of the days from `from` to `to`, both included: at most 366 small items.
     pub async fn days(
         &self,

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::batch::Batch;
 use crate::note::{Actor, Draft, NoteId};
+use crate::store::Place;
 use crate::text::Tags;
 
 /// The most operations of one request.
@@ -42,7 +43,8 @@ pub struct Operation {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub id: Option<NoteId>,
-    /// The version that the note must have, of all but `create`.
+    /// The version that the note must have, of all but `create`. It is needed where the tenant's settings demand that
+    /// each change names its version.
     #[serde(default)]
     pub if_version: Option<i64>,
     /// The note of `create`.
@@ -137,7 +139,7 @@ pub async fn bulk(
                 let mut batch = Batch::new(&actor, now, &app.random, work.lock_all(&ids).await?);
                 let results = batch.run(operations)?;
                 work.insert(&batch.made).await?;
-                work.update(&batch.changed()).await?;
+                work.update(&batch.changed(), Place::Desk).await?;
                 work.add_revisions(&batch.revisions.iter().collect::<Vec<_>>()).await?;
                 let view = BulkView { results };
                 claimed.keep(work.transaction(), StatusCode::OK, &view).await?;

@@ -7,7 +7,7 @@ use shared::identity::{Caller, permission};
 use crate::app::App;
 use crate::note::{Access, Actor, NoteId};
 use crate::store::Place;
-use crate::view::etag;
+use crate::view::check_version;
 
 /// Delete a note.
 ///
@@ -20,6 +20,7 @@ use crate::view::etag;
         (status = 204, description = "It is deleted"),
         (status = 403, description = "forbidden: the note is somebody else's", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
+        (status = 428, description = "precondition-required: the tenant demands If-Match", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -36,8 +37,8 @@ pub async fn delete(
             let done = async {
                 let held = work.lock(&id, Place::Desk).await?;
                 held.check(Access::Owner)?;
-                conditions.check(&etag(&held.note))?;
-                work.update(&[held.note.deleted(&actor, now)]).await?;
+                check_version(&held, &conditions)?;
+                work.update(&[held.note.deleted(&actor, now)], Place::Desk).await?;
                 Ok(NoContent)
             }
             .await;

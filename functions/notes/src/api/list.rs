@@ -1,10 +1,12 @@
 //! `GET /v2/notes`: the notes that the caller may see.
 
+use axum::Extension;
 use axum::extract::State;
 use http::Uri;
 use serde::Deserialize;
+use shared::http::versions::notes::NumberedPage;
 use shared::http::{Document, Limit, Page, Problem, Query};
-use shared::identity::{Caller, permission};
+use shared::identity::{Caller, Principal, permission};
 use shared::refusal::Refusal;
 use shared::time::Timestamp;
 use utoipa::IntoParams;
@@ -117,8 +119,12 @@ pub async fn list(
     State(app): State<App>,
     caller: Caller<permission::ReadNotes>,
     uri: Uri,
+    numbered: Option<Extension<NumberedPage>>,
     Query(parameters): Query<Parameters>,
 ) -> Result<Page<SummaryView>, Problem> {
+    if let Some(Extension(page)) = numbered {
+        return by_number(&app, &caller, parameters, page).await;
+    }
     let after = match &parameters.cursor {
         Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?),
         None => None,
@@ -141,6 +147,29 @@ pub async fn list(
         None => None,
     };
     Ok(Page::new(&uri, page.notes.into_iter().map(Into::into).collect(), cursor))
+}
+
+/// The list as an older version asks for it: by the number of a page, and with the total.
+async fn by_number(
+    app: &App,
+    caller: &Principal,
+    parameters: Parameters,
+    page: NumberedPage,
+) -> Result<Page<SummaryView>, Problem> {
+    if parameters.cursor.is_some() {
+        let detail = "does not go with the number of a page";
+        return Err(Refusal::new("unknown_field", detail).at("?cursor").into());
+    }
+    let query = parameters.query(None, app.clock.now());
+    let (actor, notes) = (Actor::of(caller), app.notes()?);
+    let (rows, total) = notes
+        .repeated(&actor, async || {
+            let mut work = notes.begin(&actor).await?;
+            let done = work.numbered(&query, page).await;
+            work.end(done).await
+        })
+        .await?;
+    Ok(Page::numbered(rows.into_iter().map(Into::into).collect(), total))
 }
 
 impl Parameters {

@@ -7,7 +7,7 @@ use shared::identity::{Caller, permission};
 use crate::app::App;
 use crate::note::{Actor, Draft, NoteId};
 use crate::store::Place;
-use crate::view::{NoteView, etag};
+use crate::view::{NoteView, check_version, etag};
 
 /// Replace a note.
 ///
@@ -20,6 +20,7 @@ use crate::view::{NoteView, etag};
         (status = 200, description = "The note after the change", body = NoteView, headers(("ETag" = String))),
         (status = 403, description = "forbidden: it is shared for reading", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
+        (status = 428, description = "precondition-required: the tenant demands If-Match", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -38,7 +39,7 @@ pub async fn replace(
             let mut work = notes.begin(&actor).await?;
             let done = async {
                 let held = work.lock(&id, Place::Desk).await?;
-                conditions.check(&etag(&held.note))?;
+                check_version(&held, &conditions)?;
                 let held = work.change(held, draft.clone(), now).await?;
                 Ok(held)
             }

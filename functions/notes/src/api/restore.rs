@@ -37,8 +37,8 @@ pub async fn restore(
                     return Err(Problem::not_found().into());
                 }
                 let note = held.note.restored(&actor, now);
-                work.update(std::slice::from_ref(&note)).await?;
-                Ok(Held { note, access: held.access })
+                work.update(std::slice::from_ref(&note), Place::Bin).await?;
+                Ok(Held { note, ..held })
             }
             .await;
             work.end(done).await

@@ -1,7 +1,9 @@
 //! Lists of the notes that somebody may see: their own and those that are shared with them, each found by its index and
-//! merged, so that page 1,000 costs what page 1 costs.
+//! merged, so that page 1,000 costs what page 1 costs. An older version of the API asks for pages by number
+//! ([`Work::numbered`]): those are counted and skipped to, which costs the more the deeper they lie.
 
 use serde::{Deserialize, Serialize};
+use shared::http::versions::notes::NumberedPage;
 use shared::postgres::PostgresError;
 use shared::refusal::Refusal;
 use shared::time::Timestamp;
@@ -207,18 +209,8 @@ pub struct ListedPage {
 impl Work<'_> {
     /// One page.
     pub async fn list(&mut self, query: &ListQuery) -> Result<ListedPage, PostgresError> {
-        let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM (");
-        if query.own != Some(false) {
-            self.push_branch(&mut sql, query, true);
-        }
-        if query.own.is_none() {
-            sql.push(" UNION ALL ");
-        }
-        if query.own != Some(true) {
-            self.push_branch(&mut sql, query, false);
-        }
-        sql.push(") n ");
-        push_order(&mut sql, "n.key", "n.id", query);
+        // One more tells whether there is a next page.
+        let mut sql = self.select_rows(query, 0, query.limit + 1);
         let mut rows = sql.build().fetch_all(&mut self.transaction).await?;
         let more = rows.len() > query.limit;
         rows.truncate(query.limit);
@@ -229,8 +221,42 @@ impl Work<'_> {
         Ok(ListedPage { notes: rows.iter().map(listed).collect::<Result<_, _>>()?, next })
     }
 
+    /// A page by its number, in the same order, and how many notes there are on all pages.
+    pub async fn numbered(
+        &mut self,
+        query: &ListQuery,
+        page: NumberedPage,
+    ) -> Result<(Vec<Listed>, u64), PostgresError> {
+        let (offset, rows) = (page.offset() as usize, usize::from(page.per_page));
+        let mut sql = self.select_rows(query, offset, rows);
+        let rows = sql.build().fetch_all(&mut self.transaction).await?;
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT 0");
+        for own in branches(query) {
+            sql.push(" + (SELECT count(*) ");
+            self.push_source(&mut sql, query, own);
+            sql.push(")");
+        }
+        let total: i64 = sql.build().fetch_one(&mut self.transaction).await?.try_get(0)?;
+        Ok((rows.iter().map(listed).collect::<Result<_, _>>()?, total.unsigned_abs()))
+    }
+
+    /// The statement that reads `rows` rows of a list, after as many as `offset`.
+    fn select_rows(&self, query: &ListQuery, offset: usize, rows: usize) -> QueryBuilder<Postgres> {
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT * FROM (");
+        for (index, own) in branches(query).enumerate() {
+            if index > 0 {
+                sql.push(" UNION ALL ");
+            }
+            self.push_branch(&mut sql, query, own, offset + rows);
+        }
+        sql.push(") n ");
+        push_order(&mut sql, "n.key", query.sort, rows);
+        sql.push(format!(" OFFSET {offset}"));
+        sql
+    }
+
     /// The first rows of the actor's own notes, or of those that are shared with them.
-    fn push_branch(&self, sql: &mut QueryBuilder<Postgres>, query: &ListQuery, own: bool) {
+    fn push_branch(&self, sql: &mut QueryBuilder<Postgres>, query: &ListQuery, own: bool, rows: usize) {
         let access = if own { "'owner'" } else { "s.access" };
         let key = query.sort.key();
         sql.push(format!(
@@ -238,13 +264,7 @@ impl Work<'_> {
                  octet_length(n.content)::bigint AS content_bytes, n.format, n.tags, n.pinned, n.archived, n.due_at,
                  n.done_at, n.version, n.created_at, n.created_by, n.updated_at, n.updated_by, n.deleted_at, {key} AS key "
         ));
-        if own {
-            sql.push("FROM notes n WHERE n.owner_id = ");
-        } else {
-            sql.push("FROM note_shares s JOIN notes n ON n.id = s.note_id WHERE s.user_id = ");
-        }
-        sql.push_bind(self.actor.id.clone());
-        push_filters(sql, query, own);
+        self.push_source(sql, query, own);
         if let Some(Position { key: after, id }) = &query.after {
             sql.push(format!(" AND ({key}, n.id) {} (", if query.sort.descending { "<" } else { ">" }));
             match after {
@@ -253,15 +273,31 @@ impl Work<'_> {
             };
             sql.push(", ").push_bind(id.to_string()).push(")");
         }
-        push_order(sql, key, "n.id", query);
+        push_order(sql, key, query.sort, rows);
         sql.push(")");
+    }
+
+    /// Where the actor's own notes are found, or those that are shared with them.
+    fn push_source(&self, sql: &mut QueryBuilder<Postgres>, query: &ListQuery, own: bool) {
+        if own {
+            sql.push("FROM notes n WHERE n.owner_id = ");
+        } else {
+            sql.push("FROM note_shares s JOIN notes n ON n.id = s.note_id WHERE s.user_id = ");
+        }
+        sql.push_bind(self.actor.id.clone());
+        push_filters(sql, query, own);
     }
 }
 
-fn push_order(sql: &mut QueryBuilder<Postgres>, key: &str, id: &str, query: &ListQuery) {
-    let direction = if query.sort.descending { "DESC" } else { "ASC" };
-    // One more tells whether there is a next page.
-    sql.push(format!(" ORDER BY {key} {direction}, {id} {direction} LIMIT {}", query.limit + 1));
+/// Whether notes of the actor's own are wanted, and whether others.
+fn branches(query: &ListQuery) -> impl Iterator<Item = bool> + use<> {
+    let wanted = query.own;
+    [true, false].into_iter().filter(move |own| wanted.is_none_or(|wanted| wanted == *own))
+}
+
+fn push_order(sql: &mut QueryBuilder<Postgres>, key: &str, sort: Sort, rows: usize) {
+    let direction = if sort.descending { "DESC" } else { "ASC" };
+    sql.push(format!(" ORDER BY {key} {direction}, n.id {direction} LIMIT {rows}"));
 }
 
 fn push_filters(sql: &mut QueryBuilder<Postgres>, query: &ListQuery, own: bool) {

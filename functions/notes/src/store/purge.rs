@@ -1,12 +1,16 @@
 //! What is dropped for good: the one place that sees several tenants, by policies of its own, which show nothing but what
 //! is to be dropped.
 
-use shared::id::TenantId;
-use shared::postgres::PostgresError;
-use shared::time::Timestamp;
-use sqlx::AssertSqlSafe;
+use std::collections::BTreeMap;
 
-use super::NoteStore;
+use shared::events::notes::NotePurged;
+use shared::id::TenantId;
+use shared::postgres::{PostgresError, Transaction};
+use shared::time::Timestamp;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{NoteStore, outbox, row};
+use crate::telling::Telling;
 
 /// How many notes are dropped in one transaction: each may have a hundred revisions of 256 KiB.
 const NOTES_AT_ONCE: i64 = 50;
@@ -14,9 +18,41 @@ const NOTES_AT_ONCE: i64 = 50;
 const ROWS_AT_ONCE: i64 = 1000;
 
 impl NoteStore {
-    /// Drops some notes that were deleted before `before`; whether there may be more.
-    pub async fn purge_notes(&self, before: Timestamp) -> Result<bool, PostgresError> {
-        self.purge("notes", "deleted_at", before.as_millisecond(), NOTES_AT_ONCE).await
+    /// Drops some notes that were deleted before `before`, and tells of them; whether there may be more.
+    pub async fn purge_notes(&self, before: Timestamp, now: Timestamp) -> Result<bool, PostgresError> {
+        let dropped = self
+            .postgres
+            .repeated(async || {
+                let mut transaction = self.begin_purge().await?;
+                let done = self.purge_notes_in(&mut transaction, before, now).await;
+                transaction.end(done).await
+            })
+            .await?;
+        Ok(dropped >= NOTES_AT_ONCE)
+    }
+
+    async fn purge_notes_in(
+        &self,
+        transaction: &mut Transaction,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<i64, PostgresError> {
+        let query = sqlx::query(
+            "DELETE FROM notes WHERE deleted_at < $1 AND ctid = ANY(ARRAY(
+                 SELECT ctid FROM notes WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2))
+             RETURNING tenant, id, owner_id, version",
+        );
+        let query = query.bind(before.as_millisecond()).bind(NOTES_AT_ONCE);
+        let dropped = query.fetch_all(&mut *transaction).await?;
+        let mut told = BTreeMap::<TenantId, Telling>::new();
+        for row in &dropped {
+            let tenant = row.try_get::<String, _>("tenant")?.parse().map_err(row::unreadable)?;
+            let telling = told.entry(tenant).or_insert_with(|| Telling::new(tenant, self.random.clone()));
+            telling.add(NotePurged, row::change(row)?, now).map_err(row::unreadable)?;
+        }
+        let entries = told.into_values().filter_map(|telling| telling.into_entry().transpose());
+        outbox::insert(transaction, &entries.collect::<Result<Vec<_>, _>>().map_err(row::unreadable)?).await?;
+        Ok(i64::try_from(dropped.len()).unwrap_or(i64::MAX))
     }
 
     /// Drops some answers to idempotency keys that have ended before `before`; whether there may be more.
@@ -30,14 +66,10 @@ impl NoteStore {
     }
 
     async fn purge(&self, table: &str, column: &str, before: i64, most: i64) -> Result<bool, PostgresError> {
-        // Whose row-level security would show: nobody's.
-        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
-        let nobody = &nobody;
         let dropped = self
             .postgres
             .repeated(async || {
-                let mut transaction = self.postgres.tenant_transaction(nobody).await?;
-                sqlx::raw_sql("SET LOCAL tenfold.purge = 'on'").execute(&mut transaction).await?;
+                let mut transaction = self.begin_purge().await?;
                 let query = format!(
                     "DELETE FROM {table} WHERE {column} < $1 AND ctid = ANY(ARRAY(
                          SELECT ctid FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2))"
@@ -49,5 +81,14 @@ impl NoteStore {
             })
             .await?;
         Ok(dropped >= most.unsigned_abs())
+    }
+
+    /// A transaction of the purge.
+    async fn begin_purge(&self) -> Result<Transaction, PostgresError> {
+        // Whose row-level security would show: nobody's.
+        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
+        let mut transaction = self.postgres.tenant_transaction(&nobody).await?;
+        sqlx::raw_sql("SET LOCAL tenfold.purge = 'on'").execute(&mut transaction).await?;
+        Ok(transaction)
     }
 }

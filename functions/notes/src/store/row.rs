@@ -1,6 +1,7 @@
 //! From rows to notes.
 
 use serde::de::DeserializeOwned;
+use shared::events::notes::NoteChange;
 use shared::postgres::PostgresError;
 use shared::time::Timestamp;
 use sqlx::Row as _;
@@ -9,6 +10,11 @@ use sqlx::postgres::PgRow;
 use super::Held;
 use crate::note::{Access, Draft, Format, Note, Revision};
 use crate::text::{Content, Tag, Tags, Title};
+
+/// What is told of a note, by the columns `id`, `owner_id` and `version`.
+pub(super) fn change(row: &PgRow) -> Result<NoteChange, PostgresError> {
+    Ok(NoteChange { note_id: row.try_get("id")?, owner: row.try_get("owner_id")?, version: row.try_get("version")? })
+}
 
 /// The columns of [`note`].
 pub(super) const COLUMNS: &str = "n.id, n.owner_id, n.title, n.content, n.format, n.tags, n.pinned, n.archived, n.due_at, \
@@ -51,7 +57,7 @@ pub(super) fn tags(row: &PgRow) -> Result<Tags, PostgresError> {
     tags.try_into().map_err(unreadable)
 }
 
-fn note(row: &PgRow) -> Result<Note, PostgresError> {
+pub(super) fn note(row: &PgRow) -> Result<Note, PostgresError> {
     let draft = Draft {
         title: title(row)?,
         content: content(row)?,
@@ -79,9 +85,9 @@ pub(super) fn access(row: &PgRow) -> Result<Access, PostgresError> {
     named(row.try_get("access")?)
 }
 
-/// A note with the column `access`.
+/// A note with the columns `access` and `version_required`.
 pub(super) fn held(row: &PgRow) -> Result<Held, PostgresError> {
-    Ok(Held { note: note(row)?, access: access(row)? })
+    Ok(Held { note: note(row)?, access: access(row)?, version_required: row.try_get("version_required")? })
 }
 
 pub(super) fn revision(row: &PgRow) -> Result<Revision, PostgresError> {

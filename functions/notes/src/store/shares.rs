@@ -6,7 +6,7 @@ use shared::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::{Place, Work, row};
+use super::{Held, Place, Work, row};
 use crate::note::{Access, NoteId, UserId};
 
 /// The most users with whom a note is shared.
@@ -29,7 +29,7 @@ pub struct Share {
     pub updated_at: Timestamp,
 }
 
-fn share(row: &PgRow) -> Result<Share, PostgresError> {
+pub(super) fn share(row: &PgRow) -> Result<Share, PostgresError> {
     Ok(Share {
         user: row.try_get("user_id")?,
         access: row::access(row)?,
@@ -40,7 +40,7 @@ fn share(row: &PgRow) -> Result<Share, PostgresError> {
     })
 }
 
-const COLUMNS: &str = "s.user_id, s.access, s.created_at, s.updated_at, u.email, u.name";
+pub(super) const COLUMNS: &str = "s.user_id, s.access, s.created_at, s.updated_at, u.email, u.name";
 
 impl Work<'_> {
     /// The shares of a note, which its owner alone sees.
@@ -103,11 +103,11 @@ impl Work<'_> {
         &mut self,
         id: &NoteId,
         user: &UserId,
-        check: impl Fn(&Share) -> Result<(), Problem>,
+        check: impl Fn(&Held, &Share) -> Result<(), Problem>,
     ) -> Result<(), PostgresError> {
         let held = self.lock(id, Place::Desk).await?;
         self.check_concerned(held.access, user)?;
-        check(&self.find_share(id, user).await?.ok_or_else(Problem::not_found)?)?;
+        check(&held, &self.find_share(id, user).await?.ok_or_else(Problem::not_found)?)?;
         let query = sqlx::query("DELETE FROM note_shares WHERE note_id = $1 AND user_id = $2");
         query.bind(id.to_string()).bind(user.to_string()).execute(&mut self.transaction).await?;
         Ok(())

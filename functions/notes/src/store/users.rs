@@ -1,12 +1,17 @@
 //! The projection of users, and what their going takes along.
 
+use shared::events::EventData;
+use shared::events::notes::{NoteChange, NotePurged, NoteUpdated};
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
-use shared::postgres::PostgresError;
+use shared::postgres::{PostgresError, Transaction};
+use shared::time::Timestamp;
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
-use super::NoteStore;
+use super::{NoteStore, outbox, row};
 use crate::note::Actor;
+use crate::telling::Telling;
 
 /// How many notes are erased or handed over in one transaction: each may have a hundred revisions of 256 KiB.
 const NOTES_AT_ONCE: i64 = 50;
@@ -49,7 +54,7 @@ impl NoteStore {
         }
         match &change.told {
             Told::Known { .. } => {}
-            Told::Left => while self.postgres.repeated(|| self.hand_over(change)).await? > 0 {},
+            Told::Left => while self.postgres.repeated(|| self.give_away(change)).await? > 0 {},
             Told::Erased => while self.postgres.repeated(|| self.erase_some(change)).await? > 0 {},
         }
         if !matches!(change.told, Told::Known { .. }) {
@@ -88,41 +93,77 @@ impl NoteStore {
     }
 
     /// Gives some notes of a user who left to the tenant, and says how many.
-    async fn hand_over(&self, change: &Change) -> Result<u64, PostgresError> {
+    async fn give_away(&self, change: &Change) -> Result<usize, PostgresError> {
         let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
         let tenant = change.tenant.to_string();
         sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(&tenant)
             .execute(&mut transaction)
             .await?;
-        let handed_over = sqlx::query(
-            "UPDATE notes SET owner_id = $2 WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $3)",
+        let given = sqlx::query(
+            "UPDATE notes SET owner_id = $2 WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $3)
+             RETURNING id, owner_id, version, deleted_at",
         )
         .bind(&change.user)
         .bind(&tenant)
         .bind(NOTES_AT_ONCE)
-        .execute(&mut transaction)
+        .fetch_all(&mut transaction)
         .await?;
+        // Who was told of its deletion learns of its owner when it is restored.
+        let mut in_use = Vec::new();
+        for row in &given {
+            if row::optional_time(row, "deleted_at")?.is_none() {
+                in_use.push(row);
+            }
+        }
+        self.tell_all(&mut transaction, change, NoteUpdated, in_use.into_iter()).await?;
         transaction.commit().await?;
-        Ok(handed_over.rows_affected())
+        Ok(given.len())
+    }
+
+    /// Writes down that something happened to notes when `change` was told.
+    async fn tell_all<'r, D: EventData>(
+        &self,
+        transaction: &mut Transaction,
+        change: &Change,
+        kind: fn(NoteChange) -> D,
+        rows: impl Iterator<Item = &'r PgRow>,
+    ) -> Result<(), PostgresError> {
+        let mut telling = Telling::new(change.tenant, self.random.clone());
+        let at = Timestamp::from_microsecond(change.told_at).map_err(row::unreadable)?;
+        for row in rows {
+            telling.add(kind, row::change(row)?, at).map_err(row::unreadable)?;
+        }
+        let entry = telling.into_entry().map_err(row::unreadable)?;
+        outbox::insert(transaction, entry.as_slice()).await
     }
 
     /// Erases some notes of a user, and says how many.
-    async fn erase_some(&self, change: &Change) -> Result<u64, PostgresError> {
+    async fn erase_some(&self, change: &Change) -> Result<usize, PostgresError> {
         let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
-        let erased = sqlx::query("DELETE FROM notes WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $2)")
-            .bind(&change.user)
-            .bind(NOTES_AT_ONCE)
-            .execute(&mut transaction)
-            .await?;
+        let erased = sqlx::query(
+            "DELETE FROM notes WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $2)
+             RETURNING id, owner_id, version",
+        )
+        .bind(&change.user)
+        .bind(NOTES_AT_ONCE)
+        .fetch_all(&mut transaction)
+        .await?;
+        self.tell_all(&mut transaction, change, NotePurged, erased.iter()).await?;
         transaction.commit().await?;
-        Ok(erased.rows_affected())
+        Ok(erased.len())
     }
 
     /// Removes a user, with all that refers to them. A note that they made at this very moment goes along, whichever way
     /// they went.
     async fn remove(&self, change: &Change) -> Result<(), PostgresError> {
         let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+        // It waits for whoever makes a note of theirs at this moment; nobody makes another one after it.
+        let lock = sqlx::query("SELECT FROM users WHERE id = $1 FOR UPDATE").bind(&change.user);
+        lock.execute(&mut transaction).await?;
+        let query = sqlx::query("DELETE FROM notes WHERE owner_id = $1 RETURNING id, owner_id, version");
+        let erased = query.bind(&change.user).fetch_all(&mut transaction).await?;
+        self.tell_all(&mut transaction, change, NotePurged, erased.iter()).await?;
         sqlx::query("DELETE FROM users WHERE id = $1").bind(&change.user).execute(&mut transaction).await?;
         transaction.commit().await
     }

@@ -1,10 +1,11 @@
 //! Writing notes, one or many: in as many statements.
 
+use shared::events::notes::NoteCreated;
 use shared::postgres::PostgresError;
 use shared::time::Timestamp;
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{MOST_REVISIONS, Work, refused};
+use super::{MOST_REVISIONS, Place, Work, refused};
 use crate::note::{Access, Format, Note};
 use crate::text::{search_text, title_key};
 
@@ -20,7 +21,7 @@ const fn name(format: Format) -> &'static str {
 }
 
 impl Work<'_> {
-    /// Writes new notes of the actor's.
+    /// Writes new notes of the actor's, and tells of them.
     pub async fn insert(&mut self, notes: &[Note]) -> Result<(), PostgresError> {
         if notes.is_empty() {
             return Ok(());
@@ -50,12 +51,12 @@ impl Work<'_> {
                 .push_bind(title_key(&draft.title));
         });
         query.build().execute(self.transaction()).await?;
-        Ok(())
+        notes.iter().try_for_each(|note| self.tell(NoteCreated, note))
     }
 
-    /// Writes the new versions of notes that were locked in this transaction. The statement asks once more whether the
-    /// actor may: a share may have been taken away meanwhile.
-    pub async fn update(&mut self, notes: &[Note]) -> Result<(), PostgresError> {
+    /// Writes the new versions of notes that were locked in this transaction at `place`, and tells of them. The statement
+    /// asks once more whether the actor may: a share may have been taken away meanwhile.
+    pub async fn update(&mut self, notes: &[Note], place: Place) -> Result<(), PostgresError> {
         if notes.is_empty() {
             return Ok(());
         }
@@ -97,7 +98,10 @@ impl Work<'_> {
             .push_bind(&self.actor.id)
             .push("))");
         let done = query.build().execute(&mut self.transaction).await?;
-        if done.rows_affected() == notes.len() as u64 { Ok(()) } else { Err(refused(Access::Write).into()) }
+        if done.rows_affected() != notes.len() as u64 {
+            return Err(refused(Access::Write).into());
+        }
+        notes.iter().try_for_each(|note| self.tell_change(note, place))
     }
 
     /// Writes down what these notes say now, and drops what was before the last hundred times.

@@ -1,4 +1,5 @@
-//! `GET /changelog`: what users of the API notice of a release, as a page.
+//! `GET /changelog`: what users of the API notice of a release, what is different between its versions, and what is deprecated, as
+//! a page.
 
 use std::sync::LazyLock;
 
@@ -6,7 +7,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use pulldown_cmark::{Options, Parser, html};
-use shared::http::{ETag, Preconditions};
+use shared::http::{ETag, Preconditions, versions};
 
 /// The project's changelog.
 const CHANGELOG: &str = include_str!("../../../../CHANGELOG.md");
@@ -19,7 +20,10 @@ static PAGE: LazyLock<(String, ETag)> = LazyLock::new(|| {
          padding:0 1rem;font-family:sans-serif;line-height:1.5}</style>\n</head>\n<body>\n\
          <p><a href=\"/docs\">API reference</a></p>\n",
     );
-    html::push_html(&mut page, Parser::new_ext(CHANGELOG, Options::ENABLE_TABLES));
+    for text in [CHANGELOG, &versions::guide::markdown()] {
+        let options = Options::ENABLE_TABLES | Options::ENABLE_HEADING_ATTRIBUTES;
+        html::push_html(&mut page, Parser::new_ext(text, options));
+    }
     page.push_str("</body>\n</html>\n");
     let tag = ETag::of_bytes(page.as_bytes());
     (page, tag)

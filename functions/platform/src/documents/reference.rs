@@ -26,7 +26,8 @@ const FILES: [(&str, &str); 5] = [
 
 /// What it shows, and how. A credential that was typed in is forgotten with the page.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let documents = [Url::with_primary("version 1", "/openapi/v1.json", true)];
+    let documents =
+        [Url::with_primary("version 2", "/openapi/v2.json", true), Url::new("version 1", "/openapi/v1.json")];
     let config = Config::new(documents).try_it_out_enabled(true).deep_linking(true).doc_expansion("none").filter(true);
     Arc::new(config.persist_authorization(false).validator_url("none"))
 });

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::IdentityStore;
 use super::record::{ApiKeyRecord, id_of, item, key_of, record};
-use crate::dynamo::{DynamoError, Put, TransactWrite, Update, n};
+use crate::dynamo::{DynamoError, Put, TransactWrite, Update, n, s};
+use crate::http::versions::Version;
 use crate::identity::api_key::ApiKeyId;
 use crate::identity::credits::{Credits, Refill};
 use crate::time::{SignedDuration, Timestamp};
@@ -72,6 +73,15 @@ impl IdentityStore {
         let update = Update::new(&self.table, key_of(id), "SET expires_at = :at")
             .only_if("attribute_exists(pk) AND attribute_not_exists(revoked_at)");
         TransactWrite::Update(update.value(":at", n(at.as_second())))
+    }
+
+    /// The write that pins a key to one version of the API, or to none. It fails when there is no such key.
+    pub fn pin_key_write(&self, id: &ApiKeyId, version: Option<Version>) -> TransactWrite {
+        let update = |expression| Update::new(&self.table, key_of(id), expression).only_if("attribute_exists(pk)");
+        TransactWrite::Update(match version {
+            Some(version) => update("SET api_version = :version").value(":version", s(version.as_str())),
+            None => update("REMOVE api_version"),
+        })
     }
 
     /// Notes that a key is in use. Written at most once in ten minutes for each key, whoever asks.

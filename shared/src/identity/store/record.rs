@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Corrupt;
 use crate::dynamo::{AttributeValue, DynamoError, Item, Key, s};
 use crate::http::ClientAddress;
+use crate::http::versions::Version;
 use crate::id::TenantId;
 use crate::identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyMode, made_at};
 use crate::identity::credits::{Credits, Refill};
@@ -45,10 +46,12 @@ pub struct ApiKeyRecord {
     pub allowed_networks: Vec<IpNet>,
     /// How many requests it may make; any number without.
     pub credits: Option<Credits>,
+    /// The one version of the API that it may be used with; each of them without.
+    pub api_version: Option<Version>,
 }
 
 impl ApiKeyRecord {
-    /// The record of a key that is good from anywhere, for any number of requests, until it is revoked.
+    /// The record of a key that is good from anywhere, for any number of requests and each version, until it is revoked.
     pub fn new(key: &ApiKey, tenant: TenantId, name: &str, scopes: Scopes, created_by: &str) -> Self {
         Self {
             id: key.id(),
@@ -64,6 +67,7 @@ impl ApiKeyRecord {
             revoked_at: None,
             allowed_networks: Vec::new(),
             credits: None,
+            api_version: None,
         }
     }
 
@@ -119,6 +123,8 @@ struct Attributes {
     refill_every_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refilled_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<Version>,
 }
 
 /// The item of a record.
@@ -142,6 +148,7 @@ pub(super) fn item(record: &ApiKeyRecord) -> Result<Item, DynamoError> {
         refill_amount: refill.map(|refill| refill.amount),
         refill_every_seconds: refill.map(|refill| refill.every_seconds),
         refilled_at: refill.map(|refill| refill.refilled_at.as_second()),
+        api_version: record.api_version,
     })
     .map_err(|error| DynamoError::Refused(error.into()))?;
     item.insert("pk".to_owned(), s(format!("key#{}", record.id)));
@@ -191,5 +198,6 @@ pub(super) fn record(id: ApiKeyId, item: Item) -> Result<ApiKeyRecord, Corrupt> 
             .collect::<Result<_, ipnet::AddrParseError>>()
             .map_err(|error| corrupt("allowed_networks").because(error))?,
         credits: stored.credits_remaining.map(|remaining| Credits { remaining, refill }),
+        api_version: stored.api_version,
     })
 }

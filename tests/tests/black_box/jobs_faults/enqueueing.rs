@@ -24,14 +24,40 @@ async fn whichever_call_fails_a_job_that_is_asked_for_again_with_its_key_is_done
     at_each_call(|outage| async move {
         let (own, network) = (OwnJobs::new().await, network_of(outage).await);
         let new = json!({"type": "noop", "payload": large(), "unique": {"key": "one"}});
-        let first = own.create_once(&own.behind(&network, "jobs.api").await, "once", &new).await;
+        let first = own.create_once(&own.behind(&network, "jobs.api").await, "/v1/jobs", "once", &new).await;
         done_or_unavailable(&first, 201, outage);
-        let again = own.create_once(&own.api, "once", &new).await.expect(201);
+        let again = own.create_once(&own.api, "/v1/jobs", "once", &new).await.expect(201);
         if first.status == 201 {
             assert_eq!(again.json(), first.json(), "{outage:?}");
         }
         let job = own.until_it_has_ended().await;
         assert_eq!((&job["id"], story_of(&job)), (&again.json()["id"], vec!["done".to_owned()]), "{outage:?}");
+        network.calls().len()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_call_fails_a_batch_that_is_asked_for_again_with_its_key_has_each_job_done_once() {
+    at_each_call_in(LOSSES.into_iter(), |outage| async move {
+        let (own, network) = (OwnJobs::new().await, network_of(outage).await);
+        let batch = json!({"jobs": [{"type": "noop"}, {"type": "noop", "payload": large()}]});
+        let api = own.behind(&network, "jobs.api").await;
+        let first = own.create_once(&api, "/v1/jobs/batch", "once", &batch).await;
+        done_or_unavailable(&first, 200, outage);
+        let again = own.create_once(&own.api, "/v1/jobs/batch", "once", &batch).await.expect(200).json();
+        let again = again["results"].as_array().unwrap();
+        assert!(again.iter().all(|result| result["outcome"] == "created"), "{outage:?}: {again:?}");
+        if first.status == 200 {
+            for (first, again) in first.json()["results"].as_array().unwrap().iter().zip(again) {
+                assert!(first["outcome"] == "failed" || first == again, "{outage:?}: {first} {again}");
+            }
+        }
+        let mut made: Vec<_> = own.until_all_have_ended().await.iter().map(|job| job["id"].to_string()).collect();
+        let mut told: Vec<_> = again.iter().map(|result| result["job"]["id"].to_string()).collect();
+        made.sort();
+        told.sort();
+        assert_eq!(made, told, "{outage:?}");
         network.calls().len()
     })
     .await;
@@ -189,14 +215,14 @@ async fn while_the_bucket_is_down_a_large_payload_is_refused_and_a_small_one_is_
         let api = own.behind(&down, "jobs.api").await;
         let (small, large) = (json!({"type": "noop"}), json!({"type": "noop", "payload": large()}));
         unavailable(&own.ask_at(&api, "POST", "/v1/jobs", Some(&large)).await, &format!("{fault:?}"));
-        unavailable(&own.create_once(&api, "once", &large).await, &format!("{fault:?}"));
+        unavailable(&own.create_once(&api, "/v1/jobs", "once", &large).await, &format!("{fault:?}"));
         let batch = own.ask_at(&api, "POST", "/v1/jobs/batch", Some(&json!({"jobs": [small, large]}))).await;
         let outcomes: Vec<_> =
             batch.expect(200).json()["results"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
         assert_eq!(outcomes, ["created", "failed"], "{fault:?}");
         let job = own.until_it_has_ended().await;
         assert_eq!((story_of(&job), &job["payload"]), (vec!["done".to_owned()], &json!(null)), "{fault:?}");
-        own.create_once(&own.api, "once", &large).await.expect(201);
+        own.create_once(&own.api, "/v1/jobs", "once", &large).await.expect(201);
     }
 }
 

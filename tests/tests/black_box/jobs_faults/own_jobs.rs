@@ -119,7 +119,12 @@ impl OwnJobs {
 
     /// A worker with another setting.
     pub(super) async fn worker_with(&self, name: &str, value: &str) -> Instance {
-        let Self { clock, network, table, queue, dead_letters, due, .. } = self;
+        self.worker_behind(&self.network, name, value).await
+    }
+
+    /// The same in another network.
+    pub(super) async fn worker_behind(&self, network: &FaultProxy, name: &str, value: &str) -> Instance {
+        let Self { clock, table, queue, dead_letters, due, .. } = self;
         built("jobs.worker", clock, network, table, queue, dead_letters, due, Some((name, value))).await
     }
 
@@ -134,13 +139,13 @@ impl OwnJobs {
     }
 
     /// The same with an idempotency key.
-    pub(super) async fn create_once(&self, api: &Instance, key: &str, job: &Value) -> Answer {
+    pub(super) async fn create_once(&self, api: &Instance, path: &str, key: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {}", self.tenant.api_key);
         let event = http_event(
             "POST",
-            "/v1/jobs",
+            path,
             &[("authorization", bearer.as_str()), ("idempotency-key", key)],
-            Some(&job.to_string()),
+            Some(&body.to_string()),
         );
         api.http_in(&event, Context::default()).await
     }

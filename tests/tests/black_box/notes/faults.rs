@@ -87,7 +87,7 @@ async fn where_there_is_no_postgres_notes_say_so() {
     let authorization = format!("Bearer {}", Tenant::new().await.api_key);
     let answer = api.http("GET", "/v2/notes", &[("authorization", authorization.as_str())], None).await;
     assert!(answer.expect(503).header("retry-after").parse::<u32>().is_ok());
-    for handler in ["notes.users", "notes.purge"] {
+    for handler in ["notes.users", "notes.purge", "notes.outbox", "notes.reminders"] {
         let function = Instance::with(&notes::SERVICE, handler, Clock::system(), |environment| {
             environment.with("DATABASE_URL", "")
         })

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lambda_runtime::Context;
 use serde_json::{Value, json};
+use shared::http::versions::notes::NumberedPage;
 use shared::time::Clock;
-use tests::{Answer, Instance, stack};
+use tests::{Answer, Instance, http_event, stack};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{House, Member};
+use super::{House, Member, numbered};
 
 /// A road to the server on which the statements are counted that pass
 /// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
@@ -84,15 +86,26 @@ impl Metered {
         metered
     }
 
+    /// The API behind a meter that answers with the first page by its number.
+    async fn numbered(member: &Member) -> Self {
+        let meter = Meter::new().await;
+        let api = numbered::api(NumberedPage { page: 1, per_page: 10 }, &meter.url);
+        let metered = Self { api, meter, authorization: format!("Bearer {}", member.token) };
+        metered.send("GET", "/v2/notes", "", None).await.expect(200);
+        metered
+    }
+
     async fn send(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> Answer {
         let mut headers = vec![("authorization", self.authorization.as_str())];
         if !key.is_empty() {
             headers.push(("idempotency-key", key));
         }
-        self.api.http(method, path, &headers, body).await
+        let body = body.map(ToString::to_string);
+        self.api.answer_in(&http_event(method, path, &headers, body.as_deref()), Context::default()).await
     }
 
-    /// The statements of a request, besides the three of its transaction: its beginning, its settings, its end.
+    /// The statements of a request up to its answer, besides the three of its transaction: its beginning, its settings, its
+    /// end. What it tells is handed over after the answer, in a transaction of its own.
     async fn count(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> usize {
         let before = self.meter.count.load(Ordering::SeqCst);
         let answer = self.send(method, path, key, body.as_ref()).await;
@@ -111,29 +124,32 @@ async fn each_route_has_its_number_of_statements() {
     let share = format!("{path}/shares/{}", bob.id);
     let bulk = json!({"operations": [{"op": "update", "id": id, "patch": {"title": "e"}}, {"op": "create", "note": {"title": "f"}}]});
     for (method, path, key, body, expected) in [
-        ("POST", "/v2/notes", "", Some(json!({"title": "b"})), 2),
-        ("POST", "/v2/notes", "k", Some(json!({"title": "b"})), 4),
+        ("POST", "/v2/notes", "", Some(json!({"title": "b"})), 3),
+        ("POST", "/v2/notes", "k", Some(json!({"title": "b"})), 5),
         ("POST", "/v2/notes", "k", Some(json!({"title": "b"})), 1 + 1),
         ("GET", "/v2/notes?text=a&tags_any=x,y&state=active", "", None, 1),
         ("GET", &path, "", None, 1),
-        ("PUT", &path, "", Some(json!({"title": "c"})), 3),
-        ("PATCH", &path, "", Some(json!({"title": "d"})), 3),
-        ("PATCH", &path, "", Some(json!({"pinned": true})), 2),
+        ("PUT", &path, "", Some(json!({"title": "c"})), 4),
+        ("PATCH", &path, "", Some(json!({"title": "d"})), 4),
+        ("PATCH", &path, "", Some(json!({"pinned": true})), 3),
         ("PATCH", &path, "", Some(json!({"pinned": true})), 1),
         ("GET", &format!("{path}/revisions"), "", None, 1),
         ("GET", &format!("{path}/revisions/1"), "", None, 1),
         ("GET", &format!("{path}/revisions/2/diff"), "", None, 1),
-        ("POST", &format!("{path}/revisions/1/restore"), "", None, 4),
+        ("POST", &format!("{path}/revisions/1/restore"), "", None, 5),
         ("PUT", &share, "", Some(json!({"access": "read"})), 3),
         ("GET", &share, "", None, 2),
         ("GET", &format!("{path}/shares"), "", None, 2),
         ("DELETE", &share, "", None, 3),
-        ("POST", "/v2/notes/bulk", "", Some(bulk), 4),
-        ("DELETE", &path, "", None, 2),
-        ("POST", &format!("{path}/restore"), "", None, 2),
+        ("POST", "/v2/notes/bulk", "", Some(bulk), 5),
+        ("DELETE", &path, "", None, 3),
+        ("POST", &format!("{path}/restore"), "", None, 3),
+        ("GET", "/v2/notes/settings", "", None, 1),
     ] {
         assert_eq!(metered.count(method, path, key, body).await, expected, "{method} {path} {key}");
     }
+    let numbered = Metered::numbered(&ada).await;
+    assert_eq!(numbered.count("GET", "/v2/notes?text=a", "", None).await, 2, "a page by its number, and the total");
 }
 
 #[tokio::test]

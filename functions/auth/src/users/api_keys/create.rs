@@ -27,6 +27,7 @@ use crate::users::race::{Failure, race_of_key};
     request_body(content = NewApiKey, example = json!({
         "name": "Website", "scopes": ["links:read", "links:write"], "mode": "live", "allowed_networks": ["203.0.113.0/24"],
         "credits": {"amount": 1000, "refill": {"amount": 1000, "every_seconds": 86400}},
+        "api_version": "v2",
     })),
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
     responses(

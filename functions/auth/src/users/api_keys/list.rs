@@ -40,7 +40,7 @@ pub struct Parameters {
             "data": [{
                 "id": "key_01k9z4n2y6e0qv3m8t5w7x9abc", "name": "Website", "prefix": "tf_live_01k9z4n2y6e0qv3m8t5w7x9abc",
                 "mode": "live", "scopes": ["links:read", "links:write"], "status": "active", "allowed_networks": [],
-                "credits": null, "created_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc", "created_at": "2026-05-04T09:30:00.000Z",
+                "credits": null, "api_version": null, "created_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc", "created_at": "2026-05-04T09:30:00.000Z",
                 "last_used_at": "2026-05-04T10:30:00.000Z", "expires_at": null, "revoked_at": null, "replaced_by": null,
             }],
             "next_cursor": null, "has_more": false,

@@ -35,8 +35,8 @@ pub struct Rotation {
 
 /// Rotate an API key.
 ///
-/// The answer shows the new key, this once; it has the name, scopes, mode, networks and end of the old one, and begins with
-/// its balance of credits. The old one is good for the overlap, or until its own end if that is sooner; an overlap of 0 ends
+/// The answer shows the new key, this once; it has the name, scopes, mode, networks, version and end of the old one, and
+/// begins with its balance of credits. The old one is good for the overlap, or until its own end if that is sooner; an overlap of 0 ends
 /// it within 30 seconds. A key is rotated once, then its successor is. Nobody rotates a key that may do more than they may
 /// themselves. Sent again with its `Idempotency-Key`, the request is answered with `api_key: null`. It needs a sign-in within
 /// the last 15 minutes.
@@ -95,6 +95,7 @@ impl Core {
             expires_at: record.expires_at,
             allowed_networks: record.allowed_networks,
             credits: record.credits.map(|credits| credits.at(now)),
+            api_version: record.api_version,
             ..ApiKeyRecord::new(&key, caller.tenant, &before.name, record.scopes, &caller.subject)
         };
         let listed = ListedKey { revision: 1, ..ListedKey::of(&new) };

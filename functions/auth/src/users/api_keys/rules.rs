@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use shared::http::Problem;
+use shared::http::versions::Version;
 use shared::identity::api_key::{ApiKey, KeyMode};
 use shared::identity::credits::{Credits, Refill};
 use shared::identity::store::{ApiKeyRecord, MOST_NETWORKS};
@@ -45,6 +46,9 @@ pub struct NewApiKey {
     /// How many requests it may make. Any number without.
     #[serde(default)]
     credits: Option<NewCredits>,
+    /// The one version of the API that it may be used with. Each of them without.
+    #[serde(default)]
+    api_version: Option<Version>,
 }
 
 /// Credits of a new key.
@@ -108,6 +112,7 @@ pub(crate) struct Draft {
     expires_at: Option<Timestamp>,
     allowed_networks: Vec<IpNet>,
     credits: Option<NewCredits>,
+    api_version: Option<Version>,
 }
 
 impl NewApiKey {
@@ -136,6 +141,7 @@ impl NewApiKey {
             expires_at,
             allowed_networks: self.allowed_networks.iter().map(|network| network.0).collect(),
             credits: self.credits,
+            api_version: self.api_version,
         })
     }
 }
@@ -171,6 +177,7 @@ impl Draft {
             expires_at: self.expires_at,
             allowed_networks: self.allowed_networks,
             credits,
+            api_version: self.api_version,
             ..ApiKeyRecord::new(key, caller.tenant, self.name.as_str(), self.scopes, &caller.subject)
         }
     }

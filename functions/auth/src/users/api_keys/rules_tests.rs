@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use shared::http::ProblemType;
+use shared::http::versions::Version;
 use shared::id::TenantId;
 use shared::identity::PrincipalKind;
 use shared::random::Random;
@@ -24,6 +25,7 @@ fn maker(scopes: &str) -> Principal {
         token_id: None,
         issued_at: None,
         expires_at: None,
+        pinned: None,
     }
 }
 
@@ -45,7 +47,7 @@ fn a_key_has_what_was_asked_for() {
     let draft = check(&json!({
         "mode": "test", "scopes": ["links:write", "links:read"], "expires_at": "2027-01-15T08:00:01.9Z",
         "allowed_networks": ["203.0.113.7/24", "2001:db8::1"],
-        "credits": {"amount": 5, "refill": {"amount": 10, "every_seconds": 60}},
+        "credits": {"amount": 5, "refill": {"amount": 10, "every_seconds": 60}}, "api_version": "v1",
     }))
     .unwrap();
     let key = ApiKey::generate(draft.mode, now(), &Random::seeded(2));
@@ -57,8 +59,10 @@ fn a_key_has_what_was_asked_for() {
     assert_eq!(networks, ["203.0.113.0/24", "2001:db8::1/128"]);
     let refill = Some(Refill { amount: 10, every_seconds: 60, refilled_at: now() });
     assert_eq!(record.credits, Some(Credits { remaining: 5, refill }));
+    assert_eq!(record.api_version, Some(Version::V1));
     let plain = check(&json!({})).unwrap().record(&key, &maker(""), now());
-    assert!(plain.expires_at.is_none() && plain.allowed_networks.is_empty() && plain.credits.is_none());
+    assert!(plain.expires_at.is_none() && plain.allowed_networks.is_empty());
+    assert!(plain.credits.is_none() && plain.api_version.is_none());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the API shows of an API key. The key itself is shown when it is made, and never again.
 
 use serde::Serialize;
+use shared::http::versions::Version;
 use shared::identity::api_key::{ApiKeyId, KeyMode};
 use shared::identity::credits::Credits;
 use shared::identity::store::ApiKeyRecord;
@@ -15,6 +16,7 @@ use crate::store::api_keys::ListedKey;
     "id": "key_01k9z4n2y6e0qv3m8t5w7x9abc", "name": "Website", "prefix": "tf_live_01k9z4n2y6e0qv3m8t5w7x9abc",
     "mode": "live", "scopes": ["links:read", "links:write"], "status": "active", "allowed_networks": ["203.0.113.0/24"],
     "credits": {"remaining": 990, "refill": {"amount": 1000, "every_seconds": 86400, "next_at": "2026-05-05T09:30:00.000Z"}},
+    "api_version": "v2",
     "created_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc", "created_at": "2026-05-04T09:30:00.000Z",
     "last_used_at": "2026-05-04T10:30:00.000Z", "expires_at": null, "revoked_at": null, "replaced_by": null,
 }))]
@@ -36,6 +38,8 @@ pub struct ApiKeyView {
     pub allowed_networks: Vec<String>,
     /// How many requests it may make; any number when null.
     pub credits: Option<CreditsView>,
+    /// The one version of the API that it may be used with; each of them when null.
+    pub api_version: Option<Version>,
     /// Who made it: the id of a user, an API key or a client, or the name of the program that did.
     pub created_by: String,
     /// When it was made.
@@ -97,7 +101,7 @@ pub struct RefillView {
 #[schema(example = json!({
     "id": "key_01k9z4n2y6e0qv3m8t5w7x9abc", "name": "Website", "prefix": "tf_live_01k9z4n2y6e0qv3m8t5w7x9abc",
     "mode": "live", "scopes": ["links:read", "links:write"], "status": "active", "allowed_networks": [], "credits": null,
-    "created_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc", "created_at": "2026-05-04T09:30:00.000Z", "last_used_at": null,
+    "api_version": null, "created_by": "user_01k9z4n2y6e0qv3m8t5w7x9abc", "created_at": "2026-05-04T09:30:00.000Z", "last_used_at": null,
     "expires_at": null, "revoked_at": null, "replaced_by": null,
     "api_key": "tf_live_01k9z4n2y6e0qv3m8t5w7x9abc0123456789abcdefghijklmnopqrstuv00AbCd", "note": null,
 }))]
@@ -123,7 +127,7 @@ impl ShownOnce {
 }
 
 impl ApiKeyView {
-    /// What is shown of `key` at `now`; what changes with each use is in its `record`.
+    /// What is shown of `key` at `now`; what verifies it or changes with each use is in its `record`.
     pub fn of(key: &ListedKey, record: Option<&ApiKeyRecord>, now: Timestamp) -> Self {
         let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let status = match () {
@@ -140,6 +144,7 @@ impl ApiKeyView {
             status,
             allowed_networks: key.allowed_networks.clone(),
             credits: record.and_then(|record| record.credits).map(|credits| CreditsView::of(credits, now)),
+            api_version: record.and_then(|record| record.api_version),
             created_by: key.created_by.clone(),
             created_at: key.created_at,
             last_used_at: record.and_then(|record| record.last_used_at),

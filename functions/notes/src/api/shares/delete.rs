@@ -6,7 +6,8 @@ use shared::identity::{Caller, permission};
 
 use crate::app::App;
 use crate::note::{Actor, NoteId, UserId};
-use crate::view::share_etag;
+use crate::store::{Held, Share};
+use crate::view::{demand_version, share_etag};
 
 /// Share a note with a user no longer.
 ///
@@ -18,6 +19,7 @@ use crate::view::share_etag;
         (status = 204, description = "It is shared no longer"),
         (status = 403, description = "forbidden: the note and the share are somebody else's", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
+        (status = 428, description = "precondition-required: the tenant demands If-Match", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -32,7 +34,11 @@ pub async fn delete(
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
             let done = async {
-                work.delete_share(&id, &user, |share| conditions.check(&share_etag(share))).await?;
+                let check = |held: &Held, share: &Share| {
+                    demand_version(held, &conditions)?;
+                    conditions.check(&share_etag(share))
+                };
+                work.delete_share(&id, &user, check).await?;
                 Ok(NoContent)
             }
             .await;

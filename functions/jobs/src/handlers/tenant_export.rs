@@ -1,0 +1,226 @@
+//! `tenant.export`: has every service write what it has of the tenant into files beside the job, and says in a manifest what
+//! is in them.
+//!
+//! The services make their parts by themselves ([`shared::export`]): the job asks for them by an event, and looks now and
+//! then which are there. Between two looks it is snoozed, so that waiting takes no worker's time and no attempt. An attempt
+//! that misses a part for [`PATIENCE`] has failed; the next one asks again for what is missing, and keeps what is there.
+//!
+//! The event is published directly: one that is lost is asked for again.
+
+mod manifest;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::BoxError;
+use shared::events::export::{ExportRequested, PARTS, Part};
+use shared::events::{Event, Events};
+use shared::identity::permission::{ExportTenant, Permission as _};
+use shared::lambda::Runtime;
+use shared::random::Random;
+use shared::telemetry::chain;
+use shared::time::{Clock, Timestamp};
+
+use self::manifest::Done;
+use super::{Failed, Handler, Work};
+use crate::attempt::Failure;
+use crate::files::Files;
+use crate::payload::folder;
+
+/// How long an attempt waits for the parts: longer than a function has to make one.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+/// The shortest and the longest time between two looks.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+
+/// The document in which a job keeps what it has asked for.
+const REQUEST: &str = "export/request.json";
+
+/// How parts are asked for. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Exports {
+    events: Events,
+    random: Random,
+}
+
+impl Exports {
+    /// Reads `EVENTS_TOPIC_ARN`.
+    pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
+        let mut reader = runtime.environment.reader();
+        let topic: String = reader.required("EVENTS_TOPIC_ARN");
+        reader.finish()?;
+        Ok(Self { events: Events::new(runtime.aws.sns.clone(), topic), random: runtime.random.clone() })
+    }
+}
+
+pub(super) struct TenantExport {
+    exports: Exports,
+    clock: Clock,
+    files: Files,
+}
+
+/// Nothing is to be said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Payload {}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    /// Tells this export from one that the same job has made before.
+    run: String,
+    began_at: Timestamp,
+    /// The attempt that asked last; none when the next one is to ask again.
+    attempt: Option<u32>,
+    asked_at: Timestamp,
+    /// Whether all has come: what runs after that is a new export.
+    #[serde(default)]
+    finished: bool,
+}
+
+impl Request {
+    fn new(now: Timestamp, random: &Random) -> Self {
+        Self { run: token(random), began_at: now, attempt: None, asked_at: now, finished: false }
+    }
+
+    /// Where all of it is written, below the job's folder.
+    fn place(&self) -> String {
+        format!("export/{}/", self.run)
+    }
+
+    fn waited(&self, now: Timestamp) -> Duration {
+        now.duration_since(self.asked_at).try_into().unwrap_or_default()
+    }
+}
+
+/// What there is of a part.
+type Found = (&'static str, Option<Part>);
+
+impl TenantExport {
+    pub(super) const fn new(exports: Exports, clock: Clock, files: Files) -> Self {
+        Self { exports, clock, files }
+    }
+
+    /// Looks once: all is there, or it is looked at later again.
+    async fn look(&self, work: &Work) -> Result<Done, Failed> {
+        let now = self.clock.now();
+        let known = self.files.document(&work.tenant_id, &work.job_id, REQUEST).await?;
+        let known = known.filter(|request: &Request| !request.finished);
+        let request = known.unwrap_or_else(|| Request::new(now, &self.exports.random));
+        let parts = self.parts(work, &request).await?;
+        let missing: Vec<&'static str> =
+            parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
+        work.progress(share(parts.len() - missing.len()), told(parts.len() - missing.len()));
+        let Some(first) = missing.first() else { return self.finish(work, request, parts, now).await };
+        if request.attempt != Some(work.attempt) {
+            self.ask(work, request, &missing, now).await?;
+            return Err(Failed::Snoozed(LOOKS.0));
+        }
+        let waited = request.waited(now);
+        if waited < PATIENCE {
+            return Err(Failed::Snoozed(until_next_look(waited)));
+        }
+        self.remember(work, &Request { attempt: None, ..request }).await?;
+        let message = format!("it has not come in {} minutes: {}", PATIENCE.as_secs() / 60, missing.join(", "));
+        Err(Failed::Retry(Failure::new(format!("missing_part_{first}"), message), None))
+    }
+
+    async fn parts(&self, work: &Work, request: &Request) -> Result<Vec<Found>, Failed> {
+        let mut parts = Vec::new();
+        for part in PARTS {
+            let name = ExportRequested::document(&request.place(), part);
+            parts.push((part, self.files.document(&work.tenant_id, &work.job_id, &name).await?));
+        }
+        Ok(parts)
+    }
+
+    /// Asks for parts. That it has asked is written first: an attempt that is lost in between is followed by another one,
+    /// which asks again.
+    async fn ask(&self, work: &Work, request: Request, missing: &[&str], now: Timestamp) -> Result<(), Failed> {
+        let place = request.place();
+        self.remember(work, &Request { attempt: Some(work.attempt), asked_at: now, ..request }).await?;
+        let data = ExportRequested {
+            job_id: work.job_id.to_string(),
+            folder: format!("{}{place}", folder(&work.job_id)),
+            parts: missing.iter().map(|part| (*part).to_owned()).collect(),
+        };
+        let event = Event::new(work.tenant_id, work.job_id, data, now, &self.exports.random);
+        let published = self.exports.events.publish(&[event]).await;
+        published.map_err(|error| Failed::Retry(Failure::new("events", chain(&error)), None))
+    }
+
+    async fn remember(&self, work: &Work, request: &Request) -> Result<(), Failed> {
+        let content = serde_json::to_vec(request).map_err(|error| Failed::poison("result", error.to_string()))?;
+        Ok(self.files.put(&work.tenant_id, &work.job_id, REQUEST, "application/json", content).await?)
+    }
+
+    async fn finish(&self, work: &Work, request: Request, parts: Vec<Found>, now: Timestamp) -> Result<Done, Failed> {
+        let all = parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect();
+        // It has a place of its own, as the files of the parts: none that a result has named is written again.
+        let place = format!("{}{}", request.place(), token(&self.exports.random));
+        let name = format!("{place}/{}", manifest::NAME);
+        let (content, done) = manifest::describe(work, (request.began_at, now), all, &request.place(), place)?;
+        self.files.put(&work.tenant_id, &work.job_id, &name, manifest::MANIFEST_TYPE, content).await?;
+        self.remember(work, &Request { finished: true, ..request }).await?;
+        Ok(done)
+    }
+}
+
+/// A name that nothing else has.
+fn token(random: &Random) -> String {
+    random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 12)
+}
+
+/// The share of the parts.
+#[allow(clippy::cast_precision_loss)] // there are a few
+fn share(count: usize) -> f64 {
+    count as f64 / PARTS.len() as f64
+}
+
+fn told(count: usize) -> String {
+    format!("{count} of {} parts", PARTS.len())
+}
+
+/// The longer it has waited, the longer it waits.
+fn until_next_look(waited: Duration) -> Duration {
+    (waited / 2).clamp(LOOKS.0, LOOKS.1)
+}
+
+impl Handler for TenantExport {
+    const TYPE: &'static str = "tenant.export";
+    type Payload = Option<Payload>;
+    type Result = Done;
+    const MAKES_FILES: bool = true;
+    const PERMISSION: Option<&'static str> = Some(ExportTenant::NAME);
+
+    async fn run(&self, _payload: Option<Payload>, work: &Work) -> Result<Done, Failed> {
+        tokio::select! {
+            looked = self.look(work) => looked,
+            () = work.stopped() => Err(Failed::Stopped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rarer_and_never_wait_beyond_a_minute() {
+        let seconds = |waited: u64| until_next_look(Duration::from_secs(waited)).as_secs();
+        assert_eq!([seconds(0), seconds(1), seconds(10), seconds(60), seconds(1200)], [1, 1, 5, 30, 60]);
+    }
+
+    #[test]
+    fn progress_counts_parts() {
+        assert_eq!(told(1), "1 of 4 parts");
+        assert!((share(0), share(PARTS.len())) == (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_payload_says_nothing() {
+        for (text, is_taken) in [("null", true), ("{}", true), (r#"{"parts": []}"#, false), ("[1]", false)] {
+            assert_eq!(serde_json::from_str::<Option<Payload>>(text).is_ok(), is_taken, "{text}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What holds for all notes of a tenant.
+
+pub mod get;
+pub mod put;
