@@ -56,13 +56,16 @@ pub async fn claim<T, const LIMIT: usize>(
     if claimed.rows_affected() == 1 {
         return Ok(Claim::First(Claimed(Some([actor, route, key].map(str::to_owned)))));
     }
-    let kept =
-        sqlx::query("SELECT fingerprint, answer FROM idempotency_keys WHERE actor = $1 AND route = $2 AND key = $3")
-            .bind(actor)
-            .bind(route)
-            .bind(key)
-            .fetch_one(transaction)
-            .await?;
+    // The tenant is said here as well: a policy for those who purge takes the index away from the policy that says it.
+    let kept = sqlx::query(
+        "SELECT fingerprint, answer FROM idempotency_keys
+         WHERE tenant = tenfold.current_tenant() AND actor = $1 AND route = $2 AND key = $3",
+    )
+    .bind(actor)
+    .bind(route)
+    .bind(key)
+    .fetch_one(transaction)
+    .await?;
     if kept.try_get::<String, _>("fingerprint")? != fingerprint {
         return Err(reused().into());
     }
@@ -103,12 +106,15 @@ async fn write(
     [actor, route, key]: &[String; 3],
     answer: String,
 ) -> Result<(), PostgresError> {
-    sqlx::query("UPDATE idempotency_keys SET answer = $4 WHERE actor = $1 AND route = $2 AND key = $3")
-        .bind(actor)
-        .bind(route)
-        .bind(key)
-        .bind(answer)
-        .execute(transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE idempotency_keys SET answer = $4
+         WHERE tenant = tenfold.current_tenant() AND actor = $1 AND route = $2 AND key = $3",
+    )
+    .bind(actor)
+    .bind(route)
+    .bind(key)
+    .bind(answer)
+    .execute(transaction)
+    .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use shared::postgres::PostgresError;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::settings::Settings;
-use super::{NoteStore, Share, row, shares};
+use super::{NoteStore, OWN_TENANT, Share, row, shares};
 use crate::note::{Actor, Note, Revision};
 
 /// Notes or revisions that are read at once, of 256 KiB each at most.
@@ -29,7 +29,8 @@ impl NoteStore {
 
     /// The notes after one of them, those in the bin as well.
     pub async fn all_notes(&self, tenant: &TenantId, after: &str) -> Result<Vec<Note>, PostgresError> {
-        let text = format!("SELECT {} FROM notes n WHERE n.id > $1 ORDER BY n.id LIMIT $2", row::COLUMNS);
+        let text =
+            format!("SELECT {} FROM notes n WHERE {OWN_TENANT} AND n.id > $1 ORDER BY n.id LIMIT $2", row::COLUMNS);
         let read = async || {
             let mut transaction = self.postgres.tenant_transaction(tenant).await?;
             let query = sqlx::query(AssertSqlSafe(text.as_str().to_owned())).bind(after).bind(TEXTS);

@@ -10,7 +10,7 @@ use shared::time::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 
-use super::{Work, row};
+use super::{OWN_TENANT, Work, row};
 use crate::note::{Access, Format, NoteId};
 use crate::text::{Tags, Title, Words};
 
@@ -280,9 +280,12 @@ impl Work<'_> {
     /// Where the actor's own notes are found, or those that are shared with them.
     fn push_source(&self, sql: &mut QueryBuilder<Postgres>, query: &ListQuery, own: bool) {
         if own {
-            sql.push("FROM notes n WHERE n.owner_id = ");
+            sql.push(format!("FROM notes n WHERE {OWN_TENANT} AND n.owner_id = "));
         } else {
-            sql.push("FROM note_shares s JOIN notes n ON n.id = s.note_id WHERE s.user_id = ");
+            sql.push(format!(
+                "FROM note_shares s JOIN notes n ON n.tenant = s.tenant AND n.id = s.note_id
+                 WHERE {OWN_TENANT} AND s.user_id = "
+            ));
         }
         sql.push_bind(self.actor.id.clone());
         push_filters(sql, query, own);

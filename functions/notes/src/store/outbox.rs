@@ -68,7 +68,8 @@ impl NoteStore {
         self.postgres
             .repeated(async || {
                 let mut transaction = self.postgres.tenant_transaction(&entry.tenant).await?;
-                let query = sqlx::query("DELETE FROM outbox WHERE id = $1").bind(&entry.id);
+                let query = sqlx::query("DELETE FROM outbox WHERE tenant = tenfold.current_tenant() AND id = $1")
+                    .bind(&entry.id);
                 let done = query.execute(&mut transaction).await;
                 transaction.end(done.map(drop).map_err(Into::into)).await
             })

@@ -7,7 +7,7 @@ use super::{Work, row};
 use crate::note::{NoteId, Revision};
 
 /// The revisions of a note on the desk that the actor `$2` may see.
-const VISIBLE: &str = "FROM note_revisions r JOIN notes n ON n.id = r.note_id
+const VISIBLE: &str = "FROM note_revisions r JOIN notes n ON n.tenant = r.tenant AND n.id = r.note_id
      WHERE r.note_id = $1 AND n.deleted_at IS NULL
        AND (n.owner_id = $2 OR EXISTS (SELECT FROM note_shares s WHERE s.note_id = n.id AND s.user_id = $2))";
 

@@ -101,7 +101,8 @@ impl NoteStore {
             .execute(&mut transaction)
             .await?;
         let given = sqlx::query(
-            "UPDATE notes SET owner_id = $2 WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $3)
+            "UPDATE notes SET owner_id = $2 WHERE tenant = tenfold.current_tenant() AND id IN
+                 (SELECT id FROM notes WHERE tenant = tenfold.current_tenant() AND owner_id = $1 LIMIT $3)
              RETURNING id, owner_id, version, deleted_at",
         )
         .bind(&change.user)
@@ -142,7 +143,8 @@ impl NoteStore {
     async fn erase_some(&self, change: &Change) -> Result<usize, PostgresError> {
         let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
         let erased = sqlx::query(
-            "DELETE FROM notes WHERE id IN (SELECT id FROM notes WHERE owner_id = $1 LIMIT $2)
+            "DELETE FROM notes WHERE tenant = tenfold.current_tenant() AND id IN
+                 (SELECT id FROM notes WHERE tenant = tenfold.current_tenant() AND owner_id = $1 LIMIT $2)
              RETURNING id, owner_id, version",
         )
         .bind(&change.user)
@@ -161,7 +163,9 @@ impl NoteStore {
         // It waits for whoever makes a note of theirs at this moment; nobody makes another one after it.
         let lock = sqlx::query("SELECT FROM users WHERE id = $1 FOR UPDATE").bind(&change.user);
         lock.execute(&mut transaction).await?;
-        let query = sqlx::query("DELETE FROM notes WHERE owner_id = $1 RETURNING id, owner_id, version");
+        let query = sqlx::query(
+            "DELETE FROM notes WHERE tenant = tenfold.current_tenant() AND owner_id = $1 RETURNING id, owner_id, version",
+        );
         let erased = query.bind(&change.user).fetch_all(&mut transaction).await?;
         self.tell_all(&mut transaction, change, NotePurged, erased.iter()).await?;
         sqlx::query("DELETE FROM users WHERE id = $1").bind(&change.user).execute(&mut transaction).await?;

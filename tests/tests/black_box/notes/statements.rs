@@ -1,12 +1,13 @@
 //! What a request costs Postgres: counted on the wire.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::http::versions::notes::NumberedPage;
 use shared::time::Clock;
+use sqlx::{Connection as _, PgConnection, Row as _};
 use tests::{Answer, Instance, http_event, stack};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,8 @@ use super::{House, Member, numbered};
 struct Meter {
     url: String,
     count: Arc<AtomicUsize>,
+    /// The texts of those that were prepared.
+    texts: Arc<Mutex<Vec<String>>>,
 }
 
 impl Meter {
@@ -27,17 +30,18 @@ impl Meter {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = url.replace(&address, &listener.local_addr().unwrap().to_string());
         let count = Arc::new(AtomicUsize::new(0));
-        let counted = count.clone();
+        let texts = Arc::<Mutex<Vec<String>>>::default();
+        let (counted, read) = (count.clone(), texts.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&address).await.unwrap();
                 let (from_client, mut to_client) = client.into_split();
                 let (mut from_server, to_server) = server.into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-                tokio::spawn(pass(from_client, to_server, counted.clone()));
+                tokio::spawn(pass(from_client, to_server, counted.clone(), read.clone()));
             }
         });
-        Self { url, count }
+        Self { url, count, texts }
     }
 }
 
@@ -45,6 +49,7 @@ async fn pass(
     mut client: tokio::net::tcp::OwnedReadHalf,
     mut server: tokio::net::tcp::OwnedWriteHalf,
     count: Arc<AtomicUsize>,
+    texts: Arc<Mutex<Vec<String>>>,
 ) -> std::io::Result<()> {
     // The messages before the session begins have no type: a request for TLS, and the start-up itself.
     let mut is_started = false;
@@ -57,6 +62,11 @@ async fn pass(
         // A simple query, or the execution of a prepared one.
         if matches!(kind, Some(b'Q' | b'E')) {
             count.fetch_add(1, Ordering::SeqCst);
+        }
+        // What is prepared: its name, and its text.
+        if kind == Some(b'P') {
+            let text = body.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+            texts.lock().unwrap().push(String::from_utf8_lossy(text).into_owned());
         }
         if let Some(kind) = kind {
             server.write_u8(kind).await?;
@@ -180,4 +190,35 @@ async fn fifty_notes_cost_as_many_statements_as_one() {
     };
     let one = of_bob.count("POST", "/v2/notes/bulk", "", Some(edit(&ids[..1]))).await;
     assert_eq!(of_bob.count("POST", "/v2/notes/bulk", "", Some(edit(&ids[1..]))).await, one);
+}
+
+#[tokio::test]
+async fn what_is_read_of_notes_is_found_along_indexes_that_begin_with_the_tenant() {
+    let house = House::new();
+    let ada = house.member().await;
+    let note = ada.note(json!({"title": "a"})).await;
+    let metered = Metered::new(&ada).await;
+    metered.send("GET", &note, "", None).await.expect(200);
+    let texts = metered.meter.texts.lock().unwrap().clone();
+    let reads: Vec<_> = texts.iter().filter(|text| text.contains("notes n")).collect();
+    assert!(reads.len() >= 2, "a list and a note: {texts:?}");
+    for text in reads {
+        let mut connection = PgConnection::connect(&stack().dev().database_url).await.unwrap();
+        // On a table of a few rows any plan is good: it is the one that a large table needs that must be there.
+        let settings = format!(
+            "BEGIN; SET LOCAL ROLE tenfold_app; SET LOCAL search_path = notes; SET LOCAL tenfold.tenant = '{}';
+             SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; PREPARE asked AS {text}",
+            house.tenant
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(&mut connection).await.unwrap();
+        // A list has the actor's id twice, a note its ids and the actor's.
+        let values = if text.contains("ANY($1)") { "'{a}', 'a'" } else { "'a', 'a'" };
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE asked({values})"));
+        let plan = sqlx::raw_sql(explain).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{text}: {plan:#?}");
+        for condition in plan.iter().filter(|line| line.contains("Index Cond")) {
+            assert!(condition.contains("tenant"), "{condition}: {text}: {plan:#?}");
+        }
+    }
 }
