@@ -1,5 +1,5 @@
 //! Where the local AWS endpoint (MiniStack) differs from AWS, and what is done about it from without: no service knows of
-//! any of it. What is done within, such as fair queues, is in `services/ministack.py`, which starts it.
+//! any of it. What is done within, such as fair queues, is in `services/ministack`, which starts it.
 //!
 //! What needs nothing done here: routes (the gateway serves them), triggers (the pollers do), schedules, and outputs
 //! (none are used). The records of a stream do not survive a restart of the endpoint, as they do on AWS for a day; so a

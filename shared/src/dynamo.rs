@@ -72,8 +72,13 @@ impl Dynamo {
         })
     }
 
-    /// Reads up to 100 items by their keys, eventually consistent and in no order; absent ones are left out.
-    pub fn batch_get<'a>(&'a self, table: &'a str, keys: Vec<Key>) -> BoxFuture<'a, Result<Vec<Item>, DynamoError>> {
+    /// Reads up to 100 items by their keys, in no order; absent ones are left out.
+    pub fn batch_get<'a>(
+        &'a self,
+        table: &'a str,
+        keys: Vec<Key>,
+        consistent: bool,
+    ) -> BoxFuture<'a, Result<Vec<Item>, DynamoError>> {
         Box::pin(async move {
             let mut found = Vec::new();
             let mut wanted: Vec<Item> = keys.into_iter().map(|key| key.0).collect();
@@ -81,8 +86,9 @@ impl Dynamo {
                 if wanted.is_empty() {
                     return Ok(found);
                 }
-                let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted))).build();
-                let keys = keys.map_err(|error| DynamoError::Refused(error.into()))?;
+                let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted)));
+                let keys =
+                    keys.consistent_read(consistent).build().map_err(|error| DynamoError::Refused(error.into()))?;
                 let call = self.0.batch_get_item().request_items(table, keys);
                 let answer =
                     call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.map_err(sorted)?;

@@ -7,19 +7,23 @@
 
 mod client;
 pub mod conventions;
+mod days;
 mod etag;
 mod extract;
+mod faults;
 pub mod idempotency;
 mod page;
 mod patch;
 mod problem;
 mod race;
 mod reply;
+mod sound;
 mod trace;
 pub mod versions;
 
 pub use client::{ClientAddress, ClientNetwork};
 pub use conventions::RequestContext;
+pub use days::Days;
 pub use etag::{ETag, Preconditions};
 pub use extract::{BODY_LIMIT, Json, Path, Query, body_within, parse_json};
 pub use page::{Cursors, Limit, Page};

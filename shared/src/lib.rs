@@ -29,12 +29,14 @@ pub mod lambda;
 pub mod limits;
 pub mod mail;
 pub mod outbound;
+pub mod password_hash;
 pub mod postgres;
 pub mod queue;
 pub mod random;
 pub mod refusal;
 pub mod signing;
 pub mod telemetry;
+pub mod text;
 pub mod time;
 
 /// An error whose type does not matter to its reader, only its cause chain.

@@ -45,6 +45,7 @@ pub use address::AddressClass;
 pub use connector::Resolver;
 pub use error::{OutboundError, Part, Phase, UrlFault};
 pub use message::{Request, Response};
+pub use target::has_dns_lengths;
 
 use connector::Connector;
 use redirect::Hop;

@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use auth::password::hash::{LANES, MEMORY_KIB, PASSES};
-use auth::password::{Password, PasswordHash, verify_blocking};
+use auth::password::Password;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::config::Environment;
+use shared::password_hash::{LANES, MEMORY_KIB, PASSES};
 use shared::random::Random;
 use shared::time::Clock;
 use tests::account::{PASSWORD, fresh_email};
@@ -119,7 +119,7 @@ async fn timed(turn: impl Future<Output = ()>) -> (Duration, Duration) {
 async fn bench() {
     let log_ins = LogIns::new().await;
     let password = Password::offered(PASSWORD);
-    let hash = PasswordHash::of(&password, &Random::system()).unwrap();
+    let hash = password.hashed(&Random::system()).await.unwrap();
     // The first opens the keys of the instance.
     log_ins.turn().await;
     let mut times = [const { Vec::new() }; 3];
@@ -128,7 +128,7 @@ async fn bench() {
         bare.push(timed(async { (0..EACH_TURN).for_each(|_| bare_argon2()) }).await);
         let turn = async {
             for _ in 0..EACH_TURN {
-                assert!(verify_blocking(hash.clone(), password.clone()).await.unwrap());
+                assert!(password.matches(hash.clone()).await.unwrap());
             }
         };
         verify.push(timed(turn).await);

@@ -54,6 +54,7 @@ fn claims(now: Timestamp) -> Claims {
         permissions: None,
         scope: text("*"),
         iat: now.as_second(),
+        as_of: now.as_millisecond(),
         exp: now.as_second() + ACCESS_TOKEN_LIFETIME.as_secs(),
         jti: text("k3v9q0x7m2c8z5b1n6a4s0d2"),
     }

@@ -11,6 +11,7 @@ use shared::config::Environment;
 use shared::lambda::{Function, Runtime, Service};
 use shared::time::Clock;
 
+use crate::conformance::{Asked, check};
 use crate::{Answer, stack};
 
 /// A function's instance that only its test invokes.
@@ -97,8 +98,8 @@ impl Instance {
     /// # Panics
     /// When it answers with something else than a response.
     pub async fn answer_in(&self, event: &Value, context: Context) -> Answer {
-        let event = serde_json::value::to_raw_value(event).expect("an event is JSON");
-        let answer = self.0.invoke(event, context).await.expect("it answers");
+        let raw = serde_json::value::to_raw_value(event).expect("an event is JSON");
+        let answer = self.0.invoke(raw, context).await.expect("it answers");
         let answer: Value = serde_json::from_str(answer.get()).expect("an answer is JSON");
         let mut read = HeaderMap::new();
         for (name, value) in answer["headers"].as_object().into_iter().flatten() {
@@ -106,11 +107,15 @@ impl Instance {
             read.insert(name, HeaderValue::from_str(value.as_str().unwrap_or_default()).expect("a header value"));
         }
         let status = answer["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
-        Answer {
+        let answer = Answer {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: read,
             body: answer["body"].as_str().unwrap_or_default().to_owned().into(),
-        }
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (method, path) = (text(&event["requestContext"]["http"]["method"]), text(&event["rawPath"]));
+        check(&Asked { method: &method, path: &path, body: text(&event["body"]).as_bytes() }, &answer);
+        answer
     }
 }
 

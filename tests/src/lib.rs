@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 pub mod account;
+mod conformance;
 mod fault;
 mod invoke;
 pub mod openapi;
@@ -15,6 +16,7 @@ pub mod python;
 mod runtime_api;
 mod server;
 mod tenant;
+pub mod token;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -5,10 +5,12 @@
 
 pub mod breaking;
 mod examples;
+mod schemas;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use jsonschema::{Draft, Validator};
 use localstack::template::workspace_root;
 use serde_json::{Value, json};
 use shared::http::versions::Version;
@@ -62,10 +64,13 @@ pub fn parts() -> Vec<(&'static str, Value)> {
 /// The document of a version, as it is committed and served. The code describes the newest; the older is derived from it.
 pub fn document(version: Version) -> String {
     let newest = newest();
-    let document = match version {
+    let mut document = match version {
         Version::V1 => version_1(&newest),
         Version::V2 => newest,
     };
+    // Of what each version has.
+    schemas::describe_patches(&mut document);
+    schemas::leave_out_unused(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
@@ -83,6 +88,9 @@ fn newest() -> Value {
     }
     let mut document = serde_json::to_value(&whole).unwrap_or_default();
     name_rows(&mut document);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas::unite(schemas);
+    }
     document
 }
 
@@ -95,6 +103,24 @@ fn name_rows(document: &mut Value) {
             schema["properties"]["data"]["items"] = json!({"$ref": format!("#/components/schemas/{row}")});
         }
     }
+}
+
+/// A validator of a schema in a document.
+///
+/// # Panics
+/// When it is no schema.
+pub fn validator(document: &Value, schema: &Value) -> Validator {
+    let mut schema = schema.clone();
+    // What the references in it name.
+    schema["components"] = document["components"].clone();
+    let built = jsonschema::options().with_draft(Draft::Draft202012).build(&schema);
+    built.unwrap_or_else(|error| panic!("{error} in {schema}"))
+}
+
+/// What is wrong with a value by a schema of a document.
+pub fn faults(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let validator = validator(document, schema);
+    validator.iter_errors(value).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
 }
 
 /// Where the document of a version is committed.

@@ -11,6 +11,7 @@ use shared::identity::store::{ApiKeyRecord, IdentityStore};
 use shared::random::Random;
 use shared::time::Clock;
 
+use crate::conformance::{Asked, check};
 use crate::stack;
 
 /// A tenant with an API key that may do everything.
@@ -105,9 +106,17 @@ pub trait Ask {
 
 impl Ask for reqwest::RequestBuilder {
     async fn answer(self) -> Answer {
-        let response = self.send().await.expect("the stack answers");
+        let (client, request) = self.build_split();
+        let request = request.expect("the request can be sent");
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let sent = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default().to_vec();
+        let response = Box::pin(client.execute(request)).await.expect("the stack answers");
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.expect("the answer has a body") }
+        let answer = Answer { status, headers, body: response.bytes().await.expect("the answer has a body") };
+        if stack().url().starts_with(&url.origin().ascii_serialization()) {
+            check(&Asked { method: method.as_str(), path: url.path(), body: &sent }, &answer);
+        }
+        answer
     }
 }
 

@@ -20,7 +20,7 @@ use shared::{BoxError, BoxFuture};
 use crate::api::signup::{created, first_membership};
 use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
-use crate::password::{HashingFailed, Password, PasswordHash, hash_blocking};
+use crate::password::{HashingFailed, Password, PasswordHash};
 use crate::session::Device;
 use crate::store::{AccountStore, NewAccount, WriteError};
 use crate::tenant::{Settings, Tenant};
@@ -83,7 +83,7 @@ async fn make(runtime: &Runtime, accounts: &AccountStore, event: Value, origin: 
     }
     let name = new.name.as_ref().map_or("", Name::as_str);
     new.password.check_choice(&[email.as_str(), name])?;
-    let hash = hash_blocking(new.password.clone(), runtime.random.clone()).await?;
+    let hash = new.password.hashed(&runtime.random).await?;
     let now = runtime.clock.now();
     let (user, tenant) = owner(new, hash, now, &runtime.random);
     // A tenant that has its record keeps it.
@@ -124,6 +124,7 @@ fn owner(new: NewOwner, hash: PasswordHash, now: Timestamp, random: &Random) -> 
         settings: Settings::default(),
         created_at: now,
         updated_at: now,
+        tokens_ended_at: None,
         revision: 1,
     };
     let user = User {

@@ -1,8 +1,10 @@
 //! `auth.api`: signing up, in and out, under `/v1/auth`, and one's own account at `/v1/me`; one file for each endpoint.
 
+pub mod authorizations;
 pub mod email;
 pub mod exchange;
 mod factors;
+pub mod grants;
 pub mod identities;
 pub mod login;
 pub mod logout;
@@ -63,6 +65,9 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(passkeys::get, passkeys::update, passkeys::delete))
         .routes(routes!(identities::list, identities::link))
         .routes(routes!(identities::get, identities::unlink))
+        .routes(routes!(authorizations::get, authorizations::decide))
+        .routes(routes!(grants::list))
+        .routes(routes!(grants::delete))
         .routes(routes!(me::get, me::update, me::delete))
 }
 

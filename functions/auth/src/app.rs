@@ -60,6 +60,8 @@ pub struct App {
     mail_queue_url: String,
     /// `PUBLIC_URL`: where clients reach the deployment.
     pub(crate) public_url: Option<Url>,
+    /// `CONSENT_URL`: a page of the owner's that asks users about applications.
+    pub(crate) consent_url: Option<Url>,
 }
 
 impl std::ops::Deref for App {
@@ -107,7 +109,7 @@ impl Core {
 }
 
 impl App {
-    /// Reads `LIMITS_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL`, `PUBLIC_URL`, `PRODUCT_NAME` (`Tenfold` without it) and what
+    /// Reads `LIMITS_TABLE`, `DUE_TABLE`, `MAIL_QUEUE_URL`, `PUBLIC_URL`, `CONSENT_URL`, `PRODUCT_NAME` (`Tenfold` without it) and what
     /// [`Core::new`], [`Signer::new`] and [`RelyingParty::new`] read.
     pub fn new(runtime: &Runtime) -> Result<Self, BoxError> {
         let mut reader = runtime.environment.reader();
@@ -115,6 +117,7 @@ impl App {
         let due_table: String = reader.required("DUE_TABLE");
         let mail_queue_url: String = reader.required("MAIL_QUEUE_URL");
         let public_url: Option<Url> = reader.optional("PUBLIC_URL");
+        let consent_url: Option<Url> = reader.optional("CONSENT_URL");
         let product_name: Option<String> = reader.optional("PRODUCT_NAME");
         reader.finish()?;
         let product_name: Arc<str> = product_name.as_deref().unwrap_or("Tenfold").into();
@@ -131,6 +134,7 @@ impl App {
             sender: Sender::new(runtime.aws.sqs.clone(), dynamo, due_table, runtime.clock.clone()),
             mail_queue_url,
             public_url,
+            consent_url,
         })
     }
 

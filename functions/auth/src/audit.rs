@@ -9,8 +9,11 @@ use shared::http::{ClientAddress, RequestContext};
 use shared::id::{Id, Kind, TenantId};
 use shared::identity::Principal;
 use shared::random::Random;
+use shared::text::is_unprintable;
 use shared::time::{SignedDuration, Timestamp};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::mail::templates::Occurrence;
 use crate::session::Device;
@@ -66,7 +69,7 @@ pub struct AuditRecord {
 macro_rules! actions {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
         /// What an audit record tells of. Expect new values.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Action { $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)* }
 
         impl Action {
@@ -80,6 +83,19 @@ macro_rules! actions {
         }
     };
 }
+
+// By hand: the derived one does not see names that a macro gives.
+impl PartialSchema for Action {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What an audit record tells of. Expect new values."))
+            .enum_values(Some(Self::ALL.iter().map(|action| action.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for Action {}
 
 actions! {
     /// An account was made.
@@ -136,6 +152,8 @@ actions! {
     RoleDeleted = "role.deleted";
     /// An API key was made.
     ApiKeyCreated = "api_key.created";
+    /// An API key got another name, or was pinned to a version of the API.
+    ApiKeyChanged = "api_key.changed";
     /// An API key got a successor.
     ApiKeyRotated = "api_key.rotated";
     /// An API key was revoked.
@@ -150,8 +168,18 @@ actions! {
     ClientDeleted = "client.deleted";
     /// Somebody said to be an OAuth client and did not prove it.
     ClientRefused = "client.refused";
+    /// A user let an application in.
+    ConsentGiven = "consent.given";
+    /// A user did not let an application in.
+    ConsentRefused = "consent.refused";
+    /// A user took back that an application is let in.
+    ConsentWithdrawn = "consent.withdrawn";
+    /// An authorization code was used twice: its session was ended.
+    AuthorizationCodeReused = "session.authorization_code_reused";
     /// The tenant's settings were changed.
     SettingsChanged = "tenant.settings_changed";
+    /// An export of all that the tenant has was asked for.
+    ExportRequested = "tenant.export_requested";
     /// An account was deleted.
     AccountDeleted = "user.deleted";
 }
@@ -168,9 +196,8 @@ pub struct Origin {
 impl Origin {
     /// The origin of a request.
     pub fn of(context: &RequestContext, address: ClientAddress, user_agent: Option<&str>) -> Self {
-        let user_agent = user_agent.map(|text| {
-            text.chars().filter(|character| !crate::user::is_unprintable(*character)).take(200).collect::<String>()
-        });
+        let user_agent = user_agent
+            .map(|text| text.chars().filter(|character| !is_unprintable(*character)).take(200).collect::<String>());
         Self {
             request_id: context.request_id.to_string(),
             device: Device { user_agent: user_agent.filter(|text| !text.is_empty()), network: network_of(address) },

@@ -139,7 +139,7 @@ async fn oauth_authorization_server(
 
 /// The authorization server's metadata at its other path.
 ///
-/// There are no ID tokens, so what is only about these is left out.
+/// For clients that speak OpenID Connect: a code whose scope has `openid` is exchanged for an id token as well.
 #[utoipa::path(
     get, path = "/.well-known/openid-configuration", operation_id = "openid_configuration", tag = "discovery",
     params(("If-None-Match" = Option<String>, Header)),

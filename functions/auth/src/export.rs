@@ -2,21 +2,25 @@
 //!
 //! What a user has by themselves (profile, factors, sessions) is in no export: a user may be a member of other tenants too.
 //!
+//! That an export is asked for is a record of the audit trail: this function hears of it first.
+//!
 //! # Calls
-//! A read for each hundred records of a kind; two for API keys.
+//! A write, and a read for each hundred records of a kind; two for API keys.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use ring::digest::{SHA256, digest};
 use shared::dynamo::Dynamo;
-use shared::events::export::IDENTITY;
-use shared::export::{Exporter, FileWriter, PartWriter, Source};
+use shared::events::export::{ExportRequested, IDENTITY, LeftOut};
+use shared::export::{Exporter, PartWriter, Source, Step};
 use shared::id::TenantId;
 use shared::identity::store::IdentityStore;
 use shared::lambda::{Function, QueueSettings, Runtime};
 use shared::time::Clock;
 use shared::{BoxError, BoxFuture};
 
+use crate::audit::{Action, AuditId, AuditRecord};
 use crate::store::audit::AuditFilter;
 use crate::store::{AccountStore, Keyset, MemberFilter};
 use crate::users::api_keys::view::ApiKeyView;
@@ -29,111 +33,138 @@ const PAGE: usize = 100;
 /// How long a message stays invisible without a sign of life.
 const LEASE: Duration = Duration::from_mins(1);
 
+/// After what the next page of a step follows.
+type Written = Result<Option<String>, BoxError>;
+
 struct Identity {
     accounts: AccountStore,
     clock: Clock,
 }
 
 impl Identity {
-    async fn write_members(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        let (filter, mut keyset) = (MemberFilter::default(), first());
-        loop {
-            let page = self.accounts.member_page(tenant, &filter, &keyset).await?;
-            for member in &page.rows {
-                file.write(&MemberView::of(member)).await?;
-            }
-            keyset.after = page.next;
-            if keyset.after.is_none() {
-                return Ok(());
-            }
+    /// The tenant itself. One whose only credentials are keys of whoever runs the deployment has no record.
+    async fn tenant(&self, tenant: &TenantId, files: &mut PartWriter) -> Written {
+        if let Some(record) = self.accounts.tenant(tenant).await? {
+            files.write("tenant", &TenantView::of(&record)).await?;
         }
+        Ok(None)
     }
 
-    async fn write_keys(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        let mut keyset = first();
-        loop {
-            let page = self.accounts.listed_keys(tenant, &keyset).await?;
-            let ids: Vec<_> = page.rows.iter().map(|key| key.id).collect();
-            let records = self.accounts.identity().api_keys(&ids).await?;
-            let records: HashMap<_, _> = records.into_iter().map(|record| (record.id, record)).collect();
-            for key in &page.rows {
-                file.write(&ApiKeyView::of(key, records.get(&key.id), self.clock.now())).await?;
-            }
-            keyset.after = page.next;
-            if keyset.after.is_none() {
-                return Ok(());
-            }
+    async fn roles(&self, tenant: &TenantId, files: &mut PartWriter) -> Written {
+        for role in self.accounts.roles(tenant).await? {
+            files.write("roles", &RoleView::of(&role)).await?;
         }
+        Ok(None)
     }
 
-    async fn write_clients(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        let mut keyset = first();
-        loop {
-            let page = self.accounts.clients(tenant, &keyset).await?;
-            for client in &page.rows {
-                file.write(&ClientView::of(client)).await?;
-            }
-            keyset.after = page.next;
-            if keyset.after.is_none() {
-                return Ok(());
-            }
+    async fn members(&self, tenant: &TenantId, keyset: &Keyset, files: &mut PartWriter) -> Written {
+        let page = self.accounts.member_page(tenant, &MemberFilter::default(), keyset).await?;
+        for member in &page.rows {
+            files.write("members", &MemberView::of(member)).await?;
         }
+        Ok(page.next)
     }
 
-    async fn write_audit(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        let (filter, mut keyset) = (AuditFilter::default(), first());
-        loop {
-            let page = self.accounts.audit_page(tenant, &filter, &keyset).await?;
-            for record in &page.rows {
-                file.write(record).await?;
-            }
-            keyset.after = page.next;
-            if keyset.after.is_none() {
-                return Ok(());
-            }
+    async fn keys(&self, tenant: &TenantId, keyset: &Keyset, files: &mut PartWriter) -> Written {
+        let page = self.accounts.listed_keys(tenant, keyset).await?;
+        let ids: Vec<_> = page.rows.iter().map(|key| key.id).collect();
+        let records = self.accounts.identity().api_keys(&ids).await?;
+        let records: HashMap<_, _> = records.into_iter().map(|record| (record.id, record)).collect();
+        for key in &page.rows {
+            files.write("api_keys", &ApiKeyView::of(key, records.get(&key.id), self.clock.now())).await?;
         }
+        Ok(page.next)
+    }
+
+    async fn clients(&self, tenant: &TenantId, keyset: &Keyset, files: &mut PartWriter) -> Written {
+        let page = self.accounts.clients(tenant, keyset).await?;
+        for client in &page.rows {
+            files.write("oauth_clients", &ClientView::of(client)).await?;
+        }
+        Ok(page.next)
+    }
+
+    async fn audit(&self, tenant: &TenantId, keyset: &Keyset, files: &mut PartWriter) -> Written {
+        let page = self.accounts.audit_page(tenant, &AuditFilter::default(), keyset).await?;
+        for record in &page.rows {
+            files.write("audit", record).await?;
+        }
+        Ok(page.next)
     }
 }
 
-const fn first() -> Keyset {
-    Keyset { after: None, limit: PAGE }
+/// The id of the record that an export was asked for: always the same, however often its parts are asked for.
+fn record_id(request: &ExportRequested) -> AuditId {
+    let digest = digest(&SHA256, request.folder.as_bytes());
+    let mut hash = [0; 10];
+    for (to, from) in hash.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    let millis = u64::try_from(request.began_at.as_millisecond()).unwrap_or(0);
+    AuditId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &hash).into_uuid())
 }
 
 impl Source for Identity {
     const PART: &'static str = IDENTITY;
 
-    async fn write(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        let (mut tenants, mut roles) = (part.file("tenant"), part.file("roles"));
-        // One whose only credentials are keys of whoever runs the deployment has no record.
-        if let Some(record) = self.accounts.tenant(tenant).await? {
-            tenants.write(&TenantView::of(&record)).await?;
+    async fn begin(&self, tenant: &TenantId, request: &ExportRequested) -> Result<(), BoxError> {
+        let record = AuditRecord {
+            id: record_id(request),
+            tenant_id: *tenant,
+            action: Action::ExportRequested,
+            actor: request.requested_by.clone(),
+            target: Some(request.job_id.clone()),
+            detail: None,
+            // It was the job, not a request, that asked.
+            request_id: request.job_id.clone(),
+            network: None,
+            user_agent: None,
+            at: request.began_at,
+        };
+        Ok(self.accounts.audit(&record).await?)
+    }
+
+    fn steps(&self) -> &'static [Step] {
+        &[
+            Step { name: "tenant", files: &["tenant"] },
+            Step { name: "roles", files: &["roles"] },
+            Step { name: "members", files: &["members"] },
+            Step { name: "api_keys", files: &["api_keys"] },
+            Step { name: "oauth_clients", files: &["oauth_clients"] },
+            Step { name: "audit", files: &["audit"] },
+        ]
+    }
+
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        step: &'static str,
+        after: Option<String>,
+        files: &mut PartWriter,
+    ) -> Result<Option<String>, BoxError> {
+        let keyset = &Keyset { after, limit: PAGE };
+        match step {
+            "tenant" => self.tenant(tenant, files).await,
+            "roles" => self.roles(tenant, files).await,
+            "members" => self.members(tenant, keyset, files).await,
+            "api_keys" => self.keys(tenant, keyset, files).await,
+            "oauth_clients" => self.clients(tenant, keyset, files).await,
+            _ => self.audit(tenant, keyset, files).await,
         }
-        part.keep(tenants).await?;
-        for role in self.accounts.roles(tenant).await? {
-            roles.write(&RoleView::of(&role)).await?;
-        }
-        part.keep(roles).await?;
-        let mut members = part.file("members");
-        self.write_members(tenant, &mut members).await?;
-        part.keep(members).await?;
-        let mut keys = part.file("api_keys");
-        self.write_keys(tenant, &mut keys).await?;
-        part.keep(keys).await?;
-        let mut clients = part.file("oauth_clients");
-        self.write_clients(tenant, &mut clients).await?;
-        part.keep(clients).await?;
-        let mut audit = part.file("audit");
-        self.write_audit(tenant, &mut audit).await?;
-        part.keep(audit).await?;
-        part.leave_out(
-            "profiles, factors and sessions of users",
-            "they are the users' own, who may be members of other tenants too: GET /v1/me",
-        );
-        part.leave_out(
-            "API keys that were made by whoever runs the deployment",
-            "they are not listed before they are changed: GET /v1/api-keys/{id}",
-        );
-        Ok(())
+    }
+
+    fn left_out(&self) -> Vec<LeftOut> {
+        let left_out = |what: &str, why: &str| LeftOut { what: what.to_owned(), why: why.to_owned() };
+        vec![
+            left_out(
+                "profiles, factors and sessions of users",
+                "they are the users' own, who may be members of other tenants too: GET /v1/me",
+            ),
+            left_out(
+                "API keys that were made by whoever runs the deployment",
+                "they are not listed before they are changed: GET /v1/api-keys/{id}",
+            ),
+        ]
     }
 }
 

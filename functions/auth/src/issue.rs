@@ -3,6 +3,7 @@
 use serde::Serialize;
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
+use shared::identity::revocation;
 use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
 use shared::random::Random;
 use shared::time::Timestamp;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::audit::{Action, Origin};
 use crate::membership::Membership;
+use crate::oauth::grant;
 use crate::session::{NewSession, RefreshToken, Session};
 use crate::store::{MOST_SESSIONS, Write, WriteError};
 use crate::tenant::Tenant;
@@ -157,16 +159,15 @@ impl App {
         home: TenantId,
     ) -> Result<(Membership, Tenant), Problem> {
         let none = || Problem::new(ProblemType::Forbidden, "the account has no active membership in the tenant");
-        if let Some(asked) = asked {
-            let membership = self.accounts.membership(&asked, user);
-            let (membership, tenant) = tokio::try_join!(membership, self.accounts.tenant(&asked))?;
-            let membership = membership.filter(Membership::is_active).ok_or_else(none)?;
+        let (membership, tenant) = self.accounts.member_of(&asked.unwrap_or(home), user).await?;
+        if let Some(membership) = membership.filter(Membership::is_active) {
             return Ok((membership, tenant.ok_or_else(without_tenant)?));
         }
-        let mut active = self.accounts.memberships(user).await?;
-        active.retain(Membership::is_active);
-        let at_home = active.iter().position(|membership| membership.tenant_id == home);
-        let membership = active.into_iter().nth(at_home.unwrap_or_default()).ok_or_else(none)?;
+        if asked.is_some() {
+            return Err(none());
+        }
+        let memberships = self.accounts.memberships(user).await?;
+        let membership = memberships.into_iter().find(Membership::is_active).ok_or_else(none)?;
         let tenant = self.accounts.tenant(&membership.tenant_id).await?;
         Ok((membership, tenant.ok_or_else(without_tenant)?))
     }
@@ -204,9 +205,17 @@ impl App {
         membership: &Membership,
         tenant: &Tenant,
     ) -> Result<AccessToken, Problem> {
-        let scope = if lacks_second_factor(user, tenant) { "account:read account:write" } else { "*" };
+        let scope = match &session.application {
+            Some(_) if lacks_second_factor(user, tenant) => return Err(second_factor_first()),
+            Some(application) => grant::text(&application.scopes),
+            None if lacks_second_factor(user, tenant) => "account:read account:write".to_owned(),
+            None => "*".to_owned(),
+        };
         let permissions = self.custom_permissions(membership).await?;
-        let claims = self.claims(session, membership, scope, permissions);
+        let changed =
+            tenant.tokens_ended_at.into_iter().fold(membership.updated_at.max(tenant.updated_at), Timestamp::max);
+        let changed = session.application.iter().fold(changed, |at, application| at.max(application.client_changed_at));
+        let claims = self.claims(session, membership, scope, permissions, revocation::as_of(session.as_of(), changed));
         Ok(AccessToken {
             access_token: self.signer.sign(&claims).await?,
             token_type: "Bearer",
@@ -214,29 +223,38 @@ impl App {
         })
     }
 
-    fn claims(&self, session: &Session, membership: &Membership, scope: &str, permissions: Option<String>) -> Claims {
+    fn claims(
+        &self,
+        session: &Session,
+        membership: &Membership,
+        scope: String,
+        permissions: Option<String>,
+        as_of: Timestamp,
+    ) -> Claims {
+        let client = session.application.as_ref().map(|application| application.client_id.to_string());
         let issued = session.as_of().as_second();
         Claims {
             iss: self.signer.issuer().to_owned(),
             aud: self.signer.audience().to_owned(),
             sub: session.user_id.to_string(),
-            client_id: FIRST_PARTY.to_owned(),
+            client_id: client.unwrap_or_else(|| FIRST_PARTY.to_owned()),
             tid: session.tenant_id,
             sid: Some(session.id.to_string()),
             roles: membership.roles.iter().map(ToString::to_string).collect(),
             permissions,
-            scope: scope.to_owned(),
+            scope,
             auth_time: Some(session.authenticated_at.as_second()),
             acr: Some(assurance(&session.methods).to_owned()),
             amr: session.methods.clone(),
             iat: issued,
+            as_of: as_of.as_millisecond(),
             exp: issued + ACCESS_TOKEN_LIFETIME.as_secs(),
             jti: token_id(&self.random),
         }
     }
 
     /// What a member's custom roles grant together; none without custom roles.
-    async fn custom_permissions(&self, membership: &Membership) -> Result<Option<String>, Problem> {
+    pub(crate) async fn custom_permissions(&self, membership: &Membership) -> Result<Option<String>, Problem> {
         let mut granted: Vec<String> = Vec::new();
         for name in membership.roles.iter().filter(|name| name.built_in().is_none()) {
             // A role that was deleted since grants nothing.
@@ -263,8 +281,13 @@ fn without_tenant() -> Problem {
     Problem::internal("a membership has no tenant")
 }
 
+/// Why there is no token for an application: nobody gives what they do not have.
+pub(crate) fn second_factor_first() -> Problem {
+    Problem::new(ProblemType::Forbidden, "the tenant requires a second factor: set one up first")
+}
+
 /// Whether the tenant requires a second factor that the user has yet to set up.
-const fn lacks_second_factor(user: &User, tenant: &Tenant) -> bool {
+pub(crate) const fn lacks_second_factor(user: &User, tenant: &Tenant) -> bool {
     tenant.settings.second_factor_required && !user.second_factors.any()
 }
 

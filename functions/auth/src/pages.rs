@@ -3,14 +3,17 @@
 //! A page reads the one-time token from the fragment of its address, which no server sees, and does nothing until its
 //! visitor presses a button: scanners of mail open links, too. It may run its own script and call this API, and nothing
 //! else.
+//!
+//! `/auth/authorize` asks a user whether an application may act for them. It signs them in each time, keeps what it gets in its
+//! own memory, and signs out again with the decision.
 
 use std::sync::LazyLock;
 
 use axum::response::{Html, IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS};
+use http::{HeaderValue, StatusCode};
 use ring::digest;
 use shared::http::Document;
 use shared::lambda::{Function, Runtime};
@@ -21,6 +24,8 @@ use utoipa_axum::routes;
 const STYLE: &str = include_str!("pages/style.css");
 /// What all pages' scripts begin with.
 const COMMON: &str = include_str!("pages/common.js");
+/// What those begin with besides to which a mail leads.
+const LINK: &str = include_str!("pages/link.js");
 
 /// A page, whole, with the policy that allows its own parts alone.
 struct Page {
@@ -30,7 +35,15 @@ struct Page {
 
 impl Page {
     fn new(title: &str, content: &str, script: &str) -> Self {
-        let script = format!("{COMMON}\n{script}");
+        Self::with_script(title, content, &format!("{COMMON}\n{script}"))
+    }
+
+    /// One to which a mail leads.
+    fn of_mail(title: &str, content: &str, script: &str) -> Self {
+        Self::new(title, content, &format!("{LINK}\n{script}"))
+    }
+
+    fn with_script(title: &str, content: &str, script: &str) -> Self {
         let html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
              content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n<title>{title}</title>\n\
@@ -40,7 +53,7 @@ impl Page {
         let policy = format!(
             "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; form-action 'none'; \
              frame-ancestors 'none'; base-uri 'none'",
-            hash_source(&script),
+            hash_source(script),
             hash_source(STYLE)
         );
         let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
@@ -67,14 +80,45 @@ fn hash_source(part: &str) -> String {
 
 static VERIFY_EMAIL: LazyLock<Page> = LazyLock::new(|| {
     let content = include_str!("pages/verify_email.html");
-    Page::new("Confirm your e-mail address", content, include_str!("pages/verify_email.js"))
+    Page::of_mail("Confirm your e-mail address", content, include_str!("pages/verify_email.js"))
 });
 static RESET_PASSWORD: LazyLock<Page> = LazyLock::new(|| {
     let content = include_str!("pages/reset_password.html");
-    Page::new("Choose a new password", content, include_str!("pages/reset_password.js"))
+    Page::of_mail("Choose a new password", content, include_str!("pages/reset_password.js"))
 });
 static SIGN_IN: LazyLock<Page> =
-    LazyLock::new(|| Page::new("Sign in", include_str!("pages/sign_in.html"), include_str!("pages/sign_in.js")));
+    LazyLock::new(|| Page::of_mail("Sign in", include_str!("pages/sign_in.html"), include_str!("pages/sign_in.js")));
+
+static AUTHORIZE: LazyLock<Page> = LazyLock::new(|| {
+    let content = include_str!("pages/authorize.html");
+    Page::new("Allow access", content, include_str!("pages/authorize.js"))
+});
+static UNKNOWN_APPLICATION: LazyLock<Page> = LazyLock::new(|| refused("No such application is registered here."));
+static UNKNOWN_REDIRECT_URI: LazyLock<Page> = LazyLock::new(|| {
+    refused("The address to which the application wants you to be sent is not one that it has registered.")
+});
+
+/// A page for a request that must lead nowhere. It says nothing that the request said.
+fn refused(reason: &str) -> Page {
+    let content = format!("<p>{reason} You are sent nowhere. Tell the makers of the application.</p>\n");
+    Page::with_script("This request cannot be answered", &content, "")
+}
+
+/// What the browser shows when an application is not known.
+pub(crate) fn unknown_application() -> Response {
+    unanswerable(&UNKNOWN_APPLICATION)
+}
+
+/// What it shows when a redirect URI is not the application's.
+pub(crate) fn unknown_redirect_uri() -> Response {
+    unanswerable(&UNKNOWN_REDIRECT_URI)
+}
+
+/// Not to be kept: the registration may change.
+fn unanswerable(page: &'static Page) -> Response {
+    let not_kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (StatusCode::BAD_REQUEST, not_kept, page.answer()).into_response()
+}
 
 /// The page on which an address is confirmed.
 #[utoipa::path(
@@ -112,9 +156,26 @@ async fn sign_in() -> Response {
     SIGN_IN.answer()
 }
 
+/// The page on which a user decides about an application.
+#[utoipa::path(
+    get, path = "/auth/authorize", operation_id = "authorize_page", tag = "pages",
+    params(("request" = Option<String>, Query, description = "What is to be decided: what `/oauth/authorize` puts here")),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html", example = "<!doctype html>"),
+        (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+async fn authorize() -> Response {
+    AUTHORIZE.answer()
+}
+
 /// The routes, with their descriptions.
 pub fn router() -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(verify_email)).routes(routes!(reset_password)).routes(routes!(sign_in))
+    OpenApiRouter::new()
+        .routes(routes!(verify_email))
+        .routes(routes!(reset_password))
+        .routes(routes!(sign_in))
+        .routes(routes!(authorize))
 }
 
 pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {

@@ -1,25 +1,23 @@
 //! Passwords: what may be chosen, how one is kept, and how one is checked without telling more than yes or no.
 //!
 //! The rules are those of NIST SP 800-63B (revision 3), section 5.1.1.2: length alone, any characters, and neither a
-//! common password (`common`) nor the user's own data (`own_data`). What is kept is an argon2id hash ([`hash`]); making
-//! or checking one takes a whole core for about 25 ms, so that handlers do it through [`blocking`].
+//! common password (`common`) nor the user's own data (`own_data`). What is kept is an argon2id hash
+//! ([`shared::password_hash`]).
 
-pub mod blocking;
 mod common;
-pub mod hash;
 mod own_data;
 
 use std::fmt;
 
 use serde::Deserialize;
+use shared::random::Random;
 use shared::refusal::Refusal;
 use unicode_normalization::UnicodeNormalization as _;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use zeroize::Zeroizing;
 
-pub use blocking::{hash_blocking, verify_blocking};
-pub use hash::{HashingFailed, PasswordHash};
+pub use shared::password_hash::{HashingFailed, PasswordHash, on_a_core};
 
 /// Characters of a password, in Unicode normalisation form KC.
 pub const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
@@ -88,8 +86,17 @@ impl Password {
         Ok(())
     }
 
-    fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// Its hash, made on a core of its own.
+    pub async fn hashed(&self, random: &Random) -> Result<PasswordHash, HashingFailed> {
+        let (password, random) = (self.clone(), random.clone());
+        on_a_core(move || PasswordHash::of(password.0.as_bytes(), &random)).await?
+    }
+
+    /// Whether it is the one that was hashed, found out on a core of its own. It takes as long for a password that nobody
+    /// can have chosen.
+    pub async fn matches(&self, hash: PasswordHash) -> Result<bool, HashingFailed> {
+        let password = self.clone();
+        Ok(on_a_core(move || hash.matches(password.0.as_bytes()) && password.has_allowed_length()).await?)
     }
 
     /// Whether a user can have chosen it by its length.

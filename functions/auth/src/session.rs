@@ -23,6 +23,8 @@ use shared::random::Random;
 use shared::time::{SignedDuration, Timestamp};
 
 pub use self::refresh_token::{InvalidRefreshToken, RefreshToken, TokenHash};
+use crate::oauth::client::ClientId;
+use crate::oauth::grant::Application;
 use crate::tenant::Settings;
 use crate::user::UserId;
 
@@ -47,6 +49,9 @@ pub struct Session {
     pub user_id: UserId,
     /// The tenant that its tokens name.
     pub tenant_id: TenantId,
+    /// The application that has its tokens; none for the service's own log-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<Application>,
     /// Where it was begun, for the user to recognise.
     pub device: Device,
     /// How the user proved themselves: values of RFC 8176 (`pwd`, `otp`, `hwk`, `swk`, `mfa`, …).
@@ -130,6 +135,7 @@ impl Session {
             id,
             user_id: new.user_id,
             tenant_id: new.tenant_id,
+            application: None,
             device: new.device,
             methods: new.methods,
             authenticated_at: now,
@@ -143,6 +149,59 @@ impl Session {
             revision: 1,
         };
         (session, token)
+    }
+
+    /// Begins a session for an application, by a user who has one: it rests on the same proof. It has no tokens before it
+    /// is [opened](Self::opened), and ends when that does not happen until `end`.
+    pub fn begin_for(
+        application: Application,
+        tenant_id: TenantId,
+        by: &Self,
+        end: Timestamp,
+        now: Timestamp,
+        random: &Random,
+    ) -> Self {
+        let id = SessionId::new(now, random);
+        // Nobody gets this one.
+        let token = RefreshToken::first(by.user_id, id, random);
+        Self {
+            id,
+            user_id: by.user_id,
+            tenant_id,
+            application: Some(application),
+            device: by.device.clone(),
+            methods: by.methods.clone(),
+            authenticated_at: by.authenticated_at,
+            created_at: now,
+            last_used_at: now,
+            expires_at: end,
+            idle_expires_at: end,
+            family: token.family(),
+            current: token.hash(),
+            previous: None,
+            revision: 1,
+        }
+    }
+
+    /// The session of an application from its first tokens on.
+    pub fn opened(&self, settings: &Settings, now: Timestamp, random: &Random) -> (Self, RefreshToken) {
+        let token = RefreshToken::first(self.user_id, self.id, random);
+        let expires_at = settings.session_ends(self.created_at);
+        let session = Self {
+            last_used_at: now,
+            expires_at,
+            idle_expires_at: settings.idle_ends(now).min(expires_at),
+            family: token.family(),
+            current: token.hash(),
+            revision: self.revision + 1,
+            ..self.clone()
+        };
+        (session, token)
+    }
+
+    /// Whether it is that of an application's client, or of the service's own log-in.
+    pub fn is_of(&self, client: Option<ClientId>) -> bool {
+        self.application.as_ref().map(|application| application.client_id) == client
     }
 
     /// Whether its time is over.

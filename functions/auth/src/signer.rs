@@ -15,6 +15,7 @@ use shared::lambda::Runtime;
 use shared::time::{Clock, SignedDuration};
 
 use crate::key_ring::vault::{SigningKey, Vault, VaultError};
+use crate::oauth::id_token::IdToken;
 
 /// How long an instance signs with a key before it asks which one is current. A key that retires meanwhile stays
 /// public for much longer; what is signed with one that was dropped as compromised is refused.
@@ -89,8 +90,19 @@ impl Signer {
         if claims.exp - self.clock.now().as_second() > ACCESS_TOKEN_LIFETIME.as_secs() {
             return Err(SignError::TooLong);
         }
-        let load = async { self.vault.current().await.map(Arc::new) };
-        let key = self.keys.get_or_load((), load).await.map_err(SignError::Key)?;
+        let key = self.key().await?;
         token::sign(claims, &key.kid, key.private.pkcs8()).map_err(|error| SignError::Claims(error.into()))
+    }
+
+    /// The signed id token with these claims (OpenID Connect Core 1.0, section 2).
+    pub async fn sign_id_token(&self, claims: &IdToken) -> Result<String, SignError> {
+        let key = self.key().await?;
+        let signed = token::sign_as("JWT", claims, &key.kid, key.private.pkcs8());
+        signed.map_err(|error| SignError::Claims(error.into()))
+    }
+
+    async fn key(&self) -> Result<Arc<SigningKey>, SignError> {
+        let load = async { self.vault.current().await.map(Arc::new) };
+        self.keys.get_or_load((), load).await.map_err(SignError::Key)
     }
 }

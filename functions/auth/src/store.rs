@@ -13,6 +13,7 @@
 //! | `user#<user id>` | `user` | the user's record; carries events in `outbox` |
 //! | `user#<user id>` | `membership#<tenant>` | a membership again, as the user's log-in finds it |
 //! | `user#<user id>` | `session#<session id>` | a session; removed after its end |
+//! | `user#<user id>` | `grant#<client id>` | that the user let an application in |
 //! | `user#<user id>` | `totp`, `totp_pending`, `recovery` | second factors |
 //! | `user#<user id>` | `passkey#<hash>`, `identity#<hash>` | passkeys, and accounts of providers |
 //! | `passkey#<hash>` | `passkey` | whose a passkey is: what makes it one user's alone |
@@ -20,7 +21,7 @@
 //! | `client#<client id>` | `client` | an OAuth client again, as its credentials find it |
 //! | `assertion#<hash>` | `assertion` | a client's assertion that was used; removed when it is dead |
 //! | `email#<hash>` | `email` | whose an address is: what makes it one user's alone |
-//! | `ticket#<hash>` | `ticket` | a one-time secret; removed after its time; `ticket#social#<hash>` are those of `auth.social` |
+//! | `ticket#<hash>` | `ticket` | a one-time secret; removed after its time; `ticket#social#<hash>` are those of `auth.social`, `ticket#oauth.<kind>#<hash>` authorization requests and codes |
 //! | `throttle#<hash>` | `throttle` | failed tries ([`crate::throttle`]); removed after a day |
 //! | `sweep#<shard>` | `<time>#<user id>` | what the sweeper looks at then |
 //! | `system` | `key_ring` | the signing keys, sealed |
@@ -33,6 +34,7 @@ pub mod audit;
 mod bounds;
 mod clients;
 mod factors;
+mod grants;
 mod holders;
 mod identities;
 pub mod key_ring;

@@ -16,13 +16,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
-use shared::dynamo::{Delete, DynamoError, Put, n};
+use shared::dynamo::{Delete, DynamoError, Put, TransactWrite, n};
 use shared::http::{ClientNetwork, Problem, ProblemType};
 use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp};
 
-use crate::store::{AccountStore, WriteError, item, key, removed_at};
+use crate::store::{AccountStore, Write, WriteError, item, key, read, removed_at};
 use crate::user::UserId;
 
 /// Failures in a row that cost no waiting.
@@ -149,39 +149,48 @@ impl Throttle {
     /// Admits one try for `subject`, whose network was admitted.
     pub async fn admit_subject(&self, subject: &str) -> Result<Try, Problem> {
         let subject = format!("throttle#{}", hashed(subject));
+        // Most subjects have no failures, so that the first try is written without a look; a refused one shows them.
+        let mut failures = Failures::default();
         for attempt in 1..=RACES {
             let now = self.clock.now();
-            let known: Option<Failures> = self.accounts.one(subject.as_str(), "throttle").await?;
-            let failures = known.unwrap_or_default();
             let wait = failures.next_try_at.saturating_sub(now.as_millisecond());
             if wait > 0 {
                 return Err(too_soon(wait));
             }
-            if self.write(&subject, failures, failures.more(now)).await? {
-                return Ok(Try { subject });
+            match self.accounts.dynamo().put(self.record(&subject, failures, now)?).await {
+                Ok(()) => return Ok(Try { subject }),
+                Err(DynamoError::ConditionFailed { current }) => failures = read(current)?,
+                Err(DynamoError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            tokio::time::sleep(self.random.pause(Duration::from_millis(5), attempt)).await;
+            if attempt > 1 {
+                tokio::time::sleep(self.random.pause(Duration::from_millis(5), attempt)).await;
+            }
         }
         Err(too_soon(1000))
     }
 
-    /// Writes `after` over `before`. `false` when another try came between.
-    async fn write(&self, subject: &str, before: Failures, after: Failures) -> Result<bool, WriteError> {
-        let until = Timestamp::from_millisecond(after.last_at).unwrap_or(Timestamp::MAX);
-        let until = until.checked_add(FORGOTTEN_AFTER).unwrap_or(Timestamp::MAX);
-        let put = Put::new(self.accounts.table(), removed_at(item(subject, "throttle", &after)?, until))
+    /// The write of one more failure over those `before`.
+    fn record(&self, subject: &str, before: Failures, now: Timestamp) -> Result<Put, WriteError> {
+        let after = before.more(now);
+        let until = now.checked_add(FORGOTTEN_AFTER).unwrap_or(Timestamp::MAX);
+        Ok(Put::new(self.accounts.table(), removed_at(item(subject, "throttle", &after)?, until))
             .only_if("attribute_not_exists(pk) OR revision = :before")
-            .value(":before", n(before.revision));
-        match self.accounts.dynamo().put(put).await {
-            Ok(()) => Ok(true),
-            Err(DynamoError::ConditionFailed { .. } | DynamoError::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+            .value(":before", n(before.revision)))
     }
 
     /// Takes a try back that succeeded: the subject's failures are forgotten.
     pub async fn succeeded(&self, admitted: Try) -> Result<(), WriteError> {
-        Ok(self.accounts.dynamo().delete(Delete::new(self.accounts.table(), key(admitted.subject, "throttle"))).await?)
+        Ok(self.accounts.dynamo().delete(self.forgotten(admitted)).await?)
+    }
+
+    /// The write that does the same in a transaction with what the try was for.
+    pub fn success(&self, admitted: Try) -> Write {
+        Write::sure(TransactWrite::Delete(self.forgotten(admitted)))
+    }
+
+    fn forgotten(&self, admitted: Try) -> Delete {
+        Delete::new(self.accounts.table(), key(admitted.subject, "throttle"))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shared::id::{Id, Kind, TenantId};
 use shared::refusal::Refusal;
+use shared::text::is_unprintable;
 use shared::time::Timestamp;
 
 use crate::email::EmailAddress;
@@ -146,12 +147,6 @@ impl utoipa::PartialSchema for Name {
     }
 }
 impl utoipa::ToSchema for Name {}
-
-/// Control characters, and those that turn the direction of the text around them (Unicode UAX #9).
-pub(crate) fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
 
 #[cfg(test)]
 mod tests {

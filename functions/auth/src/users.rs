@@ -11,7 +11,7 @@ pub mod clients;
 mod keyset;
 pub mod mail_templates;
 pub mod members;
-mod race;
+pub(crate) mod race;
 pub mod roles;
 pub mod tenant;
 

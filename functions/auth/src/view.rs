@@ -82,6 +82,12 @@ pub struct SessionView {
     /// The tenant that its tokens name.
     #[schema(value_type = String, example = "tenant_01k9z4n2y6e0qv3m8t5w7x9abc")]
     pub tenant_id: TenantId,
+    /// The OAuth client of the application that has it; null for a sign-in of the user's own.
+    #[schema(example = "client_01k9z4n2y6e0qv3m8t5w7x9abc")]
+    pub client_id: Option<String>,
+    /// What the application was called when the user let it in.
+    #[schema(example = "Report Maker")]
+    pub client_name: Option<String>,
     /// How its user was proved (RFC 8176).
     #[schema(example = json!(["pwd"]))]
     pub methods: Vec<String>,
@@ -108,6 +114,8 @@ impl SessionView {
             user_agent: session.device.user_agent.clone(),
             network: session.device.network.clone(),
             tenant_id: session.tenant_id,
+            client_id: session.application.as_ref().map(|application| application.client_id.to_string()),
+            client_name: session.application.as_ref().map(|application| application.name.to_string()),
             methods: session.methods.clone(),
             created_at: session.created_at,
             last_used_at: session.last_used_at,

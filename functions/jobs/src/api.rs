@@ -10,6 +10,7 @@ pub mod list;
 pub mod made;
 pub mod reschedule;
 pub mod retry;
+pub mod signing_key;
 pub mod signing_secret;
 pub mod work;
 
@@ -28,6 +29,8 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(create_batch::create_batch))
         .routes(routes!(signing_secret::get))
         .routes(routes!(signing_secret::rotate))
+        .routes(routes!(signing_key::get))
+        .routes(routes!(signing_key::rotate))
         .routes(routes!(get::get))
         .routes(routes!(file::file))
         .routes(routes!(cancel::cancel))

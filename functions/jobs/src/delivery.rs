@@ -1,8 +1,11 @@
 //! Jobs that are sent to a URL of their tenant, signed by Standard Webhooks.
 //!
 //! The body is `{"type", "timestamp", "data", "job": {"id", "queue", "attempt", "max_attempts", "claim"}}`, whose `data` is
-//! the job's payload as it was written; a job that depends on others also has what came of them, in `parents`. `webhook-id` is the job's id with its claim, so that an attempt that comes twice
-//! has one id. An answer of 2xx ends the job, and a JSON body of it is its result; 202 says that the work goes on, and that
+//! the job's payload as it was written; a job that depends on others also has what came of them, in `parents`. `webhook-id`
+//! is the job's id with its claim, so that an attempt that comes twice has one id. There is a signature of each scheme
+//! ([`Scheme`]), and a receiver checks the one for which it has a key.
+//!
+//! An answer of 2xx ends the job, and a JSON body of it is its result; 202 says that the work goes on, and that
 //! `POST /v2/jobs/{id}/complete` will say how it ended. 410 says that no attempt can succeed. Any other is a failure, after
 //! which `Retry-After` is honoured.
 
@@ -16,14 +19,14 @@ use shared::cache::Cache;
 use shared::id::TenantId;
 use shared::outbound::{Outbound, OutboundError, Request, Response};
 use shared::random::Random;
-use shared::signing::SigningSecret;
+use shared::signing::Signer;
 use shared::time::{Clock, SignedDuration, Timestamp};
 
 use crate::attempt::{Failure, Outcome};
 use crate::handlers::{Failed, LARGEST_RESULT};
 use crate::job::{Job, JobId};
 use crate::name::{JobType, QueueName};
-use crate::store::signing::SigningKeys;
+use crate::store::signing::{Scheme, SigningKeys};
 use crate::store::{JobStore, StoreError};
 use crate::view::ParentView;
 
@@ -41,7 +44,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 pub struct Delivery {
     outbound: Outbound,
     jobs: JobStore,
-    keys: Cache<TenantId, SigningKeys>,
+    keys: Cache<TenantId, [SigningKeys; 2]>,
     clock: Clock,
     random: Random,
 }
@@ -108,11 +111,10 @@ impl Delivery {
             parents,
         })?;
         let keys = self.keys(&job.tenant_id).await?;
-        let signed = keys
-            .signer(now)
-            .ok()
-            .and_then(|signer| signer.sign(&format!("{}_{}", job.id, job.claims), now, &body).ok());
-        let Some(mut headers) = signed else {
+        let signer = Signer::new(keys.iter().flat_map(|keys| keys.signing(now)).cloned());
+        let id = format!("{}_{}", job.id, job.claims);
+        let headers = signer.ok().and_then(|signer| signer.sign(&id, now, &body).ok());
+        let Some(mut headers) = headers else {
             return Ok(Delivered::Ended(Outcome::failed(Failure::new("signing", "the request could not be signed"))));
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -129,28 +131,11 @@ impl Delivery {
         })
     }
 
-    /// The tenant's keys, made when there are none.
-    pub async fn keys(&self, tenant: &TenantId) -> Result<SigningKeys, StoreError> {
-        let load = signing_keys(&self.jobs, tenant, &self.clock, &self.random);
+    /// The tenant's keys of each scheme, made when there are none.
+    pub async fn keys(&self, tenant: &TenantId) -> Result<[SigningKeys; 2], StoreError> {
+        let of = |scheme| self.jobs.signing_keys(tenant, scheme, &self.clock, &self.random);
+        let load = async { Ok(tokio::try_join!(of(Scheme::Secret), of(Scheme::KeyPair))?.into()) };
         self.keys.get_or_load(*tenant, load).await.map_err(StoreError::Shared)
-    }
-}
-
-/// The tenant's keys as they are now, made when there are none.
-pub async fn signing_keys(
-    jobs: &JobStore,
-    tenant: &TenantId,
-    clock: &Clock,
-    random: &Random,
-) -> Result<SigningKeys, StoreError> {
-    if let Some(keys) = jobs.signing_keys(tenant).await? {
-        return Ok(keys);
-    }
-    let keys = SigningKeys::new(SigningSecret::generate(random), clock.now());
-    match jobs.put_signing_keys(tenant, &keys).await {
-        Ok(()) => Ok(keys),
-        Err(StoreError::Stale) => jobs.signing_keys(tenant).await?.ok_or(StoreError::Stale),
-        Err(error) => Err(error),
     }
 }
 

@@ -69,7 +69,7 @@ pub struct FollowUp {
     pub queue: Option<QueueName>,
     /// What it is about.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     pub payload: Option<Box<RawValue>>,
 }
 

@@ -23,6 +23,7 @@ use crate::message::{Levels, Message, Ready};
 use crate::name::{JobType, QueueName};
 use crate::payload::Payload;
 use crate::rules::{NewJob, Origin};
+use crate::schedule::record::ScheduleId;
 use crate::settings::QueueCache;
 use crate::store::claim::Slot;
 use crate::store::finish::Ending;
@@ -93,6 +94,12 @@ impl Engine {
         self.send_message(message, tenant, "release".to_owned(), Priority::High, self.clock.now()).await
     }
 
+    /// Has the worker deal with a tick of a schedule, at the tick.
+    pub async fn send_tick(&self, tenant: TenantId, schedule: ScheduleId, tick: Timestamp) -> Result<(), SendError> {
+        let message = Message::Tick { tenant_id: tenant, schedule_id: schedule, tick_at: tick };
+        self.send_message(&message, tenant, format!("tick#{schedule}"), Priority::High, tick).await
+    }
+
     async fn send_message(
         &self,
         message: &Message,
@@ -154,7 +161,7 @@ impl Engine {
             self.tell_family_or_leave(&Job { phase: next.phase(), ..job.clone() }).await;
         }
         for scope in &job.slots {
-            self.release_or_leave(&job.tenant_id, scope).await;
+            self.release_or_leave(&job.tenant_id, &job.queue, scope).await;
         }
         Ok(next)
     }
@@ -198,9 +205,9 @@ impl Engine {
         }
     }
 
-    /// Lets one job go on that is parked in `scope`; false when there is none.
-    pub async fn release(&self, tenant: &TenantId, scope: &str) -> Result<bool, BoxError> {
-        for parked in self.jobs.parked(tenant, scope, LOOK_AT).await? {
+    /// Lets one job of a queue go on that is parked in `scope`; false when there is none.
+    pub async fn release(&self, tenant: &TenantId, queue: &QueueName, scope: &str) -> Result<bool, BoxError> {
+        for parked in self.jobs.parked(tenant, queue, scope, LOOK_AT).await? {
             match self.jobs.unpark(tenant, scope, &parked).await {
                 Ok(()) => {
                     self.send(&parked.ready, parked.priority, self.clock.now()).await?;
@@ -223,8 +230,8 @@ impl Engine {
     }
 
     /// [`Self::release`] where a failure is left to the sweeper, which looks at parked jobs as well.
-    pub async fn release_or_leave(&self, tenant: &TenantId, scope: &str) {
-        if let Err(error) = self.release(tenant, scope).await {
+    pub async fn release_or_leave(&self, tenant: &TenantId, queue: &QueueName, scope: &str) {
+        if let Err(error) = self.release(tenant, queue, scope).await {
             tracing::warn!(scope, error = chain(&*error), "a parked job was left to the sweeper");
         }
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
-use shared::dynamo::Dynamo;
+use serde_json::Value;
+use shared::dynamo::{Dynamo, Item};
 use shared::events::export::JOBS;
-use shared::export::{Exporter, FileWriter, PartWriter, Source};
+use shared::export::{Exporter, PartWriter, Source, Step};
 use shared::id::TenantId;
 use shared::lambda::{Function, QueueSettings, Runtime};
 use shared::time::{Clock, Timestamp};
@@ -27,11 +28,17 @@ use crate::view::JobView;
 /// What is read at once of small records.
 const PAGE: usize = 100;
 
+/// Schedules that are read at once: each may have as many runs as there are minutes in 30 days.
+const SCHEDULES: usize = 10;
+
 /// Payloads that are read from the bucket at the same time, of 5 MB at most each.
 const CONCURRENCY: usize = 4;
 
 /// How long a message stays invisible without a sign of life.
 const LEASE: Duration = Duration::from_mins(1);
+
+/// After what the next page of a step follows.
+type Written = Result<Option<String>, BoxError>;
 
 struct Jobs {
     store: JobStore,
@@ -47,25 +54,44 @@ struct RunRecord {
     run: RunView,
 }
 
+/// Where a page of jobs begins.
+#[derive(Default)]
+struct Place {
+    partition: u32,
+    start: Option<Item>,
+}
+
+impl Place {
+    /// As it stands where an export goes on.
+    fn text(self) -> Result<String, BoxError> {
+        let start: Option<Value> = self.start.map(serde_dynamo::from_item).transpose()?;
+        Ok(serde_json::to_string(&(self.partition, start))?)
+    }
+
+    fn read(text: &str) -> Result<Self, BoxError> {
+        let (partition, start): (u32, Option<Value>) = serde_json::from_str(text)?;
+        Ok(Self { partition, start: start.map(serde_dynamo::to_item).transpose()? })
+    }
+}
+
 impl Jobs {
-    async fn write_jobs(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        for partition in 0..PARTITIONS {
-            let mut start = None;
-            loop {
-                let all = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-                let span = self.store.made_between(tenant, partition, all, start).await?;
-                let views: Vec<_> = span.jobs.into_iter().map(|job| self.view(job)).collect();
-                let mut views = stream::iter(views).buffered(CONCURRENCY);
-                while let Some(view) = views.next().await {
-                    file.write(&view?).await?;
-                }
-                start = span.next;
-                if start.is_none() {
-                    break;
-                }
-            }
+    async fn jobs(&self, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+        let Place { partition, start } = match after {
+            Some(after) => Place::read(&after)?,
+            None => Place::default(),
+        };
+        let all = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let span = self.store.made_between(tenant, partition, all, start).await?;
+        let views: Vec<_> = span.jobs.into_iter().map(|job| self.view(job)).collect();
+        let mut views = stream::iter(views).buffered(CONCURRENCY);
+        while let Some(view) = views.next().await {
+            files.write("jobs", &view?).await?;
         }
-        Ok(())
+        match span.next {
+            None if partition + 1 == PARTITIONS => Ok(None),
+            None => Ok(Some(Place { partition: partition + 1, start: None }.text()?)),
+            start => Ok(Some(Place { partition, start }.text()?)),
+        }
     }
 
     /// A job with its payload, wherever that is; null where the bucket has it no more.
@@ -83,40 +109,31 @@ impl Jobs {
         })
     }
 
-    async fn write_queues(&self, tenant: &TenantId, file: &mut FileWriter) -> Result<(), BoxError> {
-        let mut after: Option<String> = None;
-        loop {
-            let queues = self.store.queues(tenant, after.as_deref(), PAGE).await?;
-            for queue in &queues {
-                file.write(&QueueView::of(queue)).await?;
-            }
-            let Some(last) = queues.last() else { return Ok(()) };
-            after = Some(last.name.to_string());
+    async fn queues(&self, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+        let queues = self.store.queues(tenant, after.as_deref(), PAGE).await?;
+        for queue in &queues {
+            files.write("queues", &QueueView::of(queue)).await?;
         }
+        Ok(queues.last().map(|last| last.name.to_string()))
     }
 
-    async fn write_schedules(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        let (mut schedules, mut runs) = (part.file("schedules"), part.file("schedule_runs"));
-        let mut after: Option<ScheduleId> = None;
-        loop {
-            let page = self.store.schedules(tenant, after.as_ref(), PAGE).await?;
-            for schedule in &page {
-                schedules.write(&ScheduleView::of(schedule)?).await?;
-                self.write_runs(tenant, schedule, &mut runs).await?;
-            }
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
+    async fn schedules(&self, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+        let after: Option<ScheduleId> = after.map(|after| after.parse()).transpose()?;
+        let page = self.store.schedules(tenant, after.as_ref(), SCHEDULES).await?;
+        for schedule in &page {
+            files.write("schedules", &ScheduleView::of(schedule)?).await?;
+            self.write_runs(tenant, schedule, files).await?;
         }
-        part.keep(schedules).await?;
-        Ok(part.keep(runs).await?)
+        Ok(page.last().map(|last| last.id.to_string()))
     }
 
-    async fn write_runs(&self, tenant: &TenantId, schedule: &Schedule, file: &mut FileWriter) -> Result<(), BoxError> {
+    async fn write_runs(&self, tenant: &TenantId, schedule: &Schedule, files: &mut PartWriter) -> Result<(), BoxError> {
         let mut after: Option<String> = None;
         loop {
             let runs = self.store.runs(tenant, &schedule.id, after.as_deref(), PAGE).await?;
             for kept in &runs {
-                file.write(&RunRecord { schedule_id: schedule.id, run: RunView::of(&kept.run) }).await?;
+                let record = RunRecord { schedule_id: schedule.id, run: RunView::of(&kept.run) };
+                files.write("schedule_runs", &record).await?;
             }
             let Some(last) = runs.last() else { return Ok(()) };
             after = Some(last.place.clone());
@@ -127,14 +144,26 @@ impl Jobs {
 impl Source for Jobs {
     const PART: &'static str = JOBS;
 
-    async fn write(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        let mut jobs = part.file("jobs");
-        self.write_jobs(tenant, &mut jobs).await?;
-        part.keep(jobs).await?;
-        let mut queues = part.file("queues");
-        self.write_queues(tenant, &mut queues).await?;
-        part.keep(queues).await?;
-        self.write_schedules(tenant, part).await
+    fn steps(&self) -> &'static [Step] {
+        &[
+            Step { name: "jobs", files: &["jobs"] },
+            Step { name: "queues", files: &["queues"] },
+            Step { name: "schedules", files: &["schedules", "schedule_runs"] },
+        ]
+    }
+
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        step: &'static str,
+        after: Option<String>,
+        files: &mut PartWriter,
+    ) -> Result<Option<String>, BoxError> {
+        match step {
+            "jobs" => self.jobs(tenant, after, files).await,
+            "queues" => self.queues(tenant, after, files).await,
+            _ => self.schedules(tenant, after, files).await,
+        }
     }
 }
 

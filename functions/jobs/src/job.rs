@@ -329,6 +329,19 @@ impl Job {
         at.checked_add(kept).unwrap_or(Timestamp::MAX)
     }
 
+    /// What becomes of it when it is done again, or at another time, from `ready_at` on. One that has ended has all its
+    /// attempts again. What it was the only one of by being under way, it is not any more.
+    #[must_use]
+    pub fn again(&self, ready_at: Timestamp) -> Self {
+        let revision = self.revision + 1;
+        let waiting = Self { phase: Phase::Waiting, ready_at, parked: None, revision, ..self.clone() };
+        if !self.phase.is_end() {
+            return waiting;
+        }
+        let unique = self.unique.clone().filter(|unique| unique.until.is_some());
+        Self { attempt: 0, finished_at: None, result: None, progress: None, unique, ..waiting }
+    }
+
     /// Its result as JSON.
     pub fn result_json(&self) -> Option<Box<RawValue>> {
         RawValue::from_string(self.result.clone()?).ok()

@@ -7,7 +7,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | [`job`], [`attempt`] | the record and its states; what attempts come to |
-//! | [`name`], [`payload`], [`files`], [`backoff`], [`done`] | its parts; what exists is valid |
+//! | [`name`], [`payload`], [`files`], [`backoff`], [`dependency`], [`done`] | its parts; what exists is valid |
 //! | [`queue`], [`settings`], [`rates`] | what holds for the jobs of a queue |
 //! | [`rules`] | how jobs are made |
 //! | [`schedule`] | when jobs are made again and again |
@@ -27,6 +27,7 @@ pub mod attempt;
 pub mod backoff;
 pub mod changes;
 pub mod delivery;
+pub mod dependency;
 pub mod done;
 pub mod engine;
 pub mod export;

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use shared::id::TenantId;
+use shared::time::Timestamp;
 
 use crate::job::{Job, JobId, Priority};
 use crate::name::{JobKey, QueueName};
+use crate::schedule::record::ScheduleId;
 
 /// A message to the worker. It says that something may be there to do, and never more: the record decides. So a message
 /// that comes twice, late or out of order does no harm.
@@ -13,12 +15,25 @@ use crate::name::{JobKey, QueueName};
 pub enum Message {
     /// A job may be ready.
     Run(Ready),
-    /// Parked jobs of a queue may go on: the queue was resumed, or has a higher limit.
+    /// Parked jobs of a queue may go on: the queue was resumed, or has higher limits.
     Release {
         /// Whose.
         tenant_id: TenantId,
         /// Which queue.
         queue: QueueName,
+        /// What they wait for whose turn is over: those of the scopes after this one go on. None: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// A tick of a schedule has come that could not be decided ahead.
+    Tick {
+        /// Whose.
+        tenant_id: TenantId,
+        /// Which schedule.
+        schedule_id: ScheduleId,
+        /// The tick.
+        #[serde(serialize_with = "shared::time::millis")]
+        tick_at: Timestamp,
     },
 }
 

@@ -104,6 +104,10 @@ text_type! {
     JobKey, printable, 200, "customer-4711"
 }
 text_type! {
+    /// What a job is called in its batch: 1 to 64 characters. Nobody else sees it.
+    JobRef, printable, 64, "extract"
+}
+text_type! {
     /// A word to find jobs by: 1 to 50 characters. Case counts.
     Tag, printable, 50, "import"
 }

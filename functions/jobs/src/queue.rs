@@ -22,7 +22,7 @@ const MOST_CONCURRENCY: u32 = 10_000;
 /// The longest that an ended job is kept, in days.
 const LONGEST_RETENTION_DAYS: u32 = 365;
 
-/// So many jobs may be begun in so much time.
+/// So many jobs may be begun in so much time: as many at once, and then one each `per_seconds` / `jobs` seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = QueueRateLimit)]

@@ -9,9 +9,10 @@ use shared::time::{SignedDuration, Timestamp};
 use utoipa::ToSchema;
 
 use crate::backoff::Backoff;
+use crate::dependency::Dependency;
 use crate::done::OnDone;
 use crate::job::{Job, JobId, ParentFailure, Phase, Priority, Runner, Unique};
-use crate::name::{JobKey, JobType, QueueName, Tags};
+use crate::name::{JobKey, JobRef, JobType, QueueName, Tags};
 use crate::payload::{LARGEST, Payload};
 use crate::queue::{LONGEST_TIMEOUT_SECONDS, MOST_ATTEMPTS, Settings};
 
@@ -37,7 +38,7 @@ pub struct NewJob {
     pub queue: QueueName,
     /// What it is about: any JSON, at most 5 MB. It is kept as it is written.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub payload: Option<Box<RawValue>>,
     /// When it is to be done, up to 10 years ahead; without this and `delay_seconds`, now.
     #[serde(default)]
@@ -67,10 +68,14 @@ pub struct NewJob {
     /// Words to find it by.
     #[serde(default)]
     pub tags: Tags,
-    /// Jobs that have to end first: up to 20, made before. Your worker gets their results with the job.
+    /// Jobs that have to end first, up to 20: ids, or in a batch `{"ref": "…"}` with the `ref` of an earlier job of it.
+    /// Your worker gets their results with the job.
     #[serde(default)]
-    #[schema(value_type = Vec<String>, max_items = 20)]
-    pub depends_on: Vec<JobId>,
+    #[schema(max_items = 20)]
+    pub depends_on: Vec<Dependency>,
+    /// In a batch: by what name later jobs of it depend on this one. No two jobs of a batch have the same.
+    #[serde(default, rename = "ref")]
+    pub reference: Option<JobRef>,
     /// What becomes of it when one of these does not succeed.
     #[serde(default)]
     pub on_parent_failure: ParentFailure,
@@ -124,13 +129,15 @@ impl NewJob {
             concurrency_key: None,
             tags: Tags::default(),
             depends_on: Vec::new(),
+            reference: None,
             on_parent_failure: ParentFailure::default(),
             on_done: None,
             deliver_to: None,
         }
     }
 
-    /// The job, if every rule is kept. `is_built_in` says whether this service has a handler for its type.
+    /// The job, if every rule is kept. `is_built_in` says whether this service has a handler for its type. It depends on the
+    /// jobs that have an id.
     pub fn into_job(self, origin: Origin, settings: &Settings, is_built_in: bool) -> Result<Job, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut bounded = |value: Option<u32>, most: u32, pointer: &'static str| {
@@ -200,7 +207,7 @@ impl NewJob {
             concurrency_key: self.concurrency_key,
             tags: self.tags,
             waits_for: Vec::new(),
-            depends_on: self.depends_on,
+            depends_on: self.depends_on.iter().filter_map(Dependency::id).collect(),
             on_parent_failure: self.on_parent_failure,
             has_children: false,
             on_done: self.on_done,

@@ -6,11 +6,13 @@
 //! leaves a job whose message the sweeper sends.
 //!
 //! With the overlap policies `skip` and `cancel_previous`, a tick whose job before has not ended when it is seen ahead
-//! is decided when it has come, by the first run after that: up to a minute late.
+//! is decided when it has come: the worker has a message for that time ([`fire_tick`]), and the next run finds what no
+//! message came for.
 //!
 //! # Calls
 //! A run with nothing due: one query for each of [`SHARDS`] shards, half a read unit each. A tick: one read of the
-//! schedule, a transaction of three writes and a message, and one more read with `skip` or `cancel_previous`.
+//! schedule, a transaction of three writes and a message, and one more read with `skip` or `cancel_previous`. One that is
+//! decided at its time: a message, and two reads, more.
 
 use std::time::Instant;
 
@@ -45,6 +47,9 @@ const MOST_STEPS: usize = 128;
 /// How often a job is called off that is changed meanwhile.
 const CANCELS: usize = 4;
 
+/// How far ahead a tick is that no further run sees before it has come: they come each minute, and not to the second.
+const LAST_RUN: SignedDuration = SignedDuration::from_secs(75);
+
 /// Deals with the ticks that are due at `now` or soon after. Nothing is begun after `stop_at`. Answers how many jobs
 /// were made.
 pub(crate) async fn fire_due(engine: &Engine, now: Timestamp, stop_at: Instant) -> Result<usize, BoxError> {
@@ -68,6 +73,20 @@ pub(crate) async fn fire_due(engine: &Engine, now: Timestamp, stop_at: Instant) 
         }
     }
     Ok(fired)
+}
+
+/// Deals with a tick that has come, and with what is due before it.
+pub(crate) async fn fire_tick(
+    engine: &Engine,
+    tenant: &TenantId,
+    id: &ScheduleId,
+    tick: Timestamp,
+) -> Result<(), BoxError> {
+    let now = engine.clock.now();
+    if tick > now {
+        return Ok(engine.send_tick(*tenant, *id, tick).await?);
+    }
+    Scheduler { engine, now, until: now }.fire(tenant, id, &mut 0).await
 }
 
 /// One run.
@@ -114,7 +133,7 @@ impl Scheduler<'_> {
             };
             let Some(schedule) = found else { break };
             let Some(step) = schedule.step(self.now, self.until) else { break };
-            let Some(turn) = self.turn(&schedule, step).await? else { break };
+            let Some(turn) = self.turn(&schedule, step).await? else { return self.wait(&schedule, step).await };
             let written = self.engine.jobs.fire(&turn.schedule, &turn.run, turn.job.as_ref(), Along::default()).await;
             match written {
                 Ok(()) => {
@@ -130,6 +149,16 @@ impl Scheduler<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Has a tick dealt with when it has come.
+    async fn wait(&self, schedule: &Schedule, step: Step) -> Result<(), BoxError> {
+        match step {
+            Step::Fire { tick, .. } if tick.duration_since(self.now) <= LAST_RUN => {
+                Ok(self.engine.send_tick(schedule.tenant_id, schedule.id, tick).await?)
+            }
+            Step::Fire { .. } | Step::Miss { .. } => Ok(()),
+        }
     }
 
     /// What a step comes to; none while it waits.

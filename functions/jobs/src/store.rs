@@ -5,13 +5,14 @@
 //! | `<tenant>#<0 to 3>` | `job#<job id>` | a job; carries events in `outbox`; removed some days after its end |
 //! | `<tenant>` | `queue#<name>` | a queue |
 //! | `<tenant>#statistics` | `<queue>` | the numbers of a queue; written by `jobs.changes` alone |
-//! | `<tenant>` | `signing` | the secrets that sign what is sent to the tenant's URLs |
+//! | `<tenant>` | `signing`, `signing_key` | the secrets, and the private keys, that sign what is sent to the tenant's URLs |
 //! | `<tenant>#unique#<hash>` | `unique` | the job that is the only one of its key |
 //! | `<tenant>#slot#<scope>` | `slot` | how many jobs of a limit of concurrency run |
 //! | `<tenant>` | `schedule#<schedule id>` | a schedule |
+//! | `<tenant>` | `count#schedules` | how many schedules there are: `held` |
 //! | `<tenant>#runs#<schedule id>` | `<tick>`, or `<time>#<job id>` | what came of a tick, or a run that was asked for; removed after 30 days |
 //! | `<tenant>#children#<job id>` | `<job id>` | a job that depends on another, until it has heard of that one's end |
-//! | `<tenant>#parked#<scope>` | `<priority>#<ready_at>#<job id>` | a job that waits for such a limit, or for its queue |
+//! | `<tenant>#parked#<queue>` | `<scope>#<priority>#<ready_at>#<job id>` | a job that waits for such a limit, or for its queue |
 //!
 //! A tenant's jobs are spread over [`PARTITIONS`] partitions, each of which takes 1,000 writes a second.
 //!

@@ -94,8 +94,8 @@ impl Sweeper {
                 if !job.waits_for.is_empty() {
                     engine.ask_parents(&job).await?;
                 } else if let Some(scope) = &job.parked {
-                    if engine.has_room(&Ready::of(&job), scope).await? && !engine.release(&job.tenant_id, scope).await?
-                    {
+                    let has_room = engine.has_room(&Ready::of(&job), scope).await?;
+                    if has_room && !engine.release(&job.tenant_id, &job.queue, scope).await? {
                         engine.release_alone(&job, scope).await?;
                     }
                 } else if job.ready_at <= now {

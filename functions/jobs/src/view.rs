@@ -39,7 +39,7 @@ pub struct JobView {
     state: State,
     /// What it is about, as it was written. Absent where `payload_omitted` says so: lists leave out what is over 4 KB.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     payload: Option<Box<RawValue>>,
     /// Whether the payload is left out here.
     payload_omitted: bool,
@@ -90,7 +90,7 @@ pub struct JobView {
     #[schema(format = DateTime)]
     lease_until: Option<String>,
     /// What came of it.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     result: Option<Box<RawValue>>,
     /// The attempts that have ended: the last 20.
     attempts: Vec<Attempt>,
@@ -120,7 +120,7 @@ pub struct ParentView {
     /// How it ended.
     state: State,
     /// What came of it.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     result: Option<Box<RawValue>>,
 }
 
@@ -176,6 +176,11 @@ impl JobView {
             started_at: job.started_at.map(rfc3339_millis),
             finished_at: job.finished_at.map(rfc3339_millis),
         }
+    }
+
+    /// Which job it is.
+    pub const fn id(&self) -> JobId {
+        self.id
     }
 
     /// The same with what came of the jobs that it depends on.

@@ -27,6 +27,7 @@ use crate::message::Message;
 use crate::name::QueueName;
 use crate::payload::Payloads;
 use crate::rates::Rates;
+use crate::scheduler;
 use crate::store::claim::queue_scope;
 
 /// How often a running job gives a sign of life, and hears whether it is to stop.
@@ -39,7 +40,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const SETTLE_MARGIN: Duration = Duration::from_secs(5);
 
 /// How many parked jobs one message lets go on, before it sends itself again.
-const MOST_RELEASED: usize = 200;
+const MOST_RELEASED: u32 = 200;
 
 /// What works.
 #[derive(Debug)]
@@ -75,15 +76,31 @@ impl Worker {
         })
     }
 
-    /// Lets the parked jobs of a queue go on.
-    async fn release(&self, tenant: TenantId, queue: QueueName) -> Result<(), BoxError> {
-        let scope = queue_scope(&queue);
-        for _ in 0..MOST_RELEASED {
-            if !self.engine.release(&tenant, &scope).await? {
-                return Ok(());
+    /// Lets the parked jobs of a queue go on after a change of its settings: those that waited for the queue, and of each
+    /// key as many as there is room for. What is left when this has gone on for long has a message of its own.
+    async fn release(&self, tenant: TenantId, queue: QueueName, after: Option<String>) -> Result<(), BoxError> {
+        let engine = &self.engine;
+        engine.queues.forget(&tenant, &queue).await;
+        let settings = engine.queues.settings(&tenant, &queue).await?;
+        let (mut scope, mut left) = (after.unwrap_or_default(), MOST_RELEASED);
+        while let Some(next) = engine.jobs.next_scope(&tenant, &queue, &scope).await?.filter(|_| !settings.paused) {
+            let room = if next == queue_scope(&queue) {
+                u32::MAX
+            } else {
+                settings.concurrency_per_key.saturating_sub(engine.jobs.running(&tenant, &next).await?)
+            };
+            let mut released = 0;
+            while released < room.min(left) && engine.release(&tenant, &queue, &next).await? {
+                released += 1;
             }
+            // To look at a key counts as well.
+            left = left.saturating_sub(released + 1);
+            if left == 0 {
+                let rest = Message::Release { tenant_id: tenant, queue, after: Some(scope) };
+                return Ok(engine.send_release(&rest, tenant).await?);
+            }
+            scope = next;
         }
-        self.engine.send_release(&Message::Release { tenant_id: tenant, queue }, tenant).await?;
         Ok(())
     }
 }
@@ -94,7 +111,10 @@ impl Consumer for Worker {
     async fn consume(&self, message: Received<Message>) -> Result<(), ConsumeError> {
         match message.body {
             Message::Run(ready) => self.run(ready, message.remaining).await?,
-            Message::Release { tenant_id, queue } => self.release(tenant_id, queue).await?,
+            Message::Tick { tenant_id, schedule_id, tick_at } => {
+                scheduler::fire_tick(&self.engine, &tenant_id, &schedule_id, tick_at).await?;
+            }
+            Message::Release { tenant_id, queue, after } => self.release(tenant_id, queue, after).await?,
         }
         Ok(())
     }

@@ -10,12 +10,13 @@ use shared::http::idempotency::Idempotency;
 use shared::http::{Cursors, Problem, ProblemType};
 use shared::identity::Authenticator;
 use shared::lambda::Runtime;
+use shared::password_hash::PasswordHash;
 use shared::queue::Sender;
 use shared::random::Random;
 use shared::time::Clock;
 use url::Url;
 
-use crate::password::{Password, PasswordHash};
+use crate::password::Password;
 use crate::store::LinkStore;
 
 /// The state of the API's handlers. Cheap to clone.
@@ -58,12 +59,10 @@ impl App {
         })
     }
 
-    /// Hashes a password where it does not hold up the other requests.
+    /// The hash of a password, if there is one.
     pub(crate) async fn hash(&self, password: Option<&Password>) -> Result<Option<PasswordHash>, Problem> {
-        let Some(password) = password.cloned() else { return Ok(None) };
-        let random = self.random.clone();
-        let hashed = tokio::task::spawn_blocking(move || PasswordHash::of(&password, &random)).await;
-        hashed.map_err(Problem::internal)?.map(Some).map_err(Problem::internal)
+        let Some(password) = password else { return Ok(None) };
+        password.hashed(&self.random).await.map(Some).map_err(Problem::internal)
     }
 }
 

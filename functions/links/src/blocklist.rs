@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,10 @@ use url::Host;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
-use crate::target::{Target, has_dns_lengths};
+use shared::outbound::has_dns_lengths;
 use shared::refusal::Refusal;
+
+use crate::target::Target;
 
 /// The most domains in one blocklist.
 pub const MOST_DOMAINS: usize = 1000;
@@ -22,6 +25,14 @@ pub const MOST_DOMAINS: usize = 1000;
 pub struct Domain(String);
 
 impl Domain {
+    /// An IPv4 address within IPv6 (`::ffff:…`) leads to the same host, and is the same here.
+    fn of_address(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        })
+    }
+
     /// In lower case and punycode, without a final dot.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,7 +51,8 @@ impl FromStr for Domain {
         match Host::parse(text.strip_suffix('.').unwrap_or(text)).map_err(|_| refusal())? {
             Host::Domain(name) if has_dns_lengths(&name) && !name.ends_with('.') => Ok(Self(name)),
             Host::Domain(_) => Err(refusal()),
-            address @ (Host::Ipv4(_) | Host::Ipv6(_)) => Ok(Self(address.to_string())),
+            Host::Ipv4(address) => Ok(Self::of_address(address.into())),
+            Host::Ipv6(address) => Ok(Self::of_address(address.into())),
         }
     }
 }
@@ -87,8 +99,8 @@ impl Blocklist {
     /// Whether `target` leads to a blocked domain or below one. Costs one look-up for each label of the host.
     pub fn blocks(&self, target: &Target) -> bool {
         let host = target.host().trim_end_matches('.');
-        if host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
-            return self.0.contains(&Domain(host.to_owned()));
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return self.0.contains(&Domain::of_address(address));
         }
         let mut name = Some(host);
         while let Some(suffix) = name {
@@ -162,6 +174,8 @@ mod tests {
             ("http://0xA.1/", true),
             ("http://10.0.0.11/", false),
             ("http://[2001:db8:0::1]/", true),
+            ("http://[::ffff:10.0.0.1]/", true),
+            ("http://[::ffff:10.0.0.2]/", false),
             ("http://[2001:db8::2]/", false),
         ] {
             assert_eq!(blocklist.blocks(&target.parse().unwrap()), blocked, "{target}");

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::dynamo::Dynamo;
 use shared::events::export::LINKS;
-use shared::export::{Exporter, FileWriter, PartWriter, Source};
+use shared::export::{Exporter, PartWriter, Source, Step};
 use shared::id::TenantId;
 use shared::lambda::{Function, QueueSettings, Runtime};
 use shared::time::Clock;
@@ -68,25 +68,22 @@ struct DomainRecord<'a> {
 }
 
 impl Links {
-    async fn write_links(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        let (mut links, mut days) = (part.file("links"), part.file("link_days"));
-        let mut query = ListQuery { ascending: true, limit: PAGE, ..ListQuery::default() };
-        loop {
-            let page = self.store.list(tenant, &query).await?;
-            let reads: Vec<_> = page.links.into_iter().map(|link| self.with_counts(tenant, link)).collect();
-            let mut read = stream::iter(reads).buffered(CONCURRENCY);
-            while let Some(read) = read.next().await {
-                let (link, counted) = read?;
-                let counts = self.write_days(tenant, link.id, counted, &mut days).await?;
-                links.write(&LinkRecord { link: self.shown(&link)?, counts }).await?;
-            }
-            query.after = page.next;
-            if query.after.is_none() {
-                break;
-            }
+    async fn write_links(
+        &self,
+        tenant: &TenantId,
+        after: Option<LinkId>,
+        files: &mut PartWriter,
+    ) -> Result<Option<LinkId>, BoxError> {
+        let query = ListQuery { ascending: true, limit: PAGE, after, ..ListQuery::default() };
+        let page = self.store.list(tenant, &query).await?;
+        let reads: Vec<_> = page.links.into_iter().map(|link| self.with_counts(tenant, link)).collect();
+        let mut read = stream::iter(reads).buffered(CONCURRENCY);
+        while let Some(read) = read.next().await {
+            let (link, counted) = read?;
+            let counts = self.write_days(tenant, link.id, counted, files).await?;
+            files.write("links", &LinkRecord { link: self.shown(&link)?, counts }).await?;
         }
-        part.keep(links).await?;
-        Ok(part.keep(days).await?)
+        Ok(page.next)
     }
 
     /// What clients see of a link.
@@ -115,11 +112,13 @@ impl Links {
         tenant: &TenantId,
         link_id: LinkId,
         mut counted: Counted,
-        file: &mut FileWriter,
+        files: &mut PartWriter,
     ) -> Result<Counts, BoxError> {
         loop {
             for DayCounts { day, counts, referrers, countries, devices } in counted.days {
-                file.write(&DayRecord { link_id, day: day.to_string(), counts, referrers, countries, devices }).await?;
+                let day = day.to_string();
+                let record = DayRecord { link_id, day, counts, referrers, countries, devices };
+                files.write("link_days", &record).await?;
             }
             // The sum comes after the last day.
             let Some(next) = counted.next else { return Ok(counted.total.unwrap_or_default()) };
@@ -131,14 +130,29 @@ impl Links {
 impl Source for Links {
     const PART: &'static str = LINKS;
 
-    async fn write(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        self.write_links(tenant, part).await?;
-        let mut domains = part.file("link_blocklist");
+    fn steps(&self) -> &'static [Step] {
+        &[
+            Step { name: "links", files: &["links", "link_days"] },
+            Step { name: "link_blocklist", files: &["link_blocklist"] },
+        ]
+    }
+
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        step: &'static str,
+        after: Option<String>,
+        files: &mut PartWriter,
+    ) -> Result<Option<String>, BoxError> {
+        if step == "links" {
+            let after = after.map(|after| after.parse()).transpose()?;
+            return Ok(self.write_links(tenant, after, files).await?.map(|next| next.to_string()));
+        }
         let (blocklist, _) = self.store.blocklist(tenant).await?;
         for domain in blocklist.domains() {
-            domains.write(&DomainRecord { domain }).await?;
+            files.write("link_blocklist", &DomainRecord { domain }).await?;
         }
-        Ok(part.keep(domains).await?)
+        Ok(None)
     }
 }
 

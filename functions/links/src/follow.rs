@@ -31,7 +31,7 @@ use crate::click::Click;
 use crate::guard::Guard;
 use crate::link::Link;
 use crate::pages;
-use crate::password::PasswordHash;
+use crate::password;
 use crate::slug::Slug;
 use crate::store::{LinkStore, Spending, WriteError};
 use crate::visit::{Decision, Step};
@@ -186,7 +186,7 @@ impl Door {
         let mut limits = Vec::new();
         if let (Some(tried), Some(hash)) = (tried, link.password_hash.clone()) {
             limits = self.guard.admit(&link, tried.network, self.clock.now()).await?.headers();
-            visit.unlocked = matches(hash, tried.password).await?;
+            visit.unlocked = password::matches(hash, tried.password).await.map_err(Problem::internal)?;
         }
         let mut response = self.decide(link, visit).await?;
         response.headers_mut().extend(limits);
@@ -280,11 +280,6 @@ impl Door {
         };
         self.deferred.defer(Box::pin(send)).await;
     }
-}
-
-/// Whether `password` has this hash, checked where it does not hold up the other requests.
-async fn matches(hash: PasswordHash, password: String) -> Result<bool, Problem> {
-    tokio::task::spawn_blocking(move || hash.matches(&password)).await.map_err(Problem::internal)
 }
 
 pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use shared::id::{Id, Kind, TenantId};
+use shared::password_hash::PasswordHash;
 use shared::time::Timestamp;
 
 use crate::annotation::{Note, Tags, Title};
-use crate::password::PasswordHash;
 use crate::redirect::{ClickLimit, RedirectStatus};
 use crate::slug::Slug;
 use crate::target::Target;

@@ -1,16 +1,13 @@
-//! The password of a protected link. Hashing and checking take about 25 ms of a whole core and 19 MiB: the caller runs
-//! them where they do not hold up the async executor.
+//! The password of a protected link: what it may be, and how it is hashed and checked ([`shared::password_hash`]).
 
 use std::fmt;
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use shared::password_hash::{HashingFailed, PasswordHash, on_a_core};
 use shared::random::Random;
+use shared::refusal::Refusal;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-
-use shared::refusal::Refusal;
 
 /// Characters of a password.
 const LENGTHS: std::ops::RangeInclusive<usize> = 4..=128;
@@ -55,37 +52,23 @@ impl utoipa::PartialSchema for Password {
 
 impl utoipa::ToSchema for Password {}
 
-/// The argon2id hash of a password as a PHC string. It does not print.
-#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct PasswordHash(String);
-
-/// The hash could not be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the password could not be hashed")]
-pub struct HashingFailed(#[from] argon2::password_hash::Error);
-
-impl PasswordHash {
-    /// Hashes `password` with 19 MiB, 2 passes and 1 lane (OWASP's recommendation for argon2id).
-    pub fn of(password: &Password, random: &Random) -> Result<Self, HashingFailed> {
-        let params = Params::new(19 * 1024, 2, 1, None).map_err(argon2::password_hash::Error::from)?;
-        let salt: [u8; 16] = random.bytes();
-        let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_with_salt(password.0.as_bytes(), &salt)?;
-        Ok(Self(hash.to_string()))
+impl Password {
+    /// Its hash, made on a core of its own.
+    pub async fn hashed(&self, random: &Random) -> Result<PasswordHash, HashingFailed> {
+        let (password, random) = (self.clone(), random.clone());
+        on_a_core(move || password.hash(&random)).await?
     }
 
-    /// Whether `candidate` is the password. Costs what hashing costs, except where no password can match.
-    pub fn matches(&self, candidate: &str) -> bool {
-        Password::try_from(candidate.to_owned()).is_ok()
-            && Argon2::default().verify_password(candidate.as_bytes(), self.0.as_str()).is_ok()
+    pub(crate) fn hash(&self, random: &Random) -> Result<PasswordHash, HashingFailed> {
+        PasswordHash::of(self.0.as_bytes(), random)
     }
 }
 
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PasswordHash(…)")
-    }
+/// Whether `candidate`, any text, is the password that was hashed, found out on a core of its own: at no cost where no
+/// password can match.
+pub async fn matches(hash: PasswordHash, candidate: String) -> Result<bool, HashingFailed> {
+    let Ok(candidate) = Password::try_from(candidate) else { return Ok(false) };
+    Ok(on_a_core(move || hash.matches(candidate.0.as_bytes())).await?)
 }
 
 #[cfg(test)]
@@ -97,24 +80,18 @@ mod tests {
         text.to_owned().try_into().unwrap()
     }
 
-    #[test]
-    fn only_the_password_matches_its_hash() {
-        let random = Random::seeded(1);
-        let hash = PasswordHash::of(&password("correct horse"), &random).unwrap();
-        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
-        assert!(hash.matches("correct horse"));
-        for wrong in ["Correct horse", "correct horse ", "", "x"] {
-            assert!(!hash.matches(wrong), "{wrong}");
+    #[tokio::test]
+    async fn only_the_password_matches_its_hash() {
+        let hash = password("correct horse").hashed(&Random::seeded(1)).await.unwrap();
+        assert!(matches(hash.clone(), "correct horse".to_owned()).await.unwrap());
+        for wrong in ["Correct horse", "correct horse ", "", "x", &"x".repeat(1_000_000)] {
+            assert!(!matches(hash.clone(), wrong.to_owned()).await.unwrap(), "{wrong}");
         }
-        assert!(!hash.matches(&"x".repeat(1_000_000)));
-        assert_ne!(hash, PasswordHash::of(&password("correct horse"), &random).unwrap());
-        assert!(!PasswordHash("not a hash".to_owned()).matches("correct horse"));
     }
 
     #[test]
-    fn neither_prints() {
-        let hash = PasswordHash("secret".to_owned());
-        assert!(!format!("{:?} {hash:?}", password("secret")).contains("secret"));
+    fn it_does_not_print() {
+        assert!(!format!("{:?}", password("secret")).contains("secret"));
     }
 
     #[test]

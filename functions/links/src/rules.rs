@@ -3,15 +3,18 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shared::id::TenantId;
+use shared::password_hash::PasswordHash;
 use shared::random::Random;
 use shared::time::Timestamp;
 use url::Url;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::annotation::{Note, Tags, Title};
 use crate::blocklist::Blocklist;
 use crate::link::{Link, LinkId, to_millisecond};
-use crate::password::{Password, PasswordHash};
+use crate::password::Password;
 use crate::redirect::{ClickLimit, RedirectStatus};
 use crate::slug::{Alias, Slug};
 use crate::target::Target;
@@ -62,7 +65,6 @@ pub struct NewLink {
 #[serde(deny_unknown_fields)]
 pub struct Editable {
     /// Where it leads.
-    #[schema(required = false)]
     pub target: Target,
     /// How visitors are sent on.
     #[serde(default)]
@@ -90,9 +92,8 @@ pub struct Editable {
     /// After how many clicks it ends, counted from when a limit was first set.
     #[serde(default)]
     pub max_clicks: Option<ClickLimit>,
-    /// A text sets a new password, `null` removes it.
+    /// A text sets a new password, `null` removes it; `true` leaves the one that there is.
     #[serde(default)]
-    #[schema(value_type = Option<Password>)]
     pub password: Option<EditedPassword>,
 }
 
@@ -104,6 +105,15 @@ pub enum EditedPassword {
     /// This one is to be set.
     Set(Password),
 }
+
+impl PartialSchema for EditedPassword {
+    fn schema() -> RefOr<Schema> {
+        let kept = ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true]));
+        OneOfBuilder::new().item(Password::schema()).item(kept).into()
+    }
+}
+
+impl ToSchema for EditedPassword {}
 
 impl Serialize for EditedPassword {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

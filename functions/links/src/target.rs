@@ -15,6 +15,7 @@ use url::{Host, Url};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
+use shared::outbound::has_dns_lengths;
 use shared::refusal::Refusal;
 
 /// The longest target in bytes, in normal form.
@@ -82,7 +83,7 @@ impl FromStr for Target {
         {
             return Err(Refusal::new(
                 "bad_host",
-                "has a host with more than 253 characters or a part with more than 63",
+                "has a host that no name server knows: with an empty part, a part of more than 63 characters, or more than 253",
             ));
         }
         if url.as_str().len() > LONGEST {
@@ -123,12 +124,6 @@ fn no_host() -> Refusal {
 
 fn too_long() -> Refusal {
     Refusal::new("too_long", format!("may have at most {LONGEST} bytes in normal form"))
-}
-
-/// Whether the domain name system can hold `name`: RFC 1035, section 2.3.4.
-pub(crate) fn has_dns_lengths(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    (1..=253).contains(&name.len()) && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 fn is_shown_in_unicode(label: &[char]) -> bool {

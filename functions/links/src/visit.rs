@@ -125,11 +125,11 @@ impl Link {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
+    use shared::password_hash::PasswordHash;
     use shared::random::Random;
 
     use super::*;
     use crate::link::tests::link;
-    use crate::password::PasswordHash;
     use crate::redirect::RedirectStatus;
 
     fn at(second: i64) -> Timestamp {
@@ -141,8 +141,7 @@ mod tests {
     }
 
     fn locked() -> Link {
-        let password = "correct horse".to_owned().try_into().unwrap();
-        Link { password_hash: Some(PasswordHash::of(&password, &Random::seeded(1)).unwrap()), ..link() }
+        Link { password_hash: Some(PasswordHash::of(b"correct horse", &Random::seeded(1)).unwrap()), ..link() }
     }
 
     fn limited(limit: i64, used: u64) -> Link {

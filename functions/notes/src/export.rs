@@ -5,8 +5,8 @@
 //! A query for each 32 notes and each 32 revisions, and for each 200 shares.
 
 use serde::Serialize;
-use shared::events::export::NOTES;
-use shared::export::{Exporter, PartWriter, Source};
+use shared::events::export::{LeftOut, NOTES};
+use shared::export::{Exporter, PartWriter, Source, Step};
 use shared::id::TenantId;
 use shared::lambda::{Function, QueueSettings, Runtime};
 use shared::time::rfc3339_millis;
@@ -16,6 +16,9 @@ use crate::app::store;
 use crate::note::Access;
 use crate::store::NoteStore;
 use crate::view::{NoteView, RevisionView, SettingsView, ShareView};
+
+/// After what the next page of a step follows.
+type Written = Result<Option<String>, BoxError>;
 
 struct Notes {
     /// None where the deployment has no Postgres.
@@ -45,66 +48,80 @@ struct ShareRecord<'a> {
 }
 
 /// One record, where the tenant has chosen something.
-async fn write_settings(notes: &NoteStore, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-    let (mut file, settings) = (part.file("note_settings"), notes.settings_of(tenant).await?);
+async fn settings(notes: &NoteStore, tenant: &TenantId, files: &mut PartWriter) -> Written {
+    let settings = notes.settings_of(tenant).await?;
     if settings.version > 0 {
-        file.write(&SettingsView::from(settings)).await?;
+        files.write("note_settings", &SettingsView::from(settings)).await?;
     }
-    Ok(part.keep(file).await?)
+    Ok(None)
 }
 
-async fn write_notes(notes: &NoteStore, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-    let (mut file, mut after) = (part.file("notes"), String::new());
-    loop {
-        let page = notes.all_notes(tenant, &after).await?;
-        let Some(last) = page.last() else { break };
-        after = last.id.to_string();
-        for note in page {
-            let deleted_at = note.deleted_at.map(rfc3339_millis);
-            file.write(&NoteRecord { note: NoteView::of(note, Access::Owner), deleted_at }).await?;
-        }
+async fn notes(notes: &NoteStore, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+    let page = notes.all_notes(tenant, &after.unwrap_or_default()).await?;
+    let next = page.last().map(|last| last.id.to_string());
+    for note in page {
+        let deleted_at = note.deleted_at.map(rfc3339_millis);
+        files.write("notes", &NoteRecord { note: NoteView::of(note, Access::Owner), deleted_at }).await?;
     }
-    Ok(part.keep(file).await?)
+    Ok(next)
 }
 
-async fn write_revisions(notes: &NoteStore, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-    let (mut file, mut after) = (part.file("note_revisions"), (String::new(), 0));
-    loop {
-        let page = notes.all_revisions(tenant, (&after.0, after.1)).await?;
-        let Some((note_id, revision)) = page.last() else { break };
-        after = (note_id.clone(), revision.version);
-        for (note_id, revision) in page {
-            file.write(&RevisionRecord { note_id: &note_id, revision: revision.into() }).await?;
-        }
+async fn revisions(notes: &NoteStore, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+    let after: (String, i64) = after.map_or_else(|| Ok(Default::default()), |after| serde_json::from_str(&after))?;
+    let page = notes.all_revisions(tenant, (&after.0, after.1)).await?;
+    let next =
+        page.last().map(|(note_id, revision)| serde_json::to_string(&(note_id, revision.version))).transpose()?;
+    for (note_id, revision) in page {
+        files.write("note_revisions", &RevisionRecord { note_id: &note_id, revision: revision.into() }).await?;
     }
-    Ok(part.keep(file).await?)
+    Ok(next)
 }
 
-async fn write_shares(notes: &NoteStore, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-    let (mut file, mut after) = (part.file("note_shares"), (String::new(), String::new()));
-    loop {
-        let page = notes.all_shares(tenant, (&after.0, &after.1)).await?;
-        let Some((note_id, share)) = page.last() else { break };
-        after = (note_id.clone(), share.user.clone());
-        for (note_id, share) in page {
-            file.write(&ShareRecord { note_id: &note_id, share: share.into() }).await?;
-        }
+async fn shares(notes: &NoteStore, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
+    let after: (String, String) = after.map_or_else(|| Ok(Default::default()), |after| serde_json::from_str(&after))?;
+    let page = notes.all_shares(tenant, (&after.0, &after.1)).await?;
+    let next = page.last().map(|(note_id, share)| serde_json::to_string(&(note_id, &share.user))).transpose()?;
+    for (note_id, share) in page {
+        files.write("note_shares", &ShareRecord { note_id: &note_id, share: share.into() }).await?;
     }
-    Ok(part.keep(file).await?)
+    Ok(next)
 }
 
 impl Source for Notes {
     const PART: &'static str = NOTES;
 
-    async fn write(&self, tenant: &TenantId, part: &mut PartWriter) -> Result<(), BoxError> {
-        let Some(notes) = &self.notes else {
-            part.leave_out("notes", "this deployment has no Postgres, so that there are none");
-            return Ok(());
-        };
-        write_notes(notes, tenant, part).await?;
-        write_revisions(notes, tenant, part).await?;
-        write_shares(notes, tenant, part).await?;
-        write_settings(notes, tenant, part).await
+    fn steps(&self) -> &'static [Step] {
+        match self.notes {
+            Some(_) => &[
+                Step { name: "notes", files: &["notes"] },
+                Step { name: "note_revisions", files: &["note_revisions"] },
+                Step { name: "note_shares", files: &["note_shares"] },
+                Step { name: "note_settings", files: &["note_settings"] },
+            ],
+            None => &[],
+        }
+    }
+
+    async fn page(
+        &self,
+        tenant: &TenantId,
+        step: &'static str,
+        after: Option<String>,
+        files: &mut PartWriter,
+    ) -> Result<Option<String>, BoxError> {
+        let Some(store) = &self.notes else { return Ok(None) };
+        match step {
+            "notes" => notes(store, tenant, after, files).await,
+            "note_revisions" => revisions(store, tenant, after, files).await,
+            "note_shares" => shares(store, tenant, after, files).await,
+            _ => settings(store, tenant, files).await,
+        }
+    }
+
+    fn left_out(&self) -> Vec<LeftOut> {
+        let why = "this deployment has no Postgres, so that there are none".to_owned();
+        let none = LeftOut { what: "notes".to_owned(), why };
+        if self.notes.is_none() { vec![none] } else { Vec::new() }
     }
 }
 

@@ -81,7 +81,6 @@ pub enum Format {
 #[schema(as = NewNote)]
 pub struct Draft {
     /// What it is called.
-    #[schema(required = false)]
     pub title: Title,
     /// What it says.
     #[serde(default)]

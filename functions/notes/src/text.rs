@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use shared::refusal::Refusal;
+use shared::text::is_unprintable;
 use unicode_normalization::UnicodeNormalization as _;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
@@ -205,11 +206,6 @@ impl TryFrom<String> for Words {
 /// them (Unicode UAX #9).
 fn line(text: &str, longest: usize) -> Result<String, Refusal> {
     let text = text.trim();
-    let is_unprintable = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}')
-            || matches!(character, '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     if text.chars().any(is_unprintable) {
         return Err(Refusal::new("invalid_character", "must not have control or text direction characters"));
     }

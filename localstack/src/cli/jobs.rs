@@ -1,4 +1,7 @@
-//! `tenfold jobs watch`: the progress of jobs of the demo tenant, as bars.
+//! `tenfold jobs watch`: the progress of jobs of the demo tenant, as bars; where no terminal is there to draw them, as a line
+//! for each change.
+
+use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
@@ -24,8 +27,14 @@ pub(super) async fn watch(data: &std::path::Path, ids: Vec<String>) -> anyhow::R
         crate::terminal::say("No job is under way.");
         return Ok(());
     }
-    let bars = MultiProgress::new();
-    let states = try_join_all(ids.iter().map(|id| follow(&dev, id, bars.add(ProgressBar::new(PARTS))))).await?;
+    // Bars are drawn where errors are told.
+    let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+    let shown = |bars: &MultiProgress| Shown::bar(bars.add(ProgressBar::new(PARTS)));
+    let follows = ids.iter().map(async |id| {
+        let shown = bars.as_ref().map_or(Ok(Shown::Lines), shown)?;
+        follow(&dev, id, &shown).await
+    });
+    let states = try_join_all(follows).await?;
     match states.iter().filter(|state| *state != "succeeded").count() {
         0 => Ok(()),
         count => bail!("{count} of {} did not succeed", states.len()),
@@ -40,10 +49,62 @@ async fn under_way(dev: &DevFile) -> anyhow::Result<Vec<String>> {
     Ok(open.map(|job| text(job, "id").to_owned()).take(20).collect())
 }
 
-/// Draws one job with each change, and answers its last state.
-async fn follow(dev: &DevFile, id: &str, bar: ProgressBar) -> anyhow::Result<String> {
-    bar.set_style(ProgressStyle::with_template("{prefix:40} {bar:30} {percent:>3} % {msg}")?);
-    let mut version: Option<String> = None;
+/// How one job is shown.
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+}
+
+impl Shown {
+    fn bar(bar: ProgressBar) -> anyhow::Result<Self> {
+        bar.set_style(ProgressStyle::with_template("{prefix:40} {bar:30} {percent:>3} % {msg}")?);
+        Ok(Self::Bar(bar))
+    }
+
+    fn show(&self, at: &Standing) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_prefix(at.job.clone());
+                bar.set_position(at.percent);
+                bar.set_message(at.said.clone());
+                if at.is_end {
+                    bar.abandon();
+                }
+            }
+            Self::Lines => crate::terminal::say(&format!("{} {} % {}", at.job, at.percent, at.said)),
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, PartialEq, Eq)]
+struct Standing {
+    /// Which one it is.
+    job: String,
+    percent: u64,
+    /// What is told of it.
+    said: String,
+    is_end: bool,
+}
+
+impl Standing {
+    fn of(job: &Value) -> Self {
+        let state = text(job, "state");
+        let fraction = job.pointer("/progress/fraction").and_then(Value::as_f64).unwrap_or_default();
+        let said = job.pointer("/progress/message").and_then(Value::as_str).unwrap_or_default();
+        let said = format!("{state}, attempt {}: {said}", job.get("attempts_begun").unwrap_or(&Value::Null));
+        Self {
+            job: format!("{} {}", text(job, "id"), text(job, "type")),
+            percent: if state == "succeeded" { PARTS } else { percent(fraction) },
+            said: said.trim_end_matches([':', ' ']).to_owned(),
+            is_end: ENDS.contains(&state),
+        }
+    }
+}
+
+/// Shows one job with each change, and answers its last state.
+async fn follow(dev: &DevFile, id: &str, shown: &Shown) -> anyhow::Result<String> {
+    let (mut version, mut last): (Option<String>, Option<Standing>) = (None, None);
     loop {
         let path = format!("/v2/jobs/{id}?wait=20");
         let known = version.as_deref();
@@ -52,16 +113,15 @@ async fn follow(dev: &DevFile, id: &str, bar: ProgressBar) -> anyhow::Result<Str
             continue;
         }
         let job = expected(reply.status.is_success(), &reply, id)?;
-        let state = text(&job, "state");
-        let fraction = job.pointer("/progress/fraction").and_then(Value::as_f64).unwrap_or_default();
-        bar.set_prefix(format!("{id} {}", text(&job, "type")));
-        bar.set_position(if state == "succeeded" { PARTS } else { percent(fraction) });
-        let said = job.pointer("/progress/message").and_then(Value::as_str).unwrap_or_default();
-        bar.set_message(format!("{state}, attempt {} {said}", job.get("attempts_begun").unwrap_or(&Value::Null)));
-        if ENDS.contains(&state) {
-            bar.abandon();
-            return Ok(state.to_owned());
+        let at = Standing::of(&job);
+        // A sign of life changes a job, and nothing of what is told of it.
+        if last.as_ref() != Some(&at) {
+            shown.show(&at);
         }
+        if at.is_end {
+            return Ok(text(&job, "state").to_owned());
+        }
+        last = Some(at);
         version = reply.header("etag").map(str::to_owned);
     }
 }
@@ -87,4 +147,29 @@ fn expected(good: bool, reply: &Reply, what: &str) -> anyhow::Result<Value> {
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_told_by_where_it_stands() {
+        let job = |state: &str, progress: Value| {
+            let job =
+                json!({"id": "job_1", "type": "sleep", "state": state, "attempts_begun": 2, "progress": progress});
+            Standing::of(&job)
+        };
+        let standing = |percent, said: &str, is_end| {
+            let (job, said) = ("job_1 sleep".to_owned(), said.to_owned());
+            Standing { job, percent, said, is_end }
+        };
+        assert_eq!(job("retrying", Value::Null), standing(0, "retrying, attempt 2", false));
+        let progress = json!({"fraction": 0.4, "message": "2 of 5"});
+        assert_eq!(job("running", progress.clone()), standing(40, "running, attempt 2: 2 of 5", false));
+        assert_eq!(job("dead", progress), standing(40, "dead, attempt 2: 2 of 5", true));
+        assert_eq!(job("succeeded", Value::Null), standing(100, "succeeded, attempt 2", true));
+    }
 }

@@ -2,16 +2,21 @@
 //! it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use super::server::{Probe, Server};
-use super::storage::{private_dir, random_token};
+use super::storage::{private_dir, random_token, start_afresh};
 use super::supervisor::Process;
 use super::{Context, Error, Service};
 
-/// What it is started by, with what it lacks.
-const LAUNCH: &str = include_str!("ministack.py");
+/// The program that starts it, with what it lacks.
+const PROGRAM: [(&str, &str); 3] = [
+    ("__main__.py", include_str!("ministack/__main__.py")),
+    ("fair_queues.py", include_str!("ministack/fair_queues.py")),
+    ("ordered_indexes.py", include_str!("ministack/ordered_indexes.py")),
+];
 
 /// What goes on in `MiniStack` beside the APIs, none of it wanted here: listeners on fixed ports, and a look for containers
 /// of its own to remove.
@@ -23,6 +28,12 @@ pub(super) fn server(context: &Context<'_>, python: &Path, port: u16) -> Result<
     let home = context.data.join("aws");
     let temporary = home.join("tmp");
     private_dir(&temporary)?;
+    let program = home.join("program");
+    start_afresh(&program)?;
+    for (name, text) in PROGRAM {
+        let path = program.join(name);
+        fs::write(&path, text).map_err(Error::file("cannot write", &path))?;
+    }
     let endpoint = format!("http://127.0.0.1:{port}");
     let token = random_token();
     let path = |name: &str| home.join(name).to_string_lossy().into_owned();
@@ -49,7 +60,7 @@ pub(super) fn server(context: &Context<'_>, python: &Path, port: u16) -> Result<
 
     let process = Process {
         name: Service::Aws.name(),
-        argv: vec![python.to_string_lossy().into_owned(), "-I".to_owned(), "-c".to_owned(), LAUNCH.to_owned()],
+        argv: vec![python.to_string_lossy().into_owned(), "-I".to_owned(), "-B".to_owned(), path("program")],
         env,
         cwd: home,
         log: context.data.join("logs/aws.log"),

@@ -2,11 +2,12 @@
 //!
 //! The job type `tenant.export` publishes [`ExportRequested`]. Each service that holds data of tenants has a function that
 //! writes its part into the bucket of the jobs ([`crate::export`]): its files, and last the [`Part`] that names them. A part
-//! that has its document is whole.
+//! whose document does not say where it goes on is whole.
 
 use serde::{Deserialize, Serialize};
 
 use super::EventData;
+use crate::time::Timestamp;
 
 /// What `auth` has: the tenant, its members, roles, API keys, OAuth clients and audit trail.
 pub const IDENTITY: &str = "identity";
@@ -29,6 +30,14 @@ pub struct ExportRequested {
     pub folder: String,
     /// Which of [`PARTS`] are asked for.
     pub parts: Vec<String>,
+    /// When the export began: the same each time that parts of it are asked for.
+    #[serde(serialize_with = "crate::time::millis")]
+    pub began_at: Timestamp,
+    /// Who asked for it: the id of a user, an API key, a client, a schedule or a job.
+    pub requested_by: String,
+    /// What there is of the one part that is asked for, which goes on from there; none: from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub so_far: Option<Part>,
 }
 
 impl EventData for ExportRequested {
@@ -43,7 +52,7 @@ impl ExportRequested {
     }
 }
 
-/// A part that is whole. When a part is made twice the files of each time have their own [`ExportedFile::place`], so that no
+/// A part that is whole, or goes on. When a part is made twice the files of each time have their own [`ExportedFile::place`], so that no
 /// file changes which a part has named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -51,6 +60,18 @@ pub struct Part {
     pub files: Vec<ExportedFile>,
     /// What is not in them.
     pub left_out: Vec<LeftOut>,
+    /// Where it goes on, when it was too much for one invocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+}
+
+/// Where a part goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// In which of its steps.
+    pub step: String,
+    /// After what: a text of the service's own making.
+    pub after: String,
 }
 
 /// A file of an export: one JSON object in each line, all of one kind.

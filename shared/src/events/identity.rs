@@ -85,3 +85,18 @@ pub struct RefreshTokenReused {
     pub network: Option<String>,
 }
 event!(RefreshTokenReused, "session.refresh_token_reused");
+
+/// `session.authorization_code_reused`: an application's code came a second time, so the session that was issued for it was
+/// ended. Somebody has a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationCodeReused {
+    /// Whose session.
+    pub user_id: String,
+    /// The session.
+    pub session_id: String,
+    /// The application's client.
+    pub client_id: String,
+    /// Where the second use came from: the first 24 bits of an IPv4 address, 48 of an IPv6 address.
+    pub network: Option<String>,
+}
+event!(AuthorizationCodeReused, "session.authorization_code_reused");

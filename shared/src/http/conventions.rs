@@ -213,10 +213,7 @@ impl Conventions {
         match &self.versions {
             // Boxed, so that the functions without versions do not carry its state.
             Some(versions) => Box::pin(versions.call(request, router)).await,
-            None => match router.oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            None => routed(router, request).await,
         }
     }
 
@@ -321,6 +318,14 @@ fn vary_by_origin(headers: &mut HeaderMap) {
     let all = if others.is_empty() { "Origin".to_owned() } else { format!("{}, Origin", others.join(", ")) };
     if let Ok(all) = HeaderValue::try_from(all) {
         headers.insert(header::VARY, all);
+    }
+}
+
+/// The answer of a router, which never fails.
+pub(super) async fn routed(router: Router, request: Request) -> Response {
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -11,16 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::faults::{fault, faults, first_fault, pointer_of};
 use super::problem::{FieldError, Problem, ProblemType};
+use super::sound::Sound;
 
 /// The largest JSON body, in bytes, of a route that does not say otherwise.
 pub const BODY_LIMIT: usize = 1024 * 1024;
-
-/// At most this many bad fields of one body are listed.
-const FAULT_LIMIT: usize = 50;
-
-/// Characters of a fault's detail.
-const DETAIL_LIMIT: usize = 300;
 
 /// Of a larger body only the first bad field is told: each further one costs reading the body again.
 const ALL_FAULTS_LIMIT: usize = 16 * 1024;
@@ -54,8 +50,12 @@ pub(super) fn json_response<T: Serialize>(value: &T) -> Response {
     }
 }
 
-/// The whole body, refused with 413 when it is over `limit` bytes.
+/// The whole body, refused with 413 when it is over `limit` bytes, and with 415 when it is encoded (RFC 9110, section
+/// 15.5.16).
 pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if request.headers().get_all(CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, "send the body without a Content-Encoding"));
+    }
     match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
@@ -75,30 +75,27 @@ pub(super) fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Re
     Err(Problem::new(ProblemType::UnsupportedMediaType, format!("send {}", accepted.join(" or "))))
 }
 
-/// Reads JSON into a `T`: what [`Json`] does, for a body that is at hand.
+/// Reads a JSON object into a `T`: what [`Json`] does, for a body that is at hand.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<Sound>(body).map_err(|error| malformed(&error))?;
     // serde would fill a struct from an array by the order of its fields.
-    if body.trim_ascii_start().first() == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+    if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::validation(vec![FieldError::new("", "invalid_type", "must be a JSON object")]));
     }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut reader);
-    match parsed {
-        Ok(value) => reader.end().map(|()| value).map_err(|error| malformed(&error)),
-        Err(error) if error.inner().is_data() => {
-            // A syntax error further down is reported before the values.
-            match serde_json::from_slice::<Value>(body) {
-                Ok(value) if body.len() <= ALL_FAULTS_LIMIT => Err(Problem::validation(faults::<T>(value, &error))),
-                Ok(_) => Err(Problem::validation(vec![first_fault(&error)])),
-                Err(error) => Err(malformed(&error)),
-            }
-        }
-        // serde_json calls a number where it expects the name of a variant a syntax error. It is none when the body is JSON.
-        Err(error) => match serde_json::from_slice::<Value>(body) {
-            Ok(value) => from_value(value),
-            Err(_) => Err(malformed(error.inner())),
-        },
+    let error = match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body)) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let value = serde_json::from_slice::<Value>(body).map_err(|error| malformed(&error))?;
+    if !error.inner().is_data() {
+        // serde_json calls a number where it expects the name of a variant a syntax error.
+        return from_value(value);
     }
+    Err(Problem::validation(if body.len() <= ALL_FAULTS_LIMIT {
+        faults::<T>(value, &error)
+    } else {
+        vec![first_fault(&error)]
+    }))
 }
 
 /// Reads a `T` from a JSON value, with the same refusals as [`parse_json`].
@@ -112,141 +109,20 @@ pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem
     }
 }
 
-fn first_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
-    fault(&pointer_of(error.path()), &error.inner().to_string())
-}
-
+/// A text that is not JSON, or none that every program can read.
 fn malformed(error: &serde_json::Error) -> Problem {
-    Problem::new(
-        ProblemType::MalformedJson,
-        format!("the body is not valid JSON at line {} column {}", error.line(), error.column()),
-    )
-}
-
-/// All bad fields. serde stops at the first, so that one is taken out of the value, or replaced by something that its
-/// type accepts when it cannot be absent, and the rest is read again.
-fn faults<T: DeserializeOwned>(
-    mut value: Value,
-    first: &serde_path_to_error::Error<serde_json::Error>,
-) -> Vec<FieldError> {
-    let mut found = vec![first_fault(first)];
-    let mut mended = found.first().map(|fault| fault.pointer.clone()).unwrap_or_default();
-    // A field that was taken out may be asked for later, and is mended a second time then.
-    for _ in 0..2 * FAULT_LIMIT {
-        let Some(next) = next_fault::<T>(&mut value, &mended) else { break };
-        mended.clone_from(&next.pointer);
-        if found.iter().all(|known| known.pointer != next.pointer) {
-            found.push(next);
-        }
-    }
-    found.truncate(FAULT_LIMIT);
-    found
-}
-
-/// Mends the field at `pointer` and finds the next fault, if there is one.
-fn next_fault<T: DeserializeOwned>(value: &mut Value, pointer: &str) -> Option<FieldError> {
-    let stand_ins = [
-        None,
-        Some(Value::from(1)),
-        Some(Value::from("a")),
-        Some(Value::from(true)),
-        Some(Value::from("https://example.com")),
-        Some(Value::from("2999-01-01T00:00:00Z")),
-        Some(Value::Array(Vec::new())),
-        Some(Value::Object(serde_json::Map::new())),
-    ];
-    for stand_in in stand_ins {
-        if !replace(value, pointer, stand_in) {
-            return None;
-        }
-        match serde_path_to_error::deserialize::<_, T>(&*value) {
-            Ok(_) => return None,
-            Err(error) => {
-                let next = fault(&pointer_of(error.path()), &error.inner().to_string());
-                if next.pointer != pointer {
-                    return Some(next);
-                }
-                // The next stand-in is tried.
-            }
-        }
-    }
-    None
-}
-
-/// Sets or removes the member of an object that `pointer` names; `false` when it names none.
-fn replace(value: &mut Value, pointer: &str, stand_in: Option<Value>) -> bool {
-    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
-    let name = name.replace("~1", "/").replace("~0", "~");
-    let Some(Value::Object(members)) = value.pointer_mut(parent) else { return false };
-    match stand_in {
-        Some(stand_in) => members.insert(name, stand_in),
-        None => members.remove(&name),
+    let message = error.to_string();
+    let what = if message.starts_with("recursion limit") {
+        "is nested more than 127 levels deep"
+    } else if message.starts_with("number out of range") {
+        "has a number that is too large for a double"
+    } else if message.contains("surrogate") || message.contains("hex escape") {
+        "has a string that is not Unicode"
+    } else {
+        "is not valid JSON"
     };
-    true
-}
-
-fn pointer_of(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => {
-                pointer.push('/');
-                pointer.push_str(&index.to_string());
-            }
-            Segment::Map { key } => pointer.push_str(&pointer_to(key)),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-/// The pointer to a member of an object (RFC 6901).
-pub(super) fn pointer_to(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
-/// Turns serde's message into a code and a detail. A type's own refusal may be written `code: detail`, with the code
-/// in lower case and underscores; it is taken apart here.
-pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
-    let message = match message.rfind(" at line ") {
-        Some(end) => message.get(..end).unwrap_or(message),
-        None => message,
-    };
-    // It may quote the value, which has any length.
-    let message = message.char_indices().nth(DETAIL_LIMIT).map_or(message, |(end, _)| message.split_at(end).0);
-    let quoted = || message.split('`').nth(1).unwrap_or_default();
-    let under = |name: &str| {
-        if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
-    };
-    if message.starts_with("missing field") {
-        return FieldError::new(under(quoted()), "missing_field", "is required");
-    }
-    if message.starts_with("unknown field") {
-        // The path ends with the field already, and its name is the client's: it may have any characters.
-        return FieldError::new(pointer, "unknown_field", "is not a field of this request");
-    }
-    if message.starts_with("duplicate field") {
-        return FieldError::new(under(quoted()), "duplicate_field", "is there more than once");
-    }
-    for (prefix, code) in [
-        ("invalid type", "invalid_type"),
-        ("invalid value", "invalid_value"),
-        ("unknown variant", "unknown_value"),
-        ("invalid length", "invalid_length"),
-    ] {
-        if message.starts_with(prefix) {
-            return FieldError::new(pointer, code, message);
-        }
-    }
-    match message.split_once(": ") {
-        Some((code, detail))
-            if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
-        {
-            FieldError { pointer: pointer.to_owned(), code: code.to_owned().into(), detail: detail.to_owned() }
-        }
-        _ => FieldError::new(pointer, "invalid", message),
-    }
+    let detail = format!("the body {what}, at line {} column {}", error.line(), error.column());
+    Problem::new(ProblemType::MalformedJson, detail)
 }
 
 /// Query parameters. Unknown or bad ones are 422 with `?name` for a pointer.

@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,8 @@ use serde_json::value::RawValue;
 use super::ETag;
 use super::extract::{BODY_LIMIT, body_within, parse_json, require_content_type};
 use super::problem::{Problem, ProblemType};
-use super::reply::Created;
-use crate::dynamo::{Dynamo, Item, Put, TransactWrite, n, s};
+use super::reply::{Created, Tagged};
+use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, s};
 use crate::id::TenantId;
 use crate::time::Clock;
 
@@ -103,6 +105,27 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
     }
 }
 
+/// The same of a POST that has nothing to say: a body is not looked at.
+#[derive(Debug)]
+pub struct Triggered(Submitted<()>);
+
+impl Deref for Triggered {
+    type Target = Submitted<()>;
+
+    fn deref(&self) -> &Submitted<()> {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Triggered {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let key = IdempotencyKey::of(&parts.headers)?;
+        Ok(Self(Submitted { body: (), key, fingerprint: String::new() }))
+    }
+}
+
 /// The table of answers.
 #[derive(Clone, Debug)]
 pub struct Idempotency {
@@ -118,6 +141,15 @@ pub enum Begin {
     First(Attempt),
     /// It was done: answer with this.
     Replay(Response),
+}
+
+/// What a request is to do that keeps that first.
+#[derive(Debug)]
+pub enum Planned<P> {
+    /// It is the first of its key (or has none): to be kept by [`Idempotency::keep_plan`].
+    First(Attempt),
+    /// What was kept when it came first, which may be done in part.
+    Again(P),
 }
 
 /// A request that is being done for the first time.
@@ -173,6 +205,33 @@ impl Idempotency {
         }
     }
 
+    /// The same for a request that does more than fits into one transaction: what it is to do is kept before any of it is
+    /// done, and known again when it is sent again.
+    pub async fn begin_plan<T, P: DeserializeOwned, const LIMIT: usize>(
+        &self,
+        tenant: &TenantId,
+        route: &str,
+        request: &Submitted<T, LIMIT>,
+    ) -> Result<Planned<P>, Problem> {
+        match self.look(tenant, route, request).await? {
+            Ok(attempt) => Ok(Planned::First(attempt)),
+            Err(kept) => {
+                let recorded: Recorded = serde_json::from_str(&kept).map_err(Problem::internal)?;
+                serde_json::from_str(&recorded.body).map(Planned::Again).map_err(Problem::internal)
+            }
+        }
+    }
+
+    /// Keeps what a request is to do, when it came with a key. Another one with the same key may be faster.
+    pub async fn keep_plan<P: Serialize>(&self, attempt: &Attempt, plan: &P) -> Result<(), Problem> {
+        let Some(put) = attempt.put(|| answer(StatusCode::OK, [], plan))? else { return Ok(()) };
+        match self.dynamo.put(put).await {
+            Ok(()) => Ok(()),
+            Err(DynamoError::ConditionFailed { .. }) => Err(in_progress()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The attempt when it is the first, else what was answered.
     async fn look<T, const LIMIT: usize>(
         &self,
@@ -213,19 +272,30 @@ impl Attempt {
         created: &Created<T>,
         replayed: &R,
     ) -> Result<Option<TransactWrite>, Problem> {
+        Ok(self.put(|| created_answer(created, replayed))?.map(TransactWrite::Put))
+    }
+
+    /// The same for the answer to a change of what was there: 200 with what is there now.
+    pub fn record_change<T: Serialize>(&self, changed: &Tagged<T>) -> Result<Option<TransactWrite>, Problem> {
+        let etag = || [(http::header::ETAG, changed.etag.to_string())];
+        Ok(self.put(|| answer(StatusCode::OK, etag(), &changed.body))?.map(TransactWrite::Put))
+    }
+
+    /// The write that keeps an answer; none without a key.
+    fn put(&self, answer: impl FnOnce() -> Result<String, Problem>) -> Result<Option<Put>, Problem> {
         let Some((pk, fingerprint)) = self.key.as_ref() else { return Ok(None) };
         let item: Item = [
             ("pk".to_owned(), s(pk)),
             ("fingerprint".to_owned(), s(fingerprint)),
-            ("answer".to_owned(), s(created_answer(created, replayed)?)),
+            ("answer".to_owned(), s(answer()?)),
             ("expires_at".to_owned(), n(self.expires_at)),
         ]
         .into();
-        Ok(Some(TransactWrite::Put(
+        Ok(Some(
             Put::new(&self.table, item)
                 .only_if("attribute_not_exists(pk) OR expires_at <= :now")
                 .value(":now", n(self.now)),
-        )))
+        ))
     }
 }
 

@@ -5,7 +5,8 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::extract::{BODY_LIMIT, body_within, fault, from_value, parse_json, pointer_to, require_content_type};
+use super::extract::{BODY_LIMIT, body_within, from_value, parse_json, require_content_type};
+use super::faults::{fault, pointer_to};
 use super::problem::{FieldError, Problem};
 
 /// A merge patch: members replace, `null` removes, what is absent stays.

@@ -38,7 +38,7 @@ pub struct Needs {
 /// Which kinds of caller an operation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callers {
-    /// Users, API keys and machine clients.
+    /// Users, API keys, machine clients, and applications that act for users.
     All,
     /// Users alone: it is about their own account.
     Users,
@@ -112,11 +112,16 @@ pub const TABLE: &[(&str, Access)] = &[
     ("get_identity", user::<ReadAccount>()),
     ("link_identity", user::<WriteAccount>().recent()),
     ("unlink_identity", user::<WriteAccount>().recent()),
+    ("get_authorization", user::<WriteAccount>()),
+    ("decide_authorization", user::<WriteAccount>()),
+    ("list_grants", user::<ReadAccount>()),
+    ("delete_grant", user::<WriteAccount>()),
     // auth.social
     ("list_providers", Access::Public),
     ("start_social_log_in", Access::Public),
     ("finish_social_log_in", Access::Public),
     // auth.oauth. A session's token is proof enough to exchange it and to give it up.
+    ("oauth_authorize", Access::Public),
     ("oauth_token", Access::OAuthClient { or_nobody: true }),
     ("oauth_revoke", Access::OAuthClient { or_nobody: true }),
     ("oauth_introspect", Access::OAuthClient { or_nobody: false }),
@@ -128,6 +133,7 @@ pub const TABLE: &[(&str, Access)] = &[
     ("verify_email_page", Access::Public),
     ("reset_password_page", Access::Public),
     ("sign_in_page", Access::Public),
+    ("authorize_page", Access::Public),
     // auth.users
     ("list_users", all::<ManageUsers>()),
     ("get_user", all::<ManageUsers>()),
@@ -181,6 +187,8 @@ pub const TABLE: &[(&str, Access)] = &[
     ("heartbeat_job", all::<WriteJobs>()),
     ("get_job_signing_secret", all::<ManageJobs>().recent()),
     ("rotate_job_signing_secret", all::<ManageJobs>().recent()),
+    ("get_job_signing_key", all::<ReadJobs>()),
+    ("rotate_job_signing_key", all::<ManageJobs>().recent()),
     ("list_queues", all::<ReadJobs>()),
     ("get_queue", all::<ReadJobs>()),
     ("put_queue", all::<ManageJobs>()),

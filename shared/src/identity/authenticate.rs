@@ -208,6 +208,7 @@ fn principal_of(record: ApiKeyRecord) -> Principal {
         client: None,
         token_id: None,
         issued_at: Some(record.created_at),
+        as_of: None,
         expires_at: record.expires_at,
         pinned: record.api_version,
     }

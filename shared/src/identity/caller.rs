@@ -26,7 +26,8 @@ pub struct Caller<P> {
 }
 
 /// A [`Caller`] for the routes that matter most: a revocation holds at once, and a user has proved who they are within
-/// [`STEP_UP_WITHIN`] (RFC 9470). Programs prove themselves with each request.
+/// [`STEP_UP_WITHIN`] (RFC 9470). Programs prove themselves with each request. An application that acts for a user is
+/// refused: its user may not even be there.
 #[derive(Clone, Debug)]
 pub struct Sensitive<P>(Caller<P>);
 
@@ -93,7 +94,10 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let authenticator = Authenticator::from_ref(state);
-        let caller = Caller::admitted(parts, &authenticator, Freshness::AtOnce).await?;
+        let caller = Caller::<P>::admitted(parts, &authenticator, Freshness::AtOnce).await?;
+        if caller.is_delegated() {
+            return Err(insufficient_scope(P::NAME));
+        }
         if needs_step_up(&caller, authenticator.clock().now()) {
             return Err(step_up_required());
         }
@@ -158,6 +162,7 @@ mod tests {
             client: None,
             token_id: None,
             issued_at: None,
+            as_of: None,
             expires_at: None,
             pinned,
         }

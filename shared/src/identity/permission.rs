@@ -10,8 +10,8 @@ pub trait Permission: Send + Sync + 'static {
 }
 
 macro_rules! permissions {
-    ($($(#[doc = $doc:literal])* $type:ident = $name:literal;)*) => {
-        $($(#[doc = $doc])*
+    ($(#[doc = $doc:literal] $type:ident = $name:literal;)*) => {
+        $(#[doc = $doc]
         #[derive(Clone, Copy, Debug)]
         pub enum $type {}
         impl Permission for $type {
@@ -20,6 +20,14 @@ macro_rules! permissions {
 
         /// The names of all permissions.
         pub const ALL: &[&str] = &[$($name,)*];
+
+        /// What a permission lets one do, in words.
+        pub fn meaning(permission: &str) -> Option<&'static str> {
+            match permission {
+                $($name => Some($doc.trim_ascii()),)*
+                _ => None,
+            }
+        }
     };
 }
 
@@ -66,6 +74,15 @@ permissions! {
     OwnTenant = "tenant:own";
     /// Read the audit log.
     ViewAudit = "audit:view";
+}
+
+/// What an application of somebody else's may have that acts for a user. All else (accounts, keys, users, the tenant itself)
+/// is for the user alone, whatever the scopes of a token say; a new resource is until it is listed here.
+const DELEGATED: [&str; 4] = ["links", "jobs", "mail", "notes"];
+
+/// Whether an application of somebody else's may have `permission` at all.
+pub fn may_be_delegated(permission: &str) -> bool {
+    permission.split_once(':').is_some_and(|(resource, _)| DELEGATED.contains(&resource))
 }
 
 /// What a credential is limited to: names of permissions, `resource:*`, or `*`.

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::permission::{OwnTenant, Permission, Scopes};
+use super::permission::{OwnTenant, Permission, Scopes, may_be_delegated};
+use super::token::CLIENT_PREFIX;
 use crate::http::versions::Version;
 use crate::id::TenantId;
 use crate::time::Timestamp;
@@ -35,6 +36,8 @@ pub struct Principal {
     pub token_id: Option<String>,
     /// When the token was issued, or the API key made.
     pub issued_at: Option<Timestamp>,
+    /// As of when an access token holds what it says; none for other credentials.
+    pub as_of: Option<Timestamp>,
     /// When the credential ends; none for an API key without an end.
     pub expires_at: Option<Timestamp>,
     /// The one version of the API that an API key may be used with; none for one that is not pinned, and for tokens.
@@ -47,9 +50,20 @@ impl Principal {
         self.allows(P::NAME)
     }
 
+    /// Whether it is an application of somebody else's that acts for a user: by a token of the authorization code flow
+    /// (RFC 6749, section 4.1). The service's own log-in issues tokens to a client that is not registered.
+    pub fn is_delegated(&self) -> bool {
+        let registered = self.client.as_deref().is_some_and(|client| client.starts_with(CLIENT_PREFIX));
+        self.kind == PrincipalKind::User && registered
+    }
+
     /// Whether it may do what `permission` names: by one of a user's roles (a key and a machine client have none and
-    /// need none), and within the credential's scopes.
+    /// need none), and within the credential's scopes. An application that acts for a user has no more than
+    /// [`may_be_delegated`] besides.
     pub fn allows(&self, permission: &str) -> bool {
+        if self.is_delegated() && !may_be_delegated(permission) {
+            return false;
+        }
         let by_role = match self.kind {
             PrincipalKind::User => {
                 self.roles.iter().any(|role| role.grants(permission)) || self.granted.grant(permission)
@@ -155,6 +169,7 @@ mod tests {
             client: None,
             token_id: None,
             issued_at: None,
+            as_of: None,
             expires_at: None,
             pinned: None,
         }
@@ -208,6 +223,24 @@ mod tests {
         let alone = Principal { granted: granted.clone(), ..user(None, "*") };
         assert!(alone.may::<ManageLinks>() && !alone.may::<ReadLinks>());
         assert!(!Principal { granted, ..user(None, "links:read") }.may::<ManageLinks>());
+    }
+
+    #[test]
+    fn an_application_that_acts_for_a_user_has_neither_more_than_the_user_nor_the_users_own() {
+        let application = |role, scopes| Principal { client: Some("client_1".to_owned()), ..user(Some(role), scopes) };
+        let allowed = |principal: &Principal| ALL.iter().copied().filter(|name| principal.allows(name)).count();
+        let owner = application(Role::Owner, "*");
+        assert!(owner.is_delegated() && owner.may::<ManageLinks>() && allowed(&owner) == 10);
+        for own in ALL.iter().filter(|name| !may_be_delegated(name)) {
+            assert!(!owner.allows(own) && !application(Role::Owner, own).allows(own), "{own}");
+        }
+        let narrow = application(Role::Owner, "links:read account:write");
+        assert!(narrow.may::<ReadLinks>() && allowed(&narrow) == 1);
+        assert!(!application(Role::Viewer, "links:write").may::<WriteLinks>());
+        let first_party = Principal { client: Some("tenfold".to_owned()), ..user(Some(Role::Owner), "*") };
+        assert!(!first_party.is_delegated() && allowed(&first_party) == ALL.len());
+        let machine = Principal { kind: PrincipalKind::Client, ..owner };
+        assert!(!machine.is_delegated() && allowed(&machine) == ALL.len());
     }
 
     #[test]

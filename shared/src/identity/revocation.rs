@@ -28,6 +28,10 @@ const REFRESHED_EVERY: SignedDuration = SignedDuration::from_secs(15);
 /// How much of the list is read again each time: by so much may a writer's clock be slow, or its write late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long after its time a revocation is written at the latest, and by how much writers' clocks differ: a token that was
+/// begun meanwhile may hold what was there before.
+const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_secs(2);
+
 /// How long the reading of the list may take, so that an outage is answered and not waited for.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -78,11 +82,16 @@ impl Revoked {
         all
     }
 
-    /// Whether its revocation at `at` ends a token that was issued at `issued`. Both count in whole seconds, as a token
-    /// does; a session does not come back.
-    pub(super) fn ends(&self, issued: Option<Timestamp>, at: Timestamp) -> bool {
-        matches!(self, Self::Session(_)) || issued.is_none_or(|issued| issued.as_second() <= at.as_second())
+    /// Whether its revocation at `at` ends a token that holds what it says as of `as_of`. A session does not come back.
+    pub(super) fn ends(&self, as_of: Option<Timestamp>, at: Timestamp) -> bool {
+        matches!(self, Self::Session(_)) || as_of.is_none_or(|as_of| as_of <= at + WRITTEN_WITHIN)
     }
+}
+
+/// As of when a token holds what it says, whose issuing began at `begun` and read, after that, records of which the last was
+/// changed at `changed`. It outlives the revocation that was written with that change, and no later one.
+pub fn as_of(begun: Timestamp, changed: Timestamp) -> Timestamp {
+    begun.max(changed + WRITTEN_WITHIN + SignedDuration::from_millis(1))
 }
 
 /// The list of revocations as this process knows it. It holds what was revoked in [`KEPT`], some 100 bytes each. Clones
@@ -109,7 +118,7 @@ impl Copied {
     /// Whether the token of `principal` is revoked.
     pub(super) fn denies(&self, principal: &Principal) -> bool {
         let denies = |revoked: &Revoked| {
-            self.entries.get(&revoked.to_string()).is_some_and(|at| revoked.ends(principal.issued_at, *at))
+            self.entries.get(&revoked.to_string()).is_some_and(|at| revoked.ends(principal.as_of, *at))
         };
         !self.entries.is_empty() && Revoked::of(principal).iter().any(denies)
     }

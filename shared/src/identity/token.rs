@@ -33,8 +33,8 @@ const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 /// The longest id in a claim, in bytes.
 const LONGEST_ID: usize = 128;
 
-/// What the ids of machine clients begin with: their tokens have themselves as the subject.
-const CLIENT_PREFIX: &str = "client_";
+/// What the ids of registered clients begin with. A token by client credentials has the client itself as the subject.
+pub(super) const CLIENT_PREFIX: &str = "client_";
 
 /// The claims of an access token (RFC 9068, section 2.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,9 @@ pub struct Claims {
     pub scope: String,
     /// Issued at, in seconds since the Unix epoch.
     pub iat: i64,
+    /// As of when it holds what it says, in milliseconds since the Unix epoch: what was changed and revoked before is in
+    /// it ([`super::revocation::as_of`]).
+    pub as_of: i64,
     /// Expires at, likewise.
     pub exp: i64,
     /// The token's own id.
@@ -216,6 +219,7 @@ fn principal(claims: Claims, issued: Timestamp, expires: Timestamp) -> Result<Pr
     {
         return Err(InvalidToken::Claims);
     }
+    let as_of = Timestamp::from_millisecond(claims.as_of).map_err(|_| InvalidToken::Time)?;
     // A role that this version does not know grants nothing.
     let roles: Vec<Role> = claims.roles.iter().filter_map(|role| role.parse().ok()).collect();
     Ok(Principal {
@@ -230,6 +234,7 @@ fn principal(claims: Claims, issued: Timestamp, expires: Timestamp) -> Result<Pr
         client: Some(claims.client_id),
         token_id: Some(claims.jti),
         issued_at: Some(issued),
+        as_of: Some(as_of),
         expires_at: Some(expires),
         pinned: None,
     })
@@ -237,9 +242,19 @@ fn principal(claims: Claims, issued: Timestamp, expires: Timestamp) -> Result<Pr
 
 /// Signs `claims` with a private key in PKCS#8.
 pub fn sign(claims: &Claims, kid: &str, pkcs8: &[u8]) -> Result<String, jsonwebtoken::errors::Error> {
+    sign_as("at+jwt", claims, kid, pkcs8)
+}
+
+/// Signs a token of another type, which no route takes for an access token.
+pub fn sign_as(
+    typ: &str,
+    claims: &impl Serialize,
+    kid: &str,
+    pkcs8: &[u8],
+) -> Result<String, jsonwebtoken::errors::Error> {
     ring_provider::install();
     let header = jsonwebtoken::Header {
-        typ: Some("at+jwt".to_owned()),
+        typ: Some(typ.to_owned()),
         kid: Some(kid.to_owned()),
         ..jsonwebtoken::Header::new(Algorithm::EdDSA)
     };

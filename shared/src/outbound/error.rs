@@ -121,6 +121,8 @@ pub enum UrlFault {
     NotHttps,
     /// It has a user name or password.
     Credentials,
+    /// A host that no name server knows (RFC 1035, section 2.3.4).
+    BadHost,
     /// A port of a service that does not speak HTTP.
     BadPort,
 }
@@ -133,6 +135,7 @@ impl UrlFault {
             Self::BadScheme => "bad_scheme",
             Self::NotHttps => "not_https",
             Self::Credentials => "credentials",
+            Self::BadHost => "bad_host",
             Self::BadPort => "bad_port",
         }
     }
@@ -146,6 +149,7 @@ impl fmt::Display for UrlFault {
             Self::BadScheme => "must begin with https:// or http://",
             Self::NotHttps => "must begin with https://",
             Self::Credentials => "must not have a user name or password",
+            Self::BadHost => "has a host with an empty part, a part of more than 63 characters, or more than 253",
             Self::BadPort => "has a port that is not for HTTP",
         })
     }

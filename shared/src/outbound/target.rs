@@ -30,6 +30,12 @@ pub(super) struct Target {
     pub(super) uri: Uri,
 }
 
+/// Whether the domain name system can hold `name`: RFC 1035, section 2.3.4.
+pub fn has_dns_lengths(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (1..=253).contains(&name.len()) && name.split('.').all(|label| (1..=63).contains(&label.len()))
+}
+
 /// Parses a URL and holds it to the rules. The parser (WHATWG URL Standard) turns every notation of an IPv4 address
 /// into one, and every international name into ASCII, so that what is judged is what is connected to.
 pub(super) fn check(text: &str, https_only: bool, settings: Settings) -> Result<Target, OutboundError> {
@@ -57,6 +63,7 @@ pub(super) fn check(text: &str, https_only: bool, settings: Settings) -> Result<
     match url.host() {
         Some(Host::Ipv4(address)) => judge(address.into(), settings)?,
         Some(Host::Ipv6(address)) => judge(address.into(), settings)?,
+        Some(Host::Domain(name)) if !has_dns_lengths(name) => return Err(OutboundError::InvalidUrl(UrlFault::BadHost)),
         Some(Host::Domain(_)) => {}
         None => return Err(not_a_url),
     }

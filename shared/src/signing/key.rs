@@ -41,6 +41,14 @@ impl Key {
         }
     }
 
+    /// What may be told of it to anybody: nothing of a secret.
+    pub const fn public(&self) -> Option<PublicKey> {
+        match self {
+            Self::Secret(_) => None,
+            Self::Private(key) => Some(key.public()),
+        }
+    }
+
     /// Writes the key's text for a store: `#[serde(serialize_with = "Key::store")]`. There is no `Serialize`, so that no
     /// answer has a secret by accident.
     pub fn store<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

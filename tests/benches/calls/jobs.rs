@@ -1,4 +1,4 @@
-//! Making jobs, doing them, and leasing them.
+//! Making jobs, and doing them.
 
 use ::jobs::attempt::Outcome;
 use ::jobs::job::{Job, JobId, Phase};
@@ -8,7 +8,7 @@ use ::jobs::store::{Along, JobStore};
 use serde_json::{Value, json, to_string};
 use shared::dynamo::Dynamo;
 use shared::random::Random;
-use shared::time::Clock;
+use shared::time::{Clock, SignedDuration};
 use tests::{Tenant, queue_event, stack};
 
 use crate::Bench;
@@ -27,36 +27,38 @@ pub(crate) async fn jobs(bench: &mut Bench) {
         job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         job
     };
-    bench.http("the first job of a queue", &api, 201, ("POST", "/v1/jobs", &authorized, job(json!({})))).await;
+    bench.http("the first job of a queue", &api, 201, ("POST", "/v2/jobs", &authorized, job(json!({})))).await;
     bench.forget();
-    let made = bench.http("create a job", &api, 201, ("POST", "/v1/jobs", &authorized, job(json!({})))).await;
+    let made = bench.http("create a job", &api, 201, ("POST", "/v2/jobs", &authorized, job(json!({})))).await;
     let later = job(json!({"delay_seconds": 86_400}));
-    bench.http("create a job for tomorrow", &api, 201, ("POST", "/v1/jobs", &authorized, later)).await;
-    bench.http("create a job with an Idempotency-Key", &api, 201, ("POST", "/v1/jobs", &keyed, job(json!({})))).await;
+    bench.http("create a job for tomorrow", &api, 201, ("POST", "/v2/jobs", &authorized, later)).await;
+    bench.http("create a job with an Idempotency-Key", &api, 201, ("POST", "/v2/jobs", &keyed, job(json!({})))).await;
     let unique = job(json!({"unique": {"key": "bench"}}));
-    bench.http("create a unique job", &api, 201, ("POST", "/v1/jobs", &authorized, unique.clone())).await;
-    bench.http("the same again (there is one)", &api, 200, ("POST", "/v1/jobs", &authorized, unique)).await;
-    let path = format!("/v1/jobs/{}", made["id"].as_str().unwrap());
+    bench.http("create a unique job", &api, 201, ("POST", "/v2/jobs", &authorized, unique.clone())).await;
+    bench.http("the same again (there is one)", &api, 200, ("POST", "/v2/jobs", &authorized, unique)).await;
+    let path = format!("/v2/jobs/{}", made["id"].as_str().unwrap());
     bench.http("read a job", &api, 200, ("GET", &path, &authorized, Value::Null)).await;
-    bench.http("a page of jobs", &api, 200, ("GET", "/v1/jobs", &authorized, Value::Null)).await;
+    bench.http("a page of jobs", &api, 200, ("GET", "/v2/jobs", &authorized, Value::Null)).await;
     bench.http("cancel a job", &api, 200, ("POST", &format!("{path}/cancel"), &authorized, Value::Null)).await;
 
-    let pulled = json!({"type": "bench", "queue": "bench"});
-    bench.http("the first job of a queue", &api, 201, ("POST", "/v1/jobs", &authorized, pulled.clone())).await;
-    bench.forget();
-    bench.http("create a job to be leased", &api, 201, ("POST", "/v1/jobs", &authorized, pulled)).await;
-    let lease = json!({"max": 1});
-    let leased = bench.http("lease a job", &api, 200, ("POST", "/v1/queues/bench/lease", &authorized, lease)).await;
-    let (id, claim) = (leased["jobs"][0]["id"].as_str().unwrap(), &leased["jobs"][0]["claim"]);
-    let path = format!("/v1/jobs/{id}/complete");
-    let complete = json!({"claim": claim});
-    bench.http("complete a leased job", &api, 200, ("POST", &path, &authorized, complete)).await;
-    bench.http("read a queue", &api, 200, ("GET", "/v1/queues/bench", &authorized, Value::Null)).await;
+    let retry = ("POST", &*format!("{path}/retry"), &authorized[..], Value::Null);
+    bench.http("retry a job", &api, 200, retry).await;
+    let at = (Clock::system().now() + SignedDuration::from_hours(24)).to_string();
+    let reschedule = ("POST", &*format!("{path}/reschedule"), &authorized[..], json!({"run_at": at}));
+    bench.http("reschedule a job", &api, 200, reschedule).await;
+    let ten = json!({"jobs": vec![job(json!({})); 10]});
+    bench.http("create ten jobs in one request", &api, 200, ("POST", "/v2/jobs/batch", &authorized, ten)).await;
+    bench.http("create a job, by version 1", &api, 201, ("POST", "/v1/jobs", &authorized, job(json!({})))).await;
+    let secret = "/v2/jobs/signing-secret";
+    bench.http("the first look at the signing secret", &api, 200, ("GET", secret, &authorized, Value::Null)).await;
+    bench.http("the signing secret", &api, 200, ("GET", secret, &authorized, Value::Null)).await;
+    let rotate = ("POST", &*format!("{secret}/rotate"), &authorized[..], json!({"overlap_seconds": 60}));
+    bench.http("rotate the signing secret", &api, 200, rotate).await;
     work(bench, &tenant).await;
     count(bench, &tenant).await;
 }
 
-fn new_job(tenant: &Tenant, clock: &Clock, random: &Random) -> Job {
+pub(crate) fn new_job(tenant: &Tenant, clock: &Clock, random: &Random) -> Job {
     let now = clock.now();
     let origin = Origin { id: JobId::new(now, random), tenant_id: tenant.id, created_by: "bench".to_owned(), now };
     let new = NewJob::of("noop".parse().unwrap());

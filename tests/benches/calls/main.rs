@@ -6,9 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)] // a bench's reader is its only caller
 
+mod export;
 mod identity;
 mod jobs;
+mod notes;
 mod price;
+mod queues;
 mod recorder;
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
@@ -120,11 +123,11 @@ async fn links_api(bench: &mut Bench) {
         link.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         link
     };
-    let unknown = ("GET", "/v1/links/link_01k9z4n2y6e0qv3m8t5w7x9abc", &authorized[..], Value::Null);
+    let unknown = ("GET", "/v2/links/link_01k9z4n2y6e0qv3m8t5w7x9abc", &authorized[..], Value::Null);
     // The key is not remembered yet.
     bench.http("the first request of an instance", &api, 404, unknown).await;
     bench.forget();
-    let post = |headers| move |more: &Value| ("POST", "/v1/links", headers, link(more));
+    let post = |headers| move |more: &Value| ("POST", "/v2/links", headers, link(more));
     let (plain, with_key) = (post(&authorized[..]), post(&keyed[..]));
     let soon = (Clock::system().now() + SignedDuration::from_secs(60)).to_string();
     let later = (Clock::system().now() + SignedDuration::from_hours(24)).to_string();
@@ -135,24 +138,29 @@ async fn links_api(bench: &mut Bench) {
     bench.http("create with an Idempotency-Key", &api, 201, with_key(&json!({}))).await;
     bench.http("the same again (replayed)", &api, 201, with_key(&json!({}))).await;
     let limited = bench.http("create with a click limit", &api, 201, plain(&json!({"max_clicks": 10}))).await;
-    let path_of = |link: &Value| format!("/v1/links/{}", link["id"].as_str().unwrap());
+    let path_of = |link: &Value| format!("/v2/links/{}", link["id"].as_str().unwrap());
     let (path, limited) = (path_of(&made), path_of(&limited));
     for _ in 0..60 {
-        tenant.post("/v1/links", &link(&json!({}))).await.expect(201);
+        tenant.post("/v2/links", &link(&json!({}))).await.expect(201);
     }
     for (name, path) in [
         ("read a link", path.clone()),
         ("read a link with a click limit", limited),
         ("its QR code", format!("{path}/qr")),
         ("its statistics of 30 days", format!("{path}/stats")),
-        ("a page of 50, first of an instance", "/v1/links".to_owned()),
-        ("a page of 50", "/v1/links".to_owned()),
-        ("read the blocklist", "/v1/links/blocklist".to_owned()),
+        ("a page of 50, first of an instance", "/v2/links".to_owned()),
+        ("a page of 50", "/v2/links".to_owned()),
+        ("read the blocklist", "/v2/links/blocklist".to_owned()),
     ] {
         bench.http(name, &api, 200, ("GET", &path, &authorized, Value::Null)).await;
     }
+    // Not deprecated, and deprecated.
+    let older = ("POST", "/v1/links", &authorized[..], link(&json!({})));
+    bench.http("create a link, by version 1", &api, 201, older).await;
+    let older = path.replacen("v2", "v1", 1) + "/stats";
+    bench.http("its statistics, by version 1", &api, 200, ("GET", &older, &authorized, Value::Null)).await;
     let domains = json!({"domains": ["bad.example"]});
-    bench.http("replace the blocklist", &api, 200, ("PUT", "/v1/links/blocklist", &authorized, domains)).await;
+    bench.http("replace the blocklist", &api, 200, ("PUT", "/v2/links/blocklist", &authorized, domains)).await;
     bench.http("edit a link", &api, 200, ("PATCH", &path, &merge, json!({"title": "Summer sale"}))).await;
     bench.http("delete a link", &api, 204, ("DELETE", &path, &authorized, Value::Null)).await;
 }
@@ -163,11 +171,11 @@ async fn links_behind(bench: &mut Bench) {
     let now = Clock::system().now();
     let end = now + SignedDuration::from_hours(1);
     let target = json!({"target": "https://example.com/spring?from=letter"});
-    let plain = tenant.post("/v1/links", &target).await.expect(201).json();
+    let plain = tenant.post("/v2/links", &target).await.expect(201).json();
     let limited = json!({"target": "https://example.com/", "max_clicks": 10});
-    let limited = tenant.post("/v1/links", &limited).await.expect(201).json();
+    let limited = tenant.post("/v2/links", &limited).await.expect(201).json();
     let ending = json!({"target": "https://example.com/", "expires_at": end.to_string()});
-    let ending = tenant.post("/v1/links", &ending).await.expect(201).json();
+    let ending = tenant.post("/v2/links", &ending).await.expect(201).json();
     let path = |link: &Value| format!("/l/{}", link["slug"].as_str().unwrap());
 
     let redirect = bench.subject(&links::SERVICE, "links.redirect", Door::Http, Clock::system()).await;
@@ -283,7 +291,8 @@ fn units(calls: &[Call]) -> (f64, f64) {
 fn after(calls: &[Call]) -> String {
     let (read, write) = units(calls);
     let mut parts = Vec::new();
-    for (called, name) in [(Called::Dynamo, "DynamoDB"), (Called::Sqs, "SQS"), (Called::Sns, "SNS")] {
+    for (called, name) in [(Called::Dynamo, "DynamoDB"), (Called::Sqs, "SQS"), (Called::Sns, "SNS"), (Called::S3, "S3")]
+    {
         match count(calls, called) {
             0 => {}
             some => parts.push(format!("{some} {name}")),
@@ -299,18 +308,21 @@ fn after(calls: &[Call]) -> String {
 
 fn print(rows: &[Row]) {
     println!(
-        "| operation | DynamoDB | SQS | SNS | read units | write units | after the answer |\n|---|---:|---:|---:|---:|---:|---|"
+        "| operation | DynamoDB | SQS | SNS | S3 | read units | write units | after the answer |\n|---|---:|---:|---:|---:|---:|---:|---|"
     );
     for row in rows {
         let (read, write) = units(&row.before);
-        let [dynamo, sqs, sns] = [Called::Dynamo, Called::Sqs, Called::Sns].map(|called| count(&row.before, called));
-        println!("| {} | {dynamo} | {sqs} | {sns} | {read} | {write} | {} |", row.name, after(&row.after));
+        let called = [Called::Dynamo, Called::Sqs, Called::Sns, Called::S3];
+        let [dynamo, sqs, sns, s3] = called.map(|called| count(&row.before, called));
+        println!("| {} | {dynamo} | {sqs} | {sns} | {s3} | {read} | {write} | {} |", row.name, after(&row.after));
     }
-    println!("\n| a million times | API | Lambda | DynamoDB | SQS, SNS | in all, $ |\n|---|---:|---:|---:|---:|---:|");
+    println!(
+        "\n| a million times | API | Lambda | DynamoDB | SQS, SNS, S3 | in all, $ |\n|---|---:|---:|---:|---:|---:|"
+    );
     for row in rows {
         let price = Price::of(row);
-        let Price { api, lambda, dynamo, messages } = price;
-        println!("| {} | {api:.2} | {lambda:.2} | {dynamo:.2} | {messages:.2} | {:.2} |", row.name, price.total());
+        let Price { api, lambda, dynamo, others } = price;
+        println!("| {} | {api:.2} | {lambda:.2} | {dynamo:.2} | {others:.2} | {:.2} |", row.name, price.total());
     }
 }
 
@@ -323,6 +335,9 @@ async fn main() {
     links_behind(&mut bench).await;
     identity::identity(&mut bench).await;
     jobs::jobs(&mut bench).await;
+    queues::queues(&mut bench).await;
+    notes::notes(&mut bench).await;
+    export::export(&mut bench).await;
     limiter(&mut bench).await;
     bench.rows.rotate_left(4);
     print(&bench.rows);

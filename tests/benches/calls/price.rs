@@ -20,6 +20,10 @@ const FAIR_QUEUE: f64 = 0.10;
 /// A million events published to SNS, each up to 64 KB.
 const SNS_EVENTS: f64 = 0.50;
 
+/// A million requests to S3 that write or list, and that read.
+const S3_WRITES: f64 = 5.00;
+const S3_READS: f64 = 0.40;
+
 /// How long an invocation is assumed to run: so long by itself, and so long for each AWS call. It is not measured here:
 /// it depends on AWS. In one millisecond a 256 MB function costs 0.4 cents a million times.
 const OWN_MILLISECONDS: f64 = 2.0;
@@ -46,7 +50,8 @@ pub(crate) struct Price {
     pub(crate) api: f64,
     pub(crate) lambda: f64,
     pub(crate) dynamo: f64,
-    pub(crate) messages: f64,
+    /// SQS, SNS and S3.
+    pub(crate) others: f64,
 }
 
 impl Price {
@@ -60,22 +65,24 @@ impl Price {
             api: if matches!(row.door, Door::Http) { API_REQUESTS } else { 0.0 },
             lambda: if matches!(row.door, Door::Inside) { 0.0 } else { invoked },
             dynamo: calls().fold(0.0, |sum, call| sum + call.read_units * READ_UNITS + call.write_units * WRITE_UNITS),
-            messages: calls()
-                .map(message)
+            others: calls()
+                .map(other)
                 .fold(if matches!(row.door, Door::Queue) { 2.0 * SQS_REQUESTS } else { 0.0 }, std::ops::Add::add),
         }
     }
 
     pub(crate) fn total(&self) -> f64 {
-        self.api + self.lambda + self.dynamo + self.messages
+        self.api + self.lambda + self.dynamo + self.others
     }
 }
 
-fn message(call: &Call) -> f64 {
+fn other(call: &Call) -> f64 {
     match call.called {
         Called::Dynamo => 0.0,
         Called::Sqs if call.request.to_string().contains("MessageGroupId") => SQS_REQUESTS + FAIR_QUEUE,
         Called::Sqs => SQS_REQUESTS,
         Called::Sns => SNS_EVENTS,
+        Called::S3 if matches!(call.request.as_str(), Some("GET" | "HEAD")) => S3_READS,
+        Called::S3 => S3_WRITES,
     }
 }

@@ -23,6 +23,7 @@ pub(crate) enum Called {
     Dynamo,
     Sqs,
     Sns,
+    S3,
 }
 
 /// A call that was answered.
@@ -31,7 +32,7 @@ pub(crate) struct Call {
     pub(crate) called: Called,
     pub(crate) read_units: f64,
     pub(crate) write_units: f64,
-    /// What was asked for; null when the protocol is not JSON.
+    /// What was asked for; the method for S3, and null when the protocol is not JSON otherwise.
     pub(crate) request: Value,
 }
 
@@ -58,9 +59,9 @@ impl Log {
             sns: aws_sdk_sns::Client::from_conf(
                 aws.sns.config().to_builder().interceptor(recorder(Called::Sns)).build(),
             ),
-            // No operation that is counted reads a secret or an object.
+            s3: aws_sdk_s3::Client::from_conf(aws.s3.config().to_builder().interceptor(recorder(Called::S3)).build()),
+            // No operation that is counted reads a secret.
             secrets: aws.secrets.clone(),
-            s3: aws.s3.clone(),
         }
     }
 }
@@ -87,7 +88,7 @@ impl Intercept for Recorder {
         let operation = request.headers().get("x-amz-target").unwrap_or_default();
         config.interceptor_state().store_put(Asked {
             reads: self.called == Called::Dynamo && (operation.ends_with(".GetItem") || operation.ends_with(".Query")),
-            request: json(request.body().bytes()),
+            request: if self.called == Called::S3 { request.method().into() } else { json(request.body().bytes()) },
         });
         Ok(())
     }

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use auth::session::SessionId;
 use auth::signer::Signer;
 use auth::user::UserId;
 use shared::id::TenantId;
 use shared::identity::Role;
-use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
-use shared::lambda::Runtime;
+use shared::identity::token::Claims;
 use shared::random::Random;
 use shared::time::Clock;
-use tests::stack;
+use tests::token;
 
 /// How many there are.
 pub(crate) const USERS: usize = 20;
@@ -30,10 +28,9 @@ pub(crate) struct Users {
 impl Users {
     pub(crate) async fn new() -> Self {
         let (clock, random) = (Clock::system(), Random::system());
-        let signer = Signer::new(&Runtime::new("auth.api", stack().environment("auth.api").unwrap()).unwrap()).unwrap();
         let tenant = TenantId::new(clock.now(), &random);
         let ids = (0..USERS).map(|_| UserId::new(clock.now(), &random).to_string()).collect();
-        Self { tenant, ids, tokens: Arc::default(), signer, clock, random }.signed_in().await
+        Self { tenant, ids, tokens: Arc::default(), signer: token::signer(), clock, random }.signed_in().await
     }
 
     /// The same with new tokens: one lives for ten minutes only.
@@ -51,23 +48,7 @@ impl Users {
     }
 
     fn claims(&self, user: &str) -> Claims {
-        let now = self.clock.now();
-        Claims {
-            iss: self.signer.issuer().to_owned(),
-            aud: self.signer.audience().to_owned(),
-            sub: user.to_owned(),
-            client_id: "tenfold".to_owned(),
-            tid: self.tenant,
-            sid: Some(SessionId::new(now, &self.random).to_string()),
-            auth_time: Some(now.as_second()),
-            acr: None,
-            amr: vec!["pwd".to_owned()],
-            roles: vec![Role::Member.to_string()],
-            permissions: None,
-            scope: "*".to_owned(),
-            iat: now.as_second(),
-            exp: now.as_second() + ACCESS_TOKEN_LIFETIME.as_secs(),
-            jti: "token_1".to_owned(),
-        }
+        let claims = token::claims(self.tenant, self.clock.now(), &self.random);
+        Claims { sub: user.to_owned(), roles: vec![Role::Member.to_string()], ..claims }
     }
 }

@@ -1,8 +1,8 @@
 //! The task queue beside others of its kind, on the same machine in the same run: Celery and `BullMQ` with the Redis of the
 //! local stack.
 //!
-//! `cargo bench -p tests --bench queues`; it wants Node and npm for `BullMQ`, which is left out without them. Each system
-//! does the same: jobs that do nothing, acknowledged late, their results kept. What is compared is the local stack, whose
+//! `cargo bench -p tests --bench queues`, or one part of it with `-- systems`, `-- growth` or `-- fairness`; it wants Node and
+//! npm for `BullMQ`, which is left out without them. Each system does the same: jobs that do nothing, acknowledged late, their results kept. What is compared is the local stack, whose
 //! queue and table are a program in Python, with Redis, a program in C: it says what a developer's machine does, and nothing
 //! about AWS, where a job costs what the bench `calls` counts. The last part shows what a job costs when many wait: the
 //! time on the local stack, and the capacity units that AWS would charge.
@@ -40,7 +40,9 @@ const CONNECTIONS: usize = 16;
 /// The places of the workers: six invocations of ten messages.
 const PLACES: usize = 60;
 /// How many jobs wait when the cost of one is looked at.
-const DEPTHS: [usize; 2] = [10, 10_000];
+const DEPTHS: [usize; 3] = [10, 10_000, 100_000];
+/// How often each cost is looked at.
+const ROUNDS: usize = 300;
 /// Jobs that one tenant has waiting while another enqueues one at a time.
 const BACKLOG: usize = 10_000;
 
@@ -176,61 +178,105 @@ async fn fairness() {
     println!("| pick-up p50 | {:.0} |\n| longest pick-up of 20 | {:.0} |", waited[10], waited[19]);
 }
 
-/// One operation, as `jobs.api` does it for one queue.
-struct Operation<'a> {
-    api: &'a Function,
-    log: &'a Log,
+/// A queue in which so many jobs wait, and what each enqueueing and each claim took.
+struct Queue {
+    depth: usize,
     key: String,
+    samples: [Vec<Sample>; 2],
 }
 
-impl Operation<'_> {
-    /// Does it again and again; answers the median of the milliseconds, and the units of the last one.
-    async fn measure(&self, times: usize, path: &str, body: &Value) -> (f64, f64, f64) {
-        let bearer = format!("Bearer {}", self.key);
-        let event = http_event("POST", path, &[("authorization", &bearer)], Some(&body.to_string()));
-        let event = to_raw_value(&event).unwrap();
-        let mut took = Vec::new();
-        for _ in 0..times {
-            self.log.take();
-            let started = Instant::now();
-            self.api.invoke(event.clone(), Context::default()).await.unwrap();
-            took.push(started.elapsed().as_secs_f64() * 1e3);
-            self.api.after_response().await;
+/// What one request took: milliseconds, units written and units read.
+type Sample = [f64; 3];
+
+impl Queue {
+    /// The queue of a new tenant, when so many wait there and all of them are counted.
+    async fn filled(depth: usize, pulled: &Value) -> Self {
+        let tenant = Tenant::new().await;
+        let size = depth.min(100);
+        let body = json!({"jobs": vec![pulled; size]});
+        let fill = async |()| drop(tenant.post("/v1/jobs/batch", &body).await.expect(200));
+        stream::iter(vec![(); depth / size]).for_each_concurrent(8, fill).await;
+        while tenant.get("/v1/queues/bench").await.expect(200).json()["statistics"]["depth"]["queued"] != depth {
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        took.sort_by(f64::total_cmp);
-        let calls = self.log.take();
-        let units = |of: fn(&recorder::Call) -> f64| calls.iter().map(of).sum();
-        (took[took.len() / 2], units(|call| call.write_units), units(|call| call.read_units))
+        Self { depth, key: tenant.api_key, samples: [Vec::new(), Vec::new()] }
     }
 }
 
+/// Asks `jobs.api` once.
+async fn ask(api: &Function, log: &Log, key: &str, path: &str, body: &Value) -> Sample {
+    let bearer = format!("Bearer {key}");
+    let event = http_event("POST", path, &[("authorization", &bearer)], Some(&body.to_string()));
+    let event = to_raw_value(&event).unwrap();
+    log.take();
+    let started = Instant::now();
+    let answer = api.invoke(event, Context::default()).await.unwrap();
+    let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+    let calls = log.take();
+    api.after_response().await;
+    assert!(answer.get().contains("\"statusCode\":20"), "{answer}");
+    let units = |of: fn(&recorder::Call) -> f64| calls.iter().map(of).sum();
+    [milliseconds, units(|call| call.write_units), units(|call| call.read_units)]
+}
+
+/// What a job costs when many wait. The queues take turns, so that what disturbs one disturbs all.
 async fn growth() {
     let environment = stack().environment("jobs.api").unwrap();
     let log = Log::default();
     let aws = log.record(&Aws::new(&environment).unwrap());
     let runtime = |name| Ok(Runtime { aws, ..Runtime::new(name, environment)? });
     let api = ::jobs::SERVICE.build_with("jobs.api", runtime).await.unwrap();
-    println!("\n| jobs that wait | operation | p50 ms | units written | units read |\n|---:|---|---:|---:|---:|");
+    let pulled = json!({"type": "bench", "queue": "bench"});
+    let mut queues = Vec::new();
     for depth in DEPTHS {
-        let tenant = Tenant::new().await;
-        let pulled = json!({"type": "bench", "queue": "bench"});
-        let size = depth.min(100);
-        let body = json!({"jobs": vec![pulled.clone(); size]});
-        let fill = async |()| drop(tenant.post("/v1/jobs/batch", &body).await.expect(200));
-        stream::iter(vec![(); depth / size]).for_each_concurrent(8, fill).await;
-        let operation = Operation { api: &api, log: &log, key: tenant.api_key.clone() };
-        for (name, path, body) in
-            [("enqueue", "/v1/jobs", pulled), ("claim", "/v1/queues/bench/lease", json!({"max": 1}))]
-        {
-            let (milliseconds, written, read) = operation.measure(50, path, &body).await;
-            println!("| {depth} | {name} | {milliseconds:.2} | {written} | {read} |");
+        queues.push(Queue::filled(depth, &pulled).await);
+    }
+    let requests = [("/v1/jobs", pulled), ("/v1/queues/bench/lease", json!({"max": 1}))];
+    for _ in 0..ROUNDS {
+        for queue in &mut queues {
+            for ((path, body), samples) in requests.iter().zip(&mut queue.samples) {
+                samples.push(ask(&api, &log, &queue.key, path, body).await);
+            }
         }
     }
+    println!("\n| jobs that wait | operation | p50 ms | over that of {} | units written | units read |", DEPTHS[0]);
+    println!("|---:|---|---:|---:|---:|---:|");
+    for (operation, name) in ["enqueue", "claim (a lease)"].into_iter().enumerate() {
+        let least = medians(&queues[0].samples[operation])[0];
+        for queue in &queues {
+            let [milliseconds, written, read] = medians(&queue.samples[operation]);
+            let ratio = milliseconds / least;
+            println!("| {} | {name} | {milliseconds:.2} | {ratio:.2} | {written} | {read} |", queue.depth);
+        }
+    }
+}
+
+fn medians(samples: &[Sample]) -> Sample {
+    [0, 1, 2].map(|part| {
+        let mut all: Vec<_> = samples.iter().map(|sample| sample[part]).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    })
 }
 
 #[tokio::main]
 async fn main() {
     tokio::task::spawn_blocking(stack).await.unwrap();
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let is_wanted = |part: &str| only.as_ref().is_none_or(|only| only == part);
+    if is_wanted("systems") {
+        systems().await;
+    }
+    if is_wanted("growth") {
+        growth().await;
+    }
+    if is_wanted("fairness") {
+        fairness().await;
+    }
+}
+
+/// The systems beside one another.
+async fn systems() {
     println!("| {JOBS} jobs that do nothing | enqueued a second | done a second | pick-up p50 ms | p99 ms |");
     println!("|---|---:|---:|---:|---:|");
     tenfold(1).await.print("Tenfold, one by one");
@@ -240,6 +286,4 @@ async fn main() {
         Some(measured) => measured.print("BullMQ 6.7, 16 at once"),
         None => println!("| BullMQ | npm is not here | | | |"),
     }
-    growth().await;
-    fairness().await;
 }

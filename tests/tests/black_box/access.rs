@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use auth::oauth::client::ClientId;
-use auth::session::SessionId;
 use auth::signer::Signer;
-use auth::user::UserId;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
@@ -13,14 +11,13 @@ use futures::future::join_all;
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::identity::access::{Access, Callers, Needs};
-use shared::identity::permission::ALL;
-use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
+use shared::identity::permission::{ALL, may_be_delegated};
+use shared::identity::token::Claims;
 use shared::identity::{Role, STEP_UP_WITHIN};
-use shared::lambda::Runtime;
 use shared::random::Random;
 use shared::time::Clock;
 use tenfold::SERVICES;
-use tests::{Answer, Instance, Tenant, http_event, openapi, stack};
+use tests::{Answer, Instance, Tenant, http_event, openapi, token};
 
 /// What there is to ask.
 struct Route {
@@ -46,6 +43,8 @@ enum Who {
     Role(Role),
     /// An owner whose sign-in is too old for a step-up.
     Tired,
+    /// An application that acts for an owner who just signed in, with all scopes.
+    Application,
     /// A user whose only role is the tenant's own.
     Custom(Reach),
     ApiKey(Reach),
@@ -64,13 +63,14 @@ enum Reach {
     All,
 }
 
-const EVERYBODY: [Who; 15] = [
+const EVERYBODY: [Who; 16] = [
     Who::Nobody,
     Who::Role(Role::Viewer),
     Who::Role(Role::Member),
     Who::Role(Role::Admin),
     Who::Role(Role::Owner),
     Who::Tired,
+    Who::Application,
     Who::Custom(Reach::It),
     Who::Custom(Reach::Others),
     Who::ApiKey(Reach::It),
@@ -121,6 +121,8 @@ fn expected(access: Access, who: Who) -> Outcome {
         Who::Nobody | Who::OAuthClient => return Outcome::Unauthenticated,
         Who::Role(role) => (role.grants(permission), true),
         Who::Tired => (true, true),
+        // Accounts, keys, users and the tenant are for the user alone, and so is what needs a recent sign-in.
+        Who::Application => (may_be_delegated(permission) && !recent, true),
         Who::Custom(reach) => (reach != Reach::Others, true),
         Who::ApiKey(reach) | Who::Machine(reach) => (reach != Reach::Others, false),
     };
@@ -233,7 +235,7 @@ impl Door {
             functions,
             api_keys,
             oauth_client: String::new(),
-            signer: Signer::new(&Runtime::new("auth.api", stack().environment("auth.api").unwrap()).unwrap()).unwrap(),
+            signer: token::signer(),
             clock: Clock::system(),
             random,
             network: format!("10.{a}.{b}.{c}"),
@@ -258,24 +260,7 @@ impl Door {
 
     /// The claims of a new user of the tenant, without a role: what one call does to a session is no other's business.
     fn user(&self) -> Claims {
-        let now = self.clock.now();
-        Claims {
-            iss: self.signer.issuer().to_owned(),
-            aud: self.signer.audience().to_owned(),
-            sub: UserId::new(now, &self.random).to_string(),
-            client_id: "tenfold".to_owned(),
-            tid: self.tenant.id,
-            sid: Some(SessionId::new(now, &self.random).to_string()),
-            auth_time: Some(now.as_second()),
-            acr: None,
-            amr: vec!["pwd".to_owned()],
-            roles: Vec::new(),
-            permissions: None,
-            scope: "*".to_owned(),
-            iat: now.as_second(),
-            exp: now.as_second() + ACCESS_TOKEN_LIFETIME.as_secs(),
-            jti: "token_1".to_owned(),
-        }
+        token::claims(self.tenant.id, self.clock.now(), &self.random)
     }
 
     fn claims(&self, who: Who, permission: &str) -> Claims {
@@ -285,6 +270,10 @@ impl Door {
             Who::Tired => {
                 let auth_time = Some(user.iat - STEP_UP_WITHIN.as_secs() - 1);
                 Claims { roles: vec![Role::Owner.to_string()], auth_time, ..user }
+            }
+            Who::Application => {
+                let client_id = ClientId::new(self.clock.now(), &self.random).to_string();
+                Claims { roles: vec![Role::Owner.to_string()], client_id, ..user }
             }
             Who::Custom(reach) => Claims { permissions: Some(reach.scopes(permission)), ..user },
             Who::Machine(reach) => {

@@ -195,13 +195,14 @@ async fn the_secret_of_an_app_is_stored_sealed_and_for_its_user_alone() {
     assert_eq!(URL_SAFE_NO_PAD.decode(sealed).unwrap().len(), 12 + 20 + 16);
 
     // Whoever writes to the table does not exchange it for one whose codes they know.
-    let (bens, _) = ben.with_app().await;
+    let (bens, recovery) = ben.with_app().await;
     let mut item = stored(&ben, "totp").await;
     item.insert("secret".to_owned(), AttributeValue::S(sealed.clone()));
     aws().dynamo.put_item().table_name(table()).set_item(Some(item)).send().await.unwrap();
     for code in [app.next_code(), bens.code()] {
-        ben.prove(&ben.second_factor_ticket().await, "totp", &code).await.problem(500, "internal");
+        ben.prove(&ben.second_factor_ticket().await, "totp", &code).await.problem(401, "invalid-credentials");
     }
+    ben.prove(&ben.second_factor_ticket().await, "recovery_code", &recovery[0]).await.expect(200);
 }
 
 fn table() -> String {

@@ -1,9 +1,12 @@
-//! Tokens for machines, revocation and introspection, as an OAuth client uses them.
+//! Tokens for machines, access for applications, revocation and introspection, as an OAuth client uses them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+mod application_attacks;
+mod application_ends;
+mod applications;
 mod assertions;
 mod introspection;
 mod library;

@@ -272,6 +272,33 @@ async fn a_change_of_roles_ends_the_tokens_with_the_old_ones() {
 }
 
 #[tokio::test]
+async fn who_signs_in_or_refreshes_right_after_a_change_of_roles_has_good_tokens_with_the_new_ones() {
+    let tenant = OwnTenant::new().await;
+    let mut member = tenant.member(&["admin"]).await;
+    let role = json!({"name": "support", "permissions": ["links:read", "jobs:read"]});
+    tenant.post(&tenant.owner, "/v1/roles", &role).await.expect(201);
+    let narrower = json!({"permissions": ["links:read"]});
+    for (path, change) in [
+        (member.path(), json!({"roles": ["viewer"]})),
+        (member.path(), json!({"roles": ["viewer", "support"]})),
+        ("/v1/roles/support".to_owned(), narrower),
+    ] {
+        let owner = tenant.log_in(&tenant.owner.email).await;
+        tenant.patch(&owner, &path, &change).await.expect(200);
+        member = tenant.refreshed(&member).await;
+        for after in [&member, &tenant.log_in(&member.email).await] {
+            tenant.get(after, "/v1/auth/sessions").await.expect(200);
+            tenant
+                .post(after, "/v1/roles", &json!({"name": "x", "permissions": ["links:read"]}))
+                .await
+                .problem(403, "forbidden");
+            tenant.get(after, "/v1/links").await.expect(200);
+        }
+        tenant.wait(20);
+    }
+}
+
+#[tokio::test]
 async fn a_suspended_member_is_kept_out_until_let_in_again() {
     let tenant = OwnTenant::new().await;
     let member = tenant.member(&["member"]).await;

@@ -37,6 +37,7 @@ fn bodies() -> Vec<(Method, &'static str, Value)> {
             json!({"claim": 1, "lease_seconds": 60, "progress": {"fraction": 0.5, "message": "m"}}),
         ),
         (Method::POST, "/v1/jobs/signing-secret/rotate", json!({"overlap_seconds": 1})),
+        (Method::POST, "/v1/jobs/signing-key/rotate", json!({"overlap_seconds": 1})),
         (Method::PUT, "/v1/queues/default", settings),
         (
             Method::POST,
@@ -308,7 +309,14 @@ async fn who_may_only_see_jobs_sees_them_and_changes_nothing() {
     let job = job(&tenant, json!({"type": "a"})).await;
     let mut viewer = tenant.clone();
     viewer.api_key = tenant.key_with("jobs:read").await;
-    for path in [&path_of(&job), "/v1/jobs", "/v1/queues", "/v1/queues/default", "/v1/queues/default/dead"] {
+    for path in [
+        &path_of(&job),
+        "/v1/jobs",
+        "/v1/queues",
+        "/v1/queues/default",
+        "/v1/queues/default/dead",
+        "/v1/jobs/signing-key",
+    ] {
         viewer.get(path).await.expect(200);
     }
     viewer.get("/v1/jobs/signing-secret").await.problem(403, "forbidden");

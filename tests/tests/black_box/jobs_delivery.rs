@@ -8,6 +8,7 @@ use tokio::net::TcpSocket;
 
 use crate::jobs::{Delivery, Receiver, act, batch, ended, in_state, job, read, reply, set_queue, soon, status, time};
 use crate::link::faults;
+use crate::signing::{others, verify_task};
 
 async fn secret(tenant: &Tenant) -> String {
     tenant.get("/v1/jobs/signing-secret").await.expect(200).json()["secret"].as_str().unwrap().to_owned()
@@ -104,10 +105,54 @@ async fn a_new_secret_signs_beside_the_old_one_for_as_long_as_asked() {
 
     ended(&tenant, &sent_to(&tenant, &receiver.url("/"), json!({})).await).await;
     let delivery = &receiver.deliveries()[0];
-    assert_eq!(delivery.headers[SIGNATURE_HEADER].to_str().unwrap().split(' ').count(), 2);
+    // Of both secrets, and of the key.
+    assert_eq!(delivery.headers[SIGNATURE_HEADER].to_str().unwrap().split(' ').count(), 3);
     assert!(delivery.verified(&third).is_ok() && delivery.verified(&second).is_ok());
     assert_eq!(delivery.verified(&first), Err(VerifyError::NoMatch));
     let problem = tenant.post("/v1/jobs/signing-secret/rotate", &json!({"overlap_seconds": 604_801})).await;
+    assert_eq!(faults(&problem.problem(422, "validation")), [("/overlap_seconds", "out_of_range")]);
+}
+
+#[tokio::test]
+async fn a_receiver_needs_the_public_key_alone_also_while_it_is_changed() {
+    let tenant = Tenant::new().await;
+    let receiver = Receiver::start(|_| status(200)).await;
+    let read = async || tenant.get("/v2/jobs/signing-key").await.expect(200).json();
+    let text = |key: &Value| key.as_str().unwrap().to_owned();
+    let (first, secret) = (read().await, secret(&tenant).await);
+    assert_eq!((&first["previous_public_key"], &first["previous_until"]), (&json!(null), &json!(null)));
+    assert!(text(&first["public_key"]).starts_with("whpk_") && !first.to_string().contains("whsk_"));
+
+    let rotate = async |seconds: u32| {
+        tenant.post("/v2/jobs/signing-key/rotate", &json!({"overlap_seconds": seconds})).await.expect(200).json()
+    };
+    let second = rotate(0).await;
+    assert_eq!(second["previous_public_key"], json!(null));
+    let third = rotate(3600).await;
+    assert_eq!(third["previous_public_key"], second["public_key"]);
+    assert!(time(&third["previous_until"]) > Clock::system().now());
+    assert_eq!(read().await, third);
+
+    let told = json!({"on_done": {"url": receiver.url("/done")}});
+    ended(&tenant, &sent_to(&tenant, &receiver.url("/"), told).await).await;
+    let deliveries = receiver.await_deliveries(2).await;
+    let mut tasks = Vec::new();
+    for delivery in &deliveries {
+        let schemes = delivery.headers[SIGNATURE_HEADER].to_str().unwrap().split(' ');
+        let schemes: Vec<_> = schemes.map(|signature| signature.split(',').next().unwrap()).collect();
+        assert_eq!(schemes, ["v1", "v1a", "v1a"]);
+        assert!(delivery.verified(&secret).is_ok());
+        for key in [&third, &second] {
+            let key = text(&key["public_key"]);
+            assert!(delivery.verified(&key).is_ok());
+            tasks.push(verify_task(&key, &delivery.headers, std::str::from_utf8(&delivery.body).unwrap()));
+        }
+        assert_eq!(delivery.verified(&text(&first["public_key"])), Err(VerifyError::NoMatch));
+    }
+    let count = tasks.len();
+    let verified = tokio::task::spawn_blocking(move || others(&tasks)).await.unwrap();
+    assert_eq!(verified, vec![Value::Null; count]);
+    let problem = tenant.post("/v2/jobs/signing-key/rotate", &json!({"overlap_seconds": 604_801})).await;
     assert_eq!(faults(&problem.problem(422, "validation")), [("/overlap_seconds", "out_of_range")]);
 }
 

@@ -132,12 +132,15 @@ async fn a_tenant_with_nothing_has_an_export_that_says_so() {
             "tenant",
         ]
     );
-    // It runs in a queue, which came to be with it.
+    // It runs in a queue, which came to be with it, and is in the audit trail.
     for (name, records) in &export.files {
-        let expected = usize::from(["jobs", "queues"].contains(&name.as_str()));
+        let expected = usize::from(["audit", "jobs", "queues"].contains(&name.as_str()));
         assert_eq!(records.len(), expected, "{name}: {records:?}");
     }
     assert_eq!(export.record("jobs", &job["id"])["type"], "tenant.export");
+    let audit = &export.files["audit"][0];
+    assert_eq!((&audit["action"], &audit["target"]), (&json!("tenant.export_requested"), &job["id"]));
+    assert_eq!(audit["actor"], job["created_by"]);
     let left_out = export.manifest["left_out"].as_array().unwrap();
     assert!(left_out.iter().any(|one| one["what"] == "secrets" && one["why"].is_string()), "{left_out:?}");
     // Waiting takes no attempts.
@@ -202,6 +205,23 @@ async fn two_exports_at_once_do_not_touch_one_another_and_a_retry_is_a_new_one()
     let again = Export::of(&again, file).await;
     again.record("links", &second);
     assert_eq!(again.files["links"].len(), 2);
+}
+
+#[tokio::test]
+async fn each_export_is_in_the_audit_trail_once() {
+    let account = Account::new().await;
+    let (job, _) = exported(&account).await;
+    let trail = async || {
+        let trail = account.get("/v1/audit?action=tenant.export_requested").await.expect(200).json();
+        trail["data"].as_array().unwrap().clone()
+    };
+    let first = trail().await;
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!((&first[0]["actor"], &first[0]["target"]), (&job["created_by"], &job["id"]));
+    account.post(&format!("{}/retry", path_of(&job)), &json!({})).await.expect(200);
+    let both =
+        eventually("the record of the second", || async { Some(trail().await).filter(|all| all.len() == 2) }).await;
+    assert_eq!(both[1], first[0]);
 }
 
 #[tokio::test]

@@ -138,6 +138,32 @@ async fn a_queue_that_may_do_more_at_once_takes_up_what_waited() {
 }
 
 #[tokio::test]
+async fn a_queue_that_may_do_more_of_a_key_at_once_takes_up_what_waited_for_that() {
+    let tenant = Tenant::new().await;
+    let (receiver, at_work, gate) = gated().await;
+    let settings = |per_key: u32| json!({"concurrency_per_key": per_key, "deliver_to": receiver.url("/")});
+    set_queue(&tenant, "default", settings(1)).await;
+    let body = |key: &str| json!({"type": "a", "payload": key, "concurrency_key": key});
+    let jobs = batch(&tenant, [vec![body("one"); 3], vec![body("two"); 2], vec![body("three")]].concat()).await;
+    eventually("one of each at work", || async {
+        ["one", "two", "three"].iter().all(|key| at_work.now(key) == 1).then_some(())
+    })
+    .await;
+    // No end makes room here, and the sweeper looks after some minutes.
+    set_queue(&tenant, "default", settings(2)).await;
+    eventually("two of each at work", || async { (at_work.now("one") == 2 && at_work.now("two") == 2).then_some(()) })
+        .await;
+    assert_eq!(at_work.most("one"), 2);
+    set_queue(&tenant, "default", json!({"paused": true, "concurrency_per_key": 2})).await;
+    set_queue(&tenant, "default", settings(3)).await;
+    eventually("all at work", || async { (at_work.now("one") == 3).then_some(()) }).await;
+    gate.add_permits(jobs.len());
+    for job in &jobs {
+        assert_eq!(ended(&tenant, job).await["attempt"], 1);
+    }
+}
+
+#[tokio::test]
 async fn a_rate_limit_is_kept() {
     let tenant = Tenant::new().await;
     // Three at once, and then one each second.

@@ -1,5 +1,6 @@
 //! Schedules as clients make and edit them.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tests::{Answer, Ask as _, Tenant, eventually};
 
 use crate::link::faults;
 use crate::own_schedules::{OwnSchedules, path_of};
+use crate::resources::aws;
 
 fn nightly() -> Value {
     json!({"name": "Nightly export", "cron": "30 2 * * *", "time_zone": "europe/berlin", "job": {"type": "export.run"}})
@@ -54,6 +56,27 @@ async fn a_schedule_has_all_that_its_maker_said() {
     assert_eq!(same.expect(304).body.len(), 0);
     // Its queue came to be.
     assert_eq!(own.get("/v1/queues/reports").await["name"], "reports");
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_thousand_schedules_at_most() {
+    let own = OwnSchedules::at("2031-01-01T00:00:00Z").await;
+    let first = own.post("/v1/schedules", nightly()).await.expect(201).json();
+    // As if it had made all but three by now.
+    let put = aws().dynamo.put_item().table_name(&own.table).item("pk", AttributeValue::S(own.tenant.id.to_string()));
+    let put = put.item("sk", AttributeValue::S("count#schedules".to_owned()));
+    put.item("held", AttributeValue::N("997".to_owned())).send().await.unwrap();
+    let answers = join_all((0..6).map(|_| own.post("/v1/schedules", nightly()))).await;
+    let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!((made.len(), refused.len()), (3, 3));
+    for answer in refused {
+        answer.problem(409, "conflict");
+    }
+    // One that goes makes room for one.
+    own.call("DELETE", &path_of(&first), &[], None).await.expect(204);
+    own.call("DELETE", &path_of(&first), &[], None).await.problem(404, "not-found");
+    own.post("/v1/schedules", nightly()).await.expect(201);
+    own.post("/v1/schedules", nightly()).await.problem(409, "conflict");
 }
 
 #[tokio::test]

@@ -44,8 +44,7 @@ async fn a_job_is_made_ahead_and_sent_so_that_it_arrives_at_its_tick() {
     let now = own.get(&path_of(&hourly)).await;
     assert_eq!((&now["last_job_id"], &now["last_tick_at"]), (&job["id"], &job["run_at"]));
     assert_eq!(now["next_times"][0], "2031-05-04T11:00:00.000Z");
-    let delayed = aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessagesDelayed;
-    assert_eq!(own.queue.attribute(delayed).await, "1");
+    assert_eq!(own.delayed().await, "1");
     assert_eq!(own.history(&hourly).await, [made("10:00:00")]);
 }
 
@@ -139,6 +138,29 @@ async fn a_schedule_that_cancels_calls_the_job_before_off() {
     let running = job(&own, 1).await;
     assert_eq!((&running["state"], &running["cancel_requested"]), (&json!("running"), &json!(true)));
     assert_eq!(own.history(&schedule).await, ["10:03:00", "10:02:00", "10:01:00"].map(made));
+}
+
+#[tokio::test]
+async fn a_tick_that_waits_for_the_job_before_is_decided_when_it_comes() {
+    for (overlap, skipped) in [("skip", json!("overlap")), ("cancel_previous", json!(null))] {
+        let own = OwnSchedules::at("2031-05-04T10:00:00Z").await;
+        let schedule = own.schedule(json!({"interval_seconds": 60, "overlap": overlap})).await;
+        own.sweep_at("2031-05-04T10:00:10Z").await;
+        // Further than the next run: that will send it.
+        assert_eq!(own.delayed().await, "0");
+        own.sweep_at("2031-05-04T10:01:10Z").await;
+        assert_eq!(own.delayed().await, "1");
+        let (tenant, schedule_id) = (own.tenant.id.to_string(), &schedule["id"]);
+        let message = json!({"do": "tick", "tenant_id": tenant, "schedule_id": schedule_id, "tick_at": "2031-05-04T10:02:00.000Z"});
+        own.move_to("2031-05-04T10:02:00Z");
+        let decided = [tick("10:02:00", skipped), made("10:01:00")];
+        // However often it comes.
+        for _ in 0..2 {
+            own.work(&message).await;
+            assert_eq!(own.history(&schedule).await, decided);
+        }
+        assert_eq!(job(&own, 0).await["state"], if overlap == "skip" { "queued" } else { "cancelled" });
+    }
 }
 
 #[tokio::test]

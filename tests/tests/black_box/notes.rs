@@ -15,20 +15,17 @@ mod sharing;
 mod statements;
 mod users;
 
-use auth::session::SessionId;
 use auth::signer::Signer;
-use auth::user::UserId;
 use http::Method;
 use serde_json::{Value, json};
 use shared::events::identity::UserCreated;
 use shared::events::{Event, EventData};
 use shared::id::TenantId;
 use shared::identity::Role;
-use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
-use shared::lambda::Runtime;
+use shared::identity::token::Claims;
 use shared::random::Random;
 use shared::time::{Clock, Timestamp};
-use tests::{Answer, Ask as _, Instance, anonymous, queue_event, stack};
+use tests::{Answer, Ask as _, Instance, anonymous, queue_event, token};
 
 /// A tenant whose members are known to notes.
 pub(crate) struct House {
@@ -48,9 +45,7 @@ pub(crate) struct Member {
 impl House {
     pub(crate) fn new() -> Self {
         let (clock, random) = (Clock::system(), Random::system());
-        let environment = stack().environment("auth.api").unwrap();
-        let signer = Signer::new(&Runtime::new("auth.api", environment).unwrap()).unwrap();
-        Self { tenant: TenantId::new(clock.now(), &random), signer, clock, random }
+        Self { tenant: TenantId::new(clock.now(), &random), signer: token::signer(), clock, random }
     }
 
     /// A member of whom identity has told.
@@ -73,26 +68,9 @@ impl House {
     }
 
     async fn stranger_as(&self, role: Role) -> Member {
-        let now = self.clock.now();
-        let id = UserId::new(now, &self.random).to_string();
-        let claims = Claims {
-            iss: self.signer.issuer().to_owned(),
-            aud: self.signer.audience().to_owned(),
-            sub: id.clone(),
-            client_id: "tenfold".to_owned(),
-            tid: self.tenant,
-            sid: Some(SessionId::new(now, &self.random).to_string()),
-            auth_time: Some(now.as_second()),
-            acr: None,
-            amr: vec!["pwd".to_owned()],
-            roles: vec![role.to_string()],
-            permissions: None,
-            scope: "*".to_owned(),
-            iat: now.as_second(),
-            exp: now.as_second() + ACCESS_TOKEN_LIFETIME.as_secs(),
-            jti: "token_1".to_owned(),
-        };
-        Member { id, token: self.signer.sign(&claims).await.unwrap() }
+        let user = token::claims(self.tenant, self.clock.now(), &self.random);
+        let claims = Claims { roles: vec![role.to_string()], ..user };
+        Member { token: self.signer.sign(&claims).await.unwrap(), id: claims.sub }
     }
 
     /// An event of identity about a member.

@@ -227,6 +227,8 @@ impl OwnAccounts {
     /// The user after another log-in with the password.
     pub(crate) async fn signed_in(&self, email: &str) -> Person<'_> {
         let answer = self.log_in(email, PASSWORD).await.expect(200).json();
+        // What is done to the account is done later than it was made.
+        self.wait(SignedDuration::from_millis(1));
         Person::of(self, email, &answer)
     }
 }

@@ -73,9 +73,11 @@ impl OwnAuth {
     /// A new user with a verified address, signed in with the password.
     pub(crate) async fn person(&self) -> Person<'_> {
         let email = fresh_email();
-        let admin = Instance::of(&SERVICE, "auth.admin").await;
+        let admin = Instance::with(&SERVICE, "auth.admin", self.clock.clone(), |environment| environment).await;
         admin.invoke(&json!({"email": email, "password": PASSWORD})).await.expect("an owner is made");
         let answer = self.log_in(&email).await.expect(200).json();
+        // What is done to the account is done later than it was made.
+        self.wait(SignedDuration::from_millis(1));
         Person::of(self, &email, &answer)
     }
 }

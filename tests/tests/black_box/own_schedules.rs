@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use serde_json::{Value, json};
 use shared::config::Environment;
 use shared::time::{Clock, Timestamp};
-use tests::{Answer, FaultProxy, Instance, Tenant};
+use tests::{Answer, FaultProxy, Instance, Tenant, queue_event};
 
 use crate::resources::{Queue, aws, due_table, name};
 
@@ -18,7 +18,7 @@ pub(crate) struct OwnSchedules {
     pub(crate) clock: Clock,
     pub(crate) queue: Queue,
     api: Instance,
-    table: String,
+    pub(crate) table: String,
     due: String,
 }
 
@@ -147,6 +147,20 @@ impl OwnSchedules {
         let leased =
             self.post("/v1/queues/default/lease", json!({"max": 32, "lease_seconds": 840})).await.expect(200).json();
         leased["jobs"].as_array().unwrap().clone()
+    }
+
+    /// How many messages wait for their time.
+    pub(crate) async fn delayed(&self) -> String {
+        let delayed = aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessagesDelayed;
+        self.queue.attribute(delayed).await
+    }
+
+    /// What the worker makes of a message.
+    pub(crate) async fn work(&self, message: &Value) {
+        let change = |environment: Environment| own(&environment, &self.table, &self.due, &self.queue);
+        let worker = Instance::with(&jobs::SERVICE, "jobs.worker", self.clock.clone(), change).await;
+        let answer = worker.invoke(&queue_event([("1", message.to_string())])).await.unwrap();
+        assert_eq!(answer["batchItemFailures"], json!([]));
     }
 
     /// Ends a leased job.

@@ -54,7 +54,7 @@ impl OwnTenant {
         let [a, b, c] = Random::system().bytes();
         let same = |environment| environment;
         let api = Instance::with(&SERVICE, "auth.api", clock.clone(), same).await;
-        let (email, made) = new_owner(&json!({})).await;
+        let (email, made) = new_owner(&clock, &json!({})).await;
         let mut tenant = Self {
             users: Instance::with(&SERVICE, "auth.users", clock.clone(), change).await,
             links: Instance::with(&links::SERVICE, "links.api", clock.clone(), same).await,
@@ -115,7 +115,7 @@ impl OwnTenant {
 
     /// A new member with these roles.
     pub(crate) async fn member(&self, roles: &[&str]) -> Member {
-        let (email, made) = new_owner(&json!({"tenant_id": self.id})).await;
+        let (email, made) = new_owner(&self.clock, &json!({"tenant_id": self.id})).await;
         if roles != ["owner"] {
             let path = format!("/v1/users/{}", made["user_id"].as_str().unwrap());
             self.patch(&self.owner, &path, &json!({"roles": roles})).await.expect(200);
@@ -127,6 +127,8 @@ impl OwnTenant {
     pub(crate) async fn log_in(&self, email: &str) -> Member {
         let body = json!({"email": email, "password": PASSWORD, "tenant_id": self.id});
         let answer = self.send("POST", "/v1/auth/login", "", Some(&body)).await.expect(200).json();
+        // What is done to the member is done later than they were made.
+        self.clock.advance(SignedDuration::from_millis(1));
         signed_in(email, &answer)
     }
 
@@ -136,9 +138,8 @@ impl OwnTenant {
         self.send("POST", "/v1/auth/refresh", "", Some(&body)).await
     }
 
-    /// The member with new tokens. What was revoked before this second does not end them.
+    /// The member with new tokens.
     pub(crate) async fn refreshed(&self, member: &Member) -> Member {
-        self.wait(1);
         signed_in(&member.email, &self.refresh(member).await.expect(200).json())
     }
 
@@ -163,11 +164,12 @@ impl OwnTenant {
 }
 
 /// Makes an owner of a tenant.
-async fn new_owner(further: &Value) -> (String, Value) {
+async fn new_owner(clock: &Clock, further: &Value) -> (String, Value) {
     let email = fresh_email();
     let mut event = json!({"email": email, "password": PASSWORD});
     event.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
-    let made = Instance::of(&SERVICE, "auth.admin").await.invoke(&event).await.unwrap();
+    let admin = Instance::with(&SERVICE, "auth.admin", clock.clone(), |environment| environment).await;
+    let made = admin.invoke(&event).await.unwrap();
     (email, made)
 }
 

@@ -20,7 +20,7 @@ const ID: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
 const BODIES: [&str; 4] = ["", r#"{"type":"contact.created","data":{"id":1}}"#, "1.2.3\r\n ", "Grüße, 世界 🦀"];
 
 /// What came of each task, by the program in Python.
-fn others(tasks: &[Value]) -> Vec<Value> {
+pub(crate) fn others(tasks: &[Value]) -> Vec<Value> {
     let folder = workspace_root().join("tests/standard_webhooks");
     let packages = packages("standard-webhooks", &folder.join("requirements.txt"));
     let mut program = Command::new(python());
@@ -46,7 +46,8 @@ fn now() -> Timestamp {
     Clock::system().now()
 }
 
-fn verify_task(key: &str, headers: &HeaderMap, body: &str) -> Value {
+/// The task to verify a request.
+pub(crate) fn verify_task(key: &str, headers: &HeaderMap, body: &str) -> Value {
     let headers: Map<_, _> =
         headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
     json!(["verify", key, headers, body])

@@ -21,7 +21,7 @@ use shared::identity::token::Claims;
 use shared::lambda::Runtime;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
-use tests::{Ask as _, Fault, FaultProxy, Instance, anonymous, client, stack};
+use tests::{Ask as _, Fault, FaultProxy, Instance, anonymous, client, stack, token};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::resources::{name, table};
@@ -89,24 +89,8 @@ impl Ring {
 
     /// The claims of a good token.
     fn claims(&self) -> Claims {
-        let now = self.clock.now().as_second();
-        Claims {
-            iss: "tenfold".to_owned(),
-            aud: "tenfold-api".to_owned(),
-            sub: "user_01k9z4n2y6e0qv3m8t5w7x9abc".to_owned(),
-            client_id: "tenfold".to_owned(),
-            tid: TenantId::new(self.clock.now(), &Random::system()),
-            sid: Some("session_1".to_owned()),
-            auth_time: Some(now),
-            acr: None,
-            amr: Vec::new(),
-            roles: vec!["admin".to_owned()],
-            permissions: None,
-            scope: "*".to_owned(),
-            iat: now,
-            exp: now + 600,
-            jti: "token_1".to_owned(),
-        }
+        let (now, random) = (self.clock.now(), Random::system());
+        Claims { roles: vec!["admin".to_owned()], ..token::claims(TenantId::new(now, &random), now, &random) }
     }
 
     async fn sign(&self, signer: &Signer) -> String {
@@ -397,13 +381,16 @@ async fn the_metadata_name_the_endpoints_and_the_issuer_of_the_tokens() {
     let url = stack().url();
     for (member, path) in [
         ("jwks_uri", "/.well-known/jwks.json"),
+        ("authorization_endpoint", "/oauth/authorize"),
         ("token_endpoint", "/oauth/token"),
         ("revocation_endpoint", "/oauth/revoke"),
         ("introspection_endpoint", "/oauth/introspect"),
     ] {
         assert_eq!(metadata[member], format!("{url}{path}"));
     }
-    assert_eq!(metadata["response_types_supported"], json!([]));
+    assert_eq!(metadata["response_types_supported"], json!(["code"]));
+    assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
+    assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde_json::{Value, json};
 use shared::config::Environment;
 use shared::identity::token::{Claims, KeySet, sign};
+use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp};
-use tests::{Answer, Instance, Tenant, eventually, identity};
+use tests::{Answer, Instance, Tenant, eventually, identity, token};
 use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) const KID: &str = "test-tokens";
@@ -87,24 +88,14 @@ impl Door {
     }
 
     pub(crate) fn claims(&self) -> Claims {
-        let now = self.clock.now().as_second();
+        let id = |kind: &str| self.tenant.id.to_string().replace("tenant_", kind);
         Claims {
-            iss: "tenfold".to_owned(),
-            aud: "tenfold-api".to_owned(),
-            // Of this test alone, as a revocation would meet others.
-            sub: self.tenant.id.to_string().replace("tenant_", "user_"),
-            client_id: self.tenant.id.to_string().replace("tenant_", "app_"),
-            tid: self.tenant.id,
-            sid: Some(self.tenant.id.to_string().replace("tenant_", "session_")),
-            auth_time: Some(now),
-            acr: None,
-            amr: vec!["pwd".to_owned()],
+            client_id: id("app_"),
             roles: vec!["admin".to_owned()],
-            permissions: None,
-            scope: "*".to_owned(),
-            iat: now,
-            exp: now + 600,
-            jti: "token_1".to_owned(),
+            // The same each time it is asked for, and of this test alone, as a revocation would meet others.
+            sub: id("user_"),
+            sid: Some(id("session_")),
+            ..token::claims(self.tenant.id, self.clock.now(), &Random::system())
         }
     }
 

@@ -68,6 +68,12 @@ async fn a_key_is_pinned_and_unpinned_later_and_a_change_of_its_name_leaves_that
         tenant.send_with("PATCH", &path, owner, &headers, Some(&patch)).await.problem(412, "precondition-failed");
         changed.header("etag").clone_into(&mut tag);
     }
+    let trail = tenant.get(&tenant.owner, "/v1/audit?action=api_key.changed").await.expect(200).json();
+    let told: Vec<_> =
+        trail["data"].as_array().unwrap().iter().map(|record| record["detail"].as_str().unwrap()).collect();
+    // The latest first.
+    assert_eq!(told, ["v1", "unpinned", "v2", "v2", "v1"]);
+    assert!(trail["data"].as_array().unwrap().iter().all(|record| record["target"] == made["id"]), "{trail}");
 }
 
 #[tokio::test]

@@ -213,7 +213,15 @@ pub(super) fn linked(
 /// The tenant of who signs up without one.
 fn own_tenant(id: TenantId, name: Option<&Name>, now: Timestamp) -> Tenant {
     let name = name.cloned().unwrap_or_else(Name::unnamed);
-    Tenant { id, name, settings: Settings::default(), created_at: now, updated_at: now, revision: 1 }
+    Tenant {
+        id,
+        name,
+        settings: Settings::default(),
+        created_at: now,
+        updated_at: now,
+        tokens_ended_at: None,
+        revision: 1,
+    }
 }
 
 /// The answer to who is proved by a provider that has verified no address of theirs.

@@ -17,7 +17,7 @@ use crate::issue::{Proved, SignedIn, used_already};
 use crate::mail::task::{MailTask, Occasion};
 use crate::mail::templates::Message;
 use crate::one_time::{OneTime, Purpose, Ticket};
-use crate::password::{Password, PasswordHash, hash_blocking, verify_blocking};
+use crate::password::{Password, PasswordHash};
 use crate::store::Write;
 use crate::throttle::KnownDevice;
 use crate::user::User;
@@ -107,7 +107,7 @@ pub async fn login(
     let admitted = app.throttle.admit_subject(&subject).await?;
 
     let hash = user.as_ref().and_then(|user| user.password.clone()).unwrap_or_else(PasswordHash::decoy);
-    let right = verify_blocking(hash, given.password.clone()).await.map_err(Problem::internal)?;
+    let right = given.password.matches(hash).await.map_err(Problem::internal)?;
     let Some(user) = user.as_ref().filter(|user| right && user.is_verified()) else {
         if let Some(user) = user {
             let record =
@@ -117,10 +117,10 @@ pub async fn login(
         }
         return Err(invalid_credentials());
     };
-    app.throttle.succeeded(admitted).await?;
     let user = app.keep_up(user, &given.password).await;
     let notice = if device.is_some() { None } else { app.unknown_device_notice(&user, &origin)? };
-    let (mail, along) = notice.map_or((None, Vec::new()), |(mail, write)| (Some(mail), vec![write]));
+    let (mail, told) = notice.unzip();
+    let along = std::iter::once(app.throttle.success(admitted)).chain(told).collect();
     let proved = Proved { user: &user, tenant_id: given.tenant_id, methods: vec!["pwd".to_owned()], origin: &origin };
     let answer = app.proved_first_factor(proved, app.accounts.user_unchanged(&user), along).await?;
     if let Some(mail) = mail {
@@ -206,7 +206,7 @@ impl App {
         if !user.password.as_ref().is_some_and(PasswordHash::needs_rehash) {
             return Cow::Borrowed(user);
         }
-        let Ok(hash) = hash_blocking(password.clone(), self.random.clone()).await else { return Cow::Borrowed(user) };
+        let Ok(hash) = password.hashed(&self.random).await else { return Cow::Borrowed(user) };
         let rehashed = User { password: Some(hash), ..user.clone() }.changed(self.clock.now());
         match self.accounts.update_user(&rehashed, None, Vec::new()).await {
             Ok(()) => Cow::Owned(rehashed),

@@ -8,9 +8,10 @@ use crate::app::App;
 use crate::audit::{ANONYMOUS, Action, Origin};
 use crate::factor::passkey::{Ceremony, NotVerified};
 use crate::factor::{MULTI_FACTOR, ONE_TIME_PASSWORD, RECOVERY};
+use crate::key_ring::vault::VaultError;
 use crate::mail::task::MailTask;
 use crate::mail::templates::{Factor, FactorChange};
-use crate::password::blocking::on_a_core;
+use crate::password::on_a_core;
 use crate::store::Write;
 use crate::user::User;
 
@@ -89,7 +90,16 @@ impl App {
 
     async fn prove_totp(&self, user: &User, code: &str) -> Result<Option<ProvedFactor>, Problem> {
         let Some(totp) = self.accounts.totp(&user.id).await? else { return Ok(None) };
-        let secret = self.signer.vault().open_totp(&user.id, &totp.secret).await?;
+        let secret = match self.signer.vault().open_totp(&user.id, &totp.secret).await {
+            Ok(secret) => secret,
+            Err(VaultError::Seal(error)) => {
+                // `SigningSecret` was replaced, or somebody wrote to the table. No code is right any more, and the user has
+                // recovery codes.
+                tracing::error!(error = shared::telemetry::chain(&error), "an app's secret cannot be opened");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let step = secret.accept(code, self.clock.now(), Some(totp.last_used_step));
         Ok(step.map(|step| ProvedFactor {
             methods: vec![ONE_TIME_PASSWORD, MULTI_FACTOR],

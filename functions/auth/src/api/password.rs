@@ -18,7 +18,7 @@ use crate::email::EmailAddress;
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
 use crate::one_time::{PasswordSeal, Purpose, Ticket};
-use crate::password::{Password, PasswordHash, hash_blocking, verify_blocking};
+use crate::password::{Password, PasswordHash};
 use crate::session::SessionId;
 use crate::store::{Write, WriteError};
 use crate::user::{Name, User};
@@ -134,7 +134,7 @@ pub async fn change(
     let (user, session) = (app.me(&person(&caller)?).await?, session_of(&caller)?);
     let admitted = app.throttle.admit(&format!("change#{}", user.id), network).await?;
     let hash = user.password.clone().unwrap_or_else(PasswordHash::decoy);
-    if !verify_blocking(hash, given.current_password).await.map_err(Problem::internal)? {
+    if !given.current_password.matches(hash).await.map_err(Problem::internal)? {
         let record = origin.by(&caller, Action::SignInFailed, app.clock.now(), &app.random);
         app.audit_later(record.on(user.id).with("password change")).await;
         return Err(Problem::new(ProblemType::InvalidCredentials, "the present password is another"));
@@ -168,7 +168,7 @@ impl App {
         let name = user.name.as_ref().map_or("", Name::as_str);
         let checked = password.check_choice(&[user.email.as_str(), name, &self.product_name]);
         checked.map_err(|refusal| refusal.at("/new_password"))?;
-        let hash = hash_blocking(password, self.random.clone()).await.map_err(Problem::internal)?;
+        let hash = password.hashed(&self.random).await.map_err(Problem::internal)?;
         let now = self.clock.now();
         let user = User { password: Some(hash), ..user }.changed(now);
         let letter = Message::PasswordChanged { occurrence: origin.occurrence(now) };

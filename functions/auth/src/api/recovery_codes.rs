@@ -13,7 +13,7 @@ use crate::audit::{Action, Origin};
 use crate::factor::RecoveryRecord;
 use crate::factor::recovery::{COUNT, RecoveryCode, RecoveryCodes};
 use crate::mail::templates::{Factor, FactorChange};
-use crate::password::blocking::on_a_core;
+use crate::password::on_a_core;
 use crate::store::Write;
 use crate::user::User;
 

@@ -15,8 +15,12 @@ use crate::audit::{ANONYMOUS, Action, Origin};
 use crate::issue::SignedIn;
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
+use crate::membership::Membership;
+use crate::oauth::client::Client;
+use crate::oauth::grant::{self, Application};
 use crate::session::{RefreshToken, Session, Standing};
 use crate::store::WriteError;
+use crate::tenant::Tenant;
 use crate::user::User;
 
 /// How often a refresh that meets others of the same session is tried.
@@ -63,24 +67,47 @@ fn over() -> Problem {
     Problem::new(ProblemType::InvalidRefreshToken, "the refresh token is not valid (any more): sign in again")
 }
 
+/// A session that goes on, and what its tokens are made of.
+pub(crate) struct Renewed {
+    pub(crate) session: Session,
+    pub(crate) token: RefreshToken,
+    pub(crate) user: User,
+    pub(crate) membership: Membership,
+    pub(crate) tenant: Tenant,
+}
+
 /// What one try of a refresh came to.
 enum Outcome {
-    Done(Box<SignedIn>),
+    Done(Box<Renewed>),
     /// Another request was between: what it left decides.
     Overtaken,
 }
 
 impl App {
-    /// New tokens for the session of a refresh token.
+    /// New tokens for the session of a refresh token, in the tenant `asked` for, else in its own.
     pub(crate) async fn refresh(
         &self,
         presented: &RefreshToken,
-        tenant_id: Option<TenantId>,
+        asked: Option<TenantId>,
         origin: &Origin,
     ) -> Result<SignedIn, Problem> {
+        let renewed = self.renew(presented, asked, None, origin).await?;
+        let Renewed { session, token, user, membership, tenant } = renewed;
+        self.tokens(&session, &token, &user, &membership, &tenant).await
+    }
+
+    /// The next step of the session of a refresh token: one of `client`, or one of the service's own log-in. Whoever
+    /// presents a token that is somebody else's changes nothing.
+    pub(crate) async fn renew(
+        &self,
+        presented: &RefreshToken,
+        asked: Option<TenantId>,
+        client: Option<&Client>,
+        origin: &Origin,
+    ) -> Result<Renewed, Problem> {
         for attempt in 1..=RACES {
-            match Box::pin(self.refresh_once(presented, tenant_id, origin)).await? {
-                Outcome::Done(signed_in) => return Ok(*signed_in),
+            match Box::pin(self.refresh_once(presented, asked, client, origin)).await? {
+                Outcome::Done(renewed) => return Ok(*renewed),
                 Outcome::Overtaken => tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await,
             }
         }
@@ -91,11 +118,13 @@ impl App {
         &self,
         presented: &RefreshToken,
         asked: Option<TenantId>,
+        client: Option<&Client>,
         origin: &Origin,
     ) -> Result<Outcome, Problem> {
         let (user_id, session_id, now) = (presented.user_id(), presented.session_id(), self.clock.now());
         let session = self.accounts.session(&user_id, &session_id, now);
         let (user, session) = tokio::try_join!(self.accounts.user(&user_id), session)?;
+        let session = session.filter(|session| session.is_of(client.map(|client| client.id)));
         let (user, session) = user.zip(session).ok_or_else(over)?;
         // Before the place is looked at: a replay is not missed, and whoever made the token up learns nothing.
         let successor = match session.judge(presented, now) {
@@ -106,6 +135,10 @@ impl App {
                 self.end_replayed(&user, &session, origin).await?;
                 return Err(over());
             }
+        };
+        let session = match client {
+            Some(client) => self.within_the_grant(session, client).await?,
+            None => session,
         };
         let place = asked.unwrap_or(session.tenant_id);
         let (membership, tenant) = self.place(&user_id, Some(place), user.home_tenant_id).await?;
@@ -130,8 +163,16 @@ impl App {
             }
         }
         let session = changed.unwrap_or(session);
-        let signed_in = self.tokens(&session, &successor, &user, &membership, &tenant).await?;
-        Ok(Outcome::Done(Box::new(signed_in)))
+        Ok(Outcome::Done(Box::new(Renewed { session, token: successor, user, membership, tenant })))
+    }
+
+    /// An application's session with no more than what the user's grant and its client still have.
+    pub(crate) async fn within_the_grant(&self, session: Session, client: &Client) -> Result<Session, Problem> {
+        let granted = self.accounts.grant(&session.user_id, &client.id).await?;
+        let (granted, application) = granted.zip(session.application.clone()).ok_or_else(over)?;
+        let scopes = grant::still(&grant::common(&application.scopes, &granted.scopes), client);
+        let application = Application { scopes, client_changed_at: client.updated_at, ..application };
+        Ok(Session { application: Some(application), ..session })
     }
 
     /// Ends a session of whose refresh token somebody has a copy: a record, an event and a mail to its user go along.

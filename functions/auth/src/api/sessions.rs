@@ -12,7 +12,7 @@ use crate::session::SessionId;
 use crate::store::WriteError;
 use crate::view::SessionView;
 
-/// The sessions of the user, the one used last first. There are 30 at most, so that the list has one page.
+/// The sessions of the user, those of applications included, the one used last first. There are 30 at most, so that the list has one page.
 #[utoipa::path(
     get, path = "/v1/auth/sessions", operation_id = "list_sessions", tag = "auth",
     responses(
@@ -20,7 +20,7 @@ use crate::view::SessionView;
             "data": [{
                 "id": "session_01k9z4n2y6e0qv3m8t5w7x9abc", "current": true,
                 "user_agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0", "network": "203.0.113.0/24",
-                "tenant_id": "tenant_01k9z4n2y6e0qv3m8t5w7x9abc", "methods": ["pwd"],
+                "tenant_id": "tenant_01k9z4n2y6e0qv3m8t5w7x9abc", "client_id": null, "client_name": null, "methods": ["pwd"],
                 "created_at": "2026-05-04T09:30:00.000Z", "last_used_at": "2026-05-04T10:30:00.000Z",
                 "expires_at": "2026-05-18T10:30:00.000Z",
             }],

@@ -20,7 +20,7 @@ use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
 use crate::mail::task::{MailTask, Occasion};
 use crate::membership::{MemberStatus, Membership};
-use crate::password::{Password, PasswordHash, hash_blocking, verify_blocking};
+use crate::password::{Password, PasswordHash};
 use crate::store::{NewAccount, SweepEntry, SweepReason, WriteError};
 use crate::tenant::{Settings, Tenant};
 use crate::user::{Name, SecondFactors, User, UserId};
@@ -150,7 +150,7 @@ impl App {
         joined: Option<&Tenant>,
         origin: &Origin,
     ) -> Result<Option<MailTask>, Problem> {
-        let hash = hash_blocking(new.password.clone(), self.random.clone()).await.map_err(Problem::internal)?;
+        let hash = new.password.hashed(&self.random).await.map_err(Problem::internal)?;
         let now = self.clock.now();
         let own = joined.is_none().then(|| self.own_tenant(new, now));
         let tenant_id = joined.or(own.as_ref()).map(|tenant| tenant.id);
@@ -185,7 +185,7 @@ impl App {
     /// the same, the account has none from now on. None when another request has changed the account meanwhile.
     async fn sign_up_again(&self, user: User, password: &Password) -> Result<Option<MailTask>, Problem> {
         let hash = user.password.clone().filter(|_| !user.is_verified()).unwrap_or_else(PasswordHash::decoy);
-        let is_same = verify_blocking(hash, password.clone()).await.map_err(Problem::internal)?;
+        let is_same = password.matches(hash).await.map_err(Problem::internal)?;
         let email = user.email.clone();
         let (mail, mail_write) = self.mail(if user.is_verified() {
             Occasion::AlreadyRegistered { email }
@@ -213,6 +213,7 @@ impl App {
             settings: Settings::default(),
             created_at: now,
             updated_at: now,
+            tokens_ended_at: None,
             revision: 1,
         }
     }

@@ -14,7 +14,7 @@ use crate::app::{App, person};
 use crate::audit::{Action, Origin};
 use crate::factor::passkey::Ceremony;
 use crate::issue::AccessToken;
-use crate::password::{Password, PasswordHash, verify_blocking};
+use crate::password::{Password, PasswordHash};
 use crate::store::WriteError;
 use crate::user::User;
 
@@ -141,7 +141,7 @@ impl App {
         let mut proved = ProvedFactor { methods: Vec::new(), writes: Vec::new(), notice: None };
         if let Some(password) = password {
             let hash = user.password.clone().unwrap_or_else(PasswordHash::decoy);
-            if !verify_blocking(hash, password).await.map_err(Problem::internal)? {
+            if !password.matches(hash).await.map_err(Problem::internal)? {
                 let record = origin.by(caller, Action::SignInFailed, self.clock.now(), &self.random);
                 self.audit_later(record.on(user.id).with("step-up")).await;
                 return Err(Problem::new(ProblemType::InvalidCredentials, "the password is not right"));

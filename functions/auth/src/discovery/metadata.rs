@@ -11,17 +11,22 @@ const ANYBODY: &[&str] = &["client_secret_basic", "client_secret_post", "private
 /// How the assertions of `private_key_jwt` are signed: what [`shared::identity::foreign_token`] verifies.
 const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
-/// The metadata of the authorization server (RFC 8414, section 2). It has no authorization endpoint and issues no ID
-/// tokens: users sign in at the API.
+/// The metadata of the authorization server (RFC 8414, section 2).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AuthorizationServerMetadata, example = json!({
     "issuer": "https://api.example.com",
     "jwks_uri": "https://api.example.com/.well-known/jwks.json",
+    "authorization_endpoint": "https://api.example.com/oauth/authorize",
     "token_endpoint": "https://api.example.com/oauth/token",
     "revocation_endpoint": "https://api.example.com/oauth/revoke",
     "introspection_endpoint": "https://api.example.com/oauth/introspect",
-    "response_types_supported": [],
-    "grant_types_supported": ["client_credentials", "refresh_token"],
+    "response_types_supported": ["code"],
+    "response_modes_supported": ["query"],
+    "code_challenge_methods_supported": ["S256"],
+    "subject_types_supported": ["public"],
+    "id_token_signing_alg_values_supported": ["EdDSA"],
+    "authorization_response_iss_parameter_supported": true,
+    "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
     "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
     "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
     "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
@@ -34,19 +39,35 @@ pub(super) struct Metadata {
     issuer: String,
     /// The keys that verify them.
     jwks_uri: String,
+    /// Where an application sends its user's browser (RFC 6749, section 3.1).
+    authorization_endpoint: String,
     /// Where a token is asked for (RFC 6749, section 3.2).
     token_endpoint: String,
     /// Where a token is given up (RFC 7009).
     revocation_endpoint: String,
     /// Where a token is looked at (RFC 7662).
     introspection_endpoint: String,
-    /// None: there is no authorization endpoint.
+    /// What the authorization endpoint answers.
     #[schema(value_type = Vec<String>)]
     response_types_supported: &'static [&'static str],
+    /// Where it puts that.
+    #[schema(value_type = Vec<String>)]
+    response_modes_supported: &'static [&'static str],
+    /// How a code is bound to its request (RFC 7636); each must be.
+    #[schema(value_type = Vec<String>)]
+    code_challenge_methods_supported: &'static [&'static str],
+    /// A user has one `sub` for all clients (OpenID Connect Discovery 1.0, section 3).
+    #[schema(value_type = Vec<String>)]
+    subject_types_supported: &'static [&'static str],
+    /// How id tokens are signed.
+    #[schema(value_type = Vec<String>)]
+    id_token_signing_alg_values_supported: &'static [&'static str],
+    /// Its answers name the issuer (RFC 9207).
+    authorization_response_iss_parameter_supported: bool,
     /// What the token endpoint takes.
     #[schema(value_type = Vec<String>)]
     grant_types_supported: &'static [&'static str],
-    /// How a client proves who it is there; `none` for a refresh token.
+    /// How a client proves who it is there; `none` for public clients.
     #[schema(value_type = Vec<String>)]
     token_endpoint_auth_methods_supported: &'static [&'static str],
     /// How its assertion may be signed.
@@ -73,11 +94,17 @@ impl Metadata {
         Ok(Self {
             issuer: issuer.to_owned(),
             jwks_uri: at("/.well-known/jwks.json")?,
+            authorization_endpoint: at("/oauth/authorize")?,
             token_endpoint: at("/oauth/token")?,
             revocation_endpoint: at("/oauth/revoke")?,
             introspection_endpoint: at("/oauth/introspect")?,
-            response_types_supported: &[],
-            grant_types_supported: &["client_credentials", "refresh_token"],
+            response_types_supported: &["code"],
+            response_modes_supported: &["query"],
+            code_challenge_methods_supported: &["S256"],
+            subject_types_supported: &["public"],
+            id_token_signing_alg_values_supported: &["EdDSA"],
+            authorization_response_iss_parameter_supported: true,
+            grant_types_supported: &["client_credentials", "authorization_code", "refresh_token"],
             token_endpoint_auth_methods_supported: ANYBODY,
             token_endpoint_auth_signing_alg_values_supported: SIGNATURES,
             revocation_endpoint_auth_methods_supported: ANYBODY,

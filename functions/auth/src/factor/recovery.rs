@@ -8,15 +8,12 @@
 
 use std::fmt;
 
-use argon2::password_hash::phc::{self, Salt};
-use argon2::{Argon2, CustomizedPasswordHasher as _, Params};
 use serde::{Deserialize, Serialize};
+use shared::password_hash::{HashingFailed, Recipe};
 use shared::random::Random;
 use subtle::ConstantTimeEq as _;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
-
-use crate::password::hash::{self, HashingFailed};
 
 /// Codes of a set.
 pub const COUNT: usize = 10;
@@ -66,11 +63,9 @@ pub struct RecoveryCodes {
 
 impl RecoveryCodes {
     /// A new set, and its codes to show. Makes ten hashes, which takes a core for about a quarter of a second: run it
-    /// by [`on_a_core`](crate::password::blocking::on_a_core).
+    /// by [`on_a_core`](shared::password_hash::on_a_core).
     pub fn generate(random: &Random) -> Result<(Self, Vec<RecoveryCode>), HashingFailed> {
-        let salt: [u8; 16] = random.bytes();
-        let salt = Salt::new(&salt).map_err(argon2::password_hash::Error::from)?;
-        let recipe = hash::recipe(salt)?;
+        let recipe = Recipe::draw(random)?;
         let codes: Vec<_> = (0..COUNT).map(|_| RecoveryCode::draw(random)).collect();
         let hashes = codes.iter().map(|code| normalised(code.expose()).map(|code| hash_of(&recipe, &code)).transpose());
         let hashes = hashes.collect::<Result<_, _>>()?;
@@ -80,9 +75,9 @@ impl RecoveryCodes {
     /// Takes the code that `text` is out of the set and answers its place, 0 to 9; `None` when it is none of them or
     /// used. Case, blanks and dashes do not matter. The set is to be stored under the condition that it has not changed
     /// since it was read, so that a code is used once. Costs one hash (about 25 ms of a core; run it by
-    /// [`on_a_core`](crate::password::blocking::on_a_core)), and nothing for a text that can be no code.
+    /// [`on_a_core`](shared::password_hash::on_a_core)), and nothing for a text that can be no code.
     pub fn use_code(&mut self, text: &str) -> Option<usize> {
-        let made = hash_of(&hash::parse(&self.recipe)?, &normalised(text)?).ok()?;
+        let made = hash_of(&Recipe::parse(&self.recipe)?, &normalised(text)?).ok()?;
         let is_it = |stored: &String| stored.as_bytes().ct_eq(made.as_bytes()).into();
         let place = self.hashes.iter().position(|stored| stored.as_ref().is_some_and(is_it))?;
         self.hashes.get_mut(place)?.take().map(|_| place)
@@ -110,12 +105,8 @@ fn normalised(text: &str) -> Option<Zeroizing<String>> {
 }
 
 /// The hash of a normalised code in base64.
-fn hash_of(recipe: &phc::PasswordHash, code: &str) -> Result<String, HashingFailed> {
-    let salt = recipe.salt.as_ref().ok_or(argon2::password_hash::Error::Internal)?;
-    let (algorithm, params) = (recipe.algorithm.as_str(), Params::try_from(recipe)?);
-    let made =
-        Argon2::default().hash_password_customized(code.as_bytes(), salt, Some(algorithm), recipe.version, params)?;
-    Ok(made.hash.map(|hash| hash.to_string()).unwrap_or_default())
+fn hash_of(recipe: &Recipe, code: &str) -> Result<String, HashingFailed> {
+    Ok(recipe.hash(code.as_bytes())?.to_string())
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! An OAuth client: a program of a tenant's that gets tokens of its own.
+//! An OAuth client: a program that a tenant's administrators have registered. It gets tokens of its own
+//! (`client_credentials`), or acts for members of the tenant who let it in (`authorization_code`), and for nobody else:
+//! whoever may sign up could otherwise register a program with a trusted name, and ask everybody.
 
 use std::fmt;
 
@@ -10,9 +12,12 @@ use shared::config::Secret;
 use shared::id::{Id, Kind, TenantId};
 use shared::identity::Scopes;
 use shared::random::Random;
+use shared::refusal::Refusal;
 use shared::time::Timestamp;
+use utoipa::ToSchema;
 
 use super::keys::PublicKeys;
+use super::redirect_uri::RedirectUri;
 use crate::user::Name;
 
 /// The kind of a client's id.
@@ -42,6 +47,12 @@ pub struct Client {
     pub scopes: Scopes,
     /// How it proves itself.
     pub proof: Proof,
+    /// By what it gets tokens.
+    #[serde(default = "own_tokens")]
+    pub grant_types: Vec<GrantType>,
+    /// Where the browser is sent with its codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<RedirectUri>,
     /// Who made it.
     pub created_by: String,
     /// When it was made.
@@ -50,6 +61,60 @@ pub struct Client {
     pub updated_at: Timestamp,
     /// Rises with each change; conditions name it.
     pub revision: u64,
+}
+
+/// By what a client gets tokens (RFC 7591, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OAuthGrantType)]
+pub enum GrantType {
+    /// Its own credentials: it acts for itself.
+    ClientCredentials,
+    /// A user who lets it in: it acts for the user.
+    AuthorizationCode,
+    /// What it got by a code, renewed.
+    RefreshToken,
+}
+
+/// What every client did before there were others.
+fn own_tokens() -> Vec<GrantType> {
+    vec![GrantType::ClientCredentials]
+}
+
+impl GrantType {
+    /// Its name in OAuth.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+
+    /// Those of a new client: what it asks for, each once, or what its redirect URIs say.
+    pub fn of_new(asked: Option<&[Self]>, redirects: bool, public: bool) -> Result<Vec<Self>, Refusal> {
+        let refused = |detail: &'static str| Err(Refusal::new("invalid_grant_types", detail));
+        let all = [Self::ClientCredentials, Self::AuthorizationCode, Self::RefreshToken];
+        let chosen: Vec<_> = match asked {
+            Some(asked) => all.into_iter().filter(|one| asked.contains(one)).collect(),
+            None if redirects => vec![Self::AuthorizationCode, Self::RefreshToken],
+            None => own_tokens(),
+        };
+        let by_code = chosen.contains(&Self::AuthorizationCode);
+        if chosen.is_empty() {
+            return refused("must have an entry");
+        }
+        if by_code != redirects {
+            return refused("has authorization_code if, and only if, there are redirect_uris");
+        }
+        if chosen.contains(&Self::RefreshToken) && !by_code {
+            return refused("has refresh_token with authorization_code alone");
+        }
+        if chosen.contains(&Self::ClientCredentials) && public {
+            return refused("has client_credentials only when the client has credentials");
+        }
+        Ok(chosen)
+    }
 }
 
 /// How a client proves itself.
@@ -67,6 +132,26 @@ pub enum Proof {
         #[serde(rename = "jwks", with = "super::keys::as_text")]
         keys: PublicKeys,
     },
+    /// Not at all (`none`): a program on users' machines or in their browsers can keep no secret (RFC 6749, section 2.1).
+    /// What it has instead is PKCE and its redirect URIs.
+    Public {},
+}
+
+impl Client {
+    /// Whether it gets tokens by `grant_type`.
+    pub fn uses(&self, grant_type: GrantType) -> bool {
+        self.grant_types.contains(&grant_type)
+    }
+
+    /// Whether the browser may be sent to `uri` with its codes.
+    pub fn redirects_to(&self, uri: &str) -> bool {
+        self.uses(GrantType::AuthorizationCode) && self.redirect_uris.iter().any(|registered| registered.matches(uri))
+    }
+
+    /// Whether it cannot prove itself.
+    pub const fn is_public(&self) -> bool {
+        matches!(self.proof, Proof::Public {})
+    }
 }
 
 /// What is stored of a secret.
@@ -119,7 +204,7 @@ impl Proof {
     pub fn rotated(&self, new: StoredSecret, overlap_ends: Timestamp) -> Self {
         let before = match self {
             Self::Secret { secrets } => secrets.first().cloned(),
-            Self::PrivateKeyJwt { .. } => None,
+            Self::PrivateKeyJwt { .. } | Self::Public {} => None,
         };
         let before = before.map(|secret| StoredSecret { expires_at: Some(overlap_ends), ..secret });
         Self::Secret { secrets: std::iter::once(new).chain(before).take(MOST_SECRETS).collect() }
@@ -133,6 +218,28 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn the_grant_types_fit_the_client() {
+        use GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
+        let of_new = |asked: Option<&[GrantType]>, redirects, public| GrantType::of_new(asked, redirects, public).ok();
+        assert_eq!(of_new(None, false, false), Some(vec![ClientCredentials]));
+        assert_eq!(of_new(None, true, true), Some(vec![AuthorizationCode, RefreshToken]));
+        assert_eq!(of_new(Some(&[AuthorizationCode, AuthorizationCode]), true, false), Some(vec![AuthorizationCode]));
+        let both = [RefreshToken, AuthorizationCode, ClientCredentials];
+        assert_eq!(of_new(Some(&both), true, false), Some(vec![ClientCredentials, AuthorizationCode, RefreshToken]));
+        for (asked, redirects, public) in [
+            (Some(&[][..]), false, false),
+            (Some(&[AuthorizationCode]), false, false),
+            (Some(&[ClientCredentials]), true, false),
+            (Some(&[RefreshToken]), false, false),
+            (Some(&[ClientCredentials, RefreshToken]), false, false),
+            (Some(&both), true, true),
+            (None, false, true),
+        ] {
+            assert_eq!(of_new(asked, redirects, public), None, "{asked:?} {redirects} {public}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::client::{Client, ClientId};
 use super::refusal::{Failure, Refused};
 use crate::app::App;
 use crate::audit::{ANONYMOUS, Action, Origin};
+use crate::issue::FIRST_PARTY;
 
 /// The largest form, in bytes.
 const LIMIT: usize = 16 * 1024;
@@ -75,6 +76,27 @@ impl OAuthForm {
             app.audit_later(origin.record(client.tenant_id, action, ANONYMOUS, now, &app.random).on(client.id)).await;
         }
         Err(unproved())
+    }
+}
+
+impl OAuthForm {
+    /// Whether it names a client that is registered, and not the service's own log-in.
+    pub fn is_of_application(&self) -> bool {
+        self.has_credentials() || self.get("client_id").is_some_and(|client| client != FIRST_PARTY)
+    }
+
+    /// The client that the credentials prove; without any, the public client that the form names, which has none.
+    pub async fn client_or_public(&self, app: &App, origin: &Origin) -> Result<Client, Failure> {
+        if self.has_credentials() {
+            return self.client(app, origin).await;
+        }
+        let named: Option<ClientId> = self.get("client_id").and_then(|id| id.parse().ok());
+        let found = match named {
+            Some(id) => app.accounts.client(&id).await?,
+            None => None,
+        };
+        let unproved = || Refused::InvalidClient.because("the client did not prove itself");
+        found.filter(Client::is_public).ok_or_else(unproved)
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Refused {
     InvalidClient,
     /// The grant (a refresh token) is not valid (any more), or was issued to another client.
     InvalidGrant,
+    /// The client may not use the grant type.
+    UnauthorizedClient,
     /// The scope is unknown or wider than the client's.
     InvalidScope,
     /// The grant type is none that is offered.
@@ -48,14 +50,18 @@ pub enum Failure {
     Problem(Problem),
 }
 
+/// What an `error_description` may have (RFC 6749, section 5.2): a client's own text may have more.
+pub(super) fn describable(description: impl Into<String>) -> String {
+    let mut description = description.into();
+    description.retain(|character| matches!(character, ' '..='~') && !matches!(character, '"' | '\\'));
+    description.truncate(LONGEST_DESCRIPTION);
+    description
+}
+
 impl Refused {
     /// The refusal with what to say about this occurrence.
     pub fn because(self, description: impl Into<String>) -> Failure {
-        let mut description = description.into();
-        // What an `error_description` may have (RFC 6749, section 5.2): a client's own text may have more.
-        description.retain(|character| matches!(character, ' '..='~') && !matches!(character, '"' | '\\'));
-        description.truncate(LONGEST_DESCRIPTION);
-        Failure::Refused(self, description)
+        Failure::Refused(self, describable(description))
     }
 
     const fn code(self) -> &'static str {
@@ -63,6 +69,7 @@ impl Refused {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
             Self::InvalidScope => "invalid_scope",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",

@@ -24,7 +24,8 @@ pub struct RevocationRequest {
 
 /// Revoke a token.
 ///
-/// Ends the session of a refresh token or a user's access token, for whoever holds the token. A token that is not valid is
+/// Ends the session of a refresh token or a user's access token: for whoever holds the token, or where an application has
+/// it, for that application's client. A token that is not valid is
 /// answered likewise. A machine's access token and an API key are not revoked here: the one ends within ten minutes, or with
 /// its client; the other is revoked at `/v1/api-keys`.
 #[utoipa::path(
@@ -39,12 +40,10 @@ pub struct RevocationRequest {
 )]
 pub async fn revoke(State(app): State<App>, origin: Origin, form: OAuthForm) -> Result<StatusCode, Failure> {
     let token = form.required("token")?;
-    if form.has_credentials() {
-        form.client(&app, &origin).await?;
-    }
+    let client = if form.is_of_application() { Some(form.client_or_public(&app, &origin).await?.id) } else { None };
     if let Some(session) = app.session_of(token).await? {
-        // RFC 7009, section 2.1: sessions are the service's own log-in's, and no other client's.
-        if form.has_credentials() {
+        // RFC 7009, section 2.1.
+        if !session.is_of(client) {
             return Err(Refused::InvalidGrant.because("the token was issued to another client"));
         }
         app.end_session(&session, &origin).await?;

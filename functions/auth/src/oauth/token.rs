@@ -1,19 +1,19 @@
-//! `POST /oauth/token`: tokens for machines, and for sessions of OAuth clients.
+//! `POST /oauth/token`: tokens for machines, for applications that users let in, and for sessions.
 
 use axum::extract::State;
 use http::header::{HeaderName, HeaderValue, PRAGMA};
 use serde::Serialize;
 use shared::http::{Document, Json, ProblemType};
-use shared::identity::Scopes;
 use shared::identity::token::{ACCESS_TOKEN_LIFETIME, Claims};
+use shared::identity::{Scopes, revocation};
 use utoipa::ToSchema;
 
-use super::client::Client;
+use super::client::{Client, GrantType};
 use super::form::OAuthForm;
 use super::refusal::{Failure, OAuthError, Refused};
 use crate::app::App;
 use crate::audit::Origin;
-use crate::issue::{FIRST_PARTY, token_id};
+use crate::issue::token_id;
 use crate::session::RefreshToken;
 
 /// An answer that no cache keeps, not even an old one (RFC 6749, section 5.1).
@@ -37,6 +37,9 @@ pub struct TokenAnswer {
     /// The next refresh token; none for a machine, which asks for a new access token instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// Who let the application in (OpenID Connect): with a code whose scope has `openid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
     /// What it may do, separated by spaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "links:read links:write")]
@@ -47,14 +50,21 @@ pub struct TokenAnswer {
 #[derive(Debug, ToSchema)]
 #[allow(dead_code)] // it describes the form, which is read parameter by parameter
 pub struct TokenRequest {
-    /// `client_credentials` or `refresh_token`.
+    /// `client_credentials`, `authorization_code` or `refresh_token`.
     #[schema(example = "client_credentials")]
     grant_type: String,
-    /// Scopes separated by spaces, within the client's; all of them without it. Not for `refresh_token`.
+    /// Scopes separated by spaces, within the client's, or within what the user agreed to; all of them without it. Not for a
+    /// code, and not for a session of the service's own log-in.
     scope: Option<String>,
+    /// For `authorization_code`.
+    code: Option<String>,
+    /// For `authorization_code`: the one of the request.
+    redirect_uri: Option<String>,
+    /// For `authorization_code` (RFC 7636).
+    code_verifier: Option<String>,
     /// For `refresh_token`.
     refresh_token: Option<String>,
-    /// With `client_secret`, unless the client proves itself by `Authorization: Basic`.
+    /// With `client_secret`, unless the client proves itself by `Authorization: Basic`. Alone for a public client.
     client_id: Option<String>,
     /// See `client_id`.
     client_secret: Option<String>,
@@ -66,14 +76,16 @@ pub struct TokenRequest {
 
 /// Get a token.
 ///
-/// By client credentials (RFC 6749, section 4.4) for a machine, or by a refresh token (section 6) for a session. A machine
-/// proves itself by `Authorization: Basic`, by `client_id` and `client_secret`, or by `client_assertion`.
+/// By client credentials (RFC 6749, section 4.4) for a machine, by a code (section 4.1.3) for an application that a user let
+/// in, or by a refresh token (section 6) for its session, or one of the service's own log-in. A client proves itself by
+/// `Authorization: Basic`, by `client_id` and `client_secret`, or by `client_assertion`; a public one names itself by
+/// `client_id`. A code that comes twice ends the session that was issued for it.
 #[utoipa::path(
     post, path = "/oauth/token", operation_id = "oauth_token", tag = "oauth",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token", body = TokenAnswer),
-        (status = 400, description = "invalid_request, invalid_grant, invalid_scope or unsupported_grant_type", body = OAuthError),
+        (status = 400, description = "invalid_request, invalid_grant, invalid_scope, unauthorized_client or unsupported_grant_type", body = OAuthError),
         (status = 401, description = "invalid_client", body = OAuthError),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -81,9 +93,12 @@ pub struct TokenRequest {
 pub async fn token(State(app): State<App>, origin: Origin, form: OAuthForm) -> Result<NotKept, Failure> {
     let answer = match form.required("grant_type")? {
         "client_credentials" => app.machine_token(&form, &origin).await?,
+        "authorization_code" => Box::pin(app.code_tokens(&form, &origin)).await?,
+        "refresh_token" if form.is_of_application() => Box::pin(app.renewed_tokens(&form, &origin)).await?,
         "refresh_token" => Box::pin(app.session_tokens(&form, &origin)).await?,
         _ => {
-            return Err(Refused::UnsupportedGrantType.because("offered are client_credentials and refresh_token"));
+            let offered = "offered are client_credentials, authorization_code and refresh_token";
+            return Err(Refused::UnsupportedGrantType.because(offered));
         }
     };
     // `Cache-Control: no-store` has every answer.
@@ -94,6 +109,7 @@ impl App {
     /// RFC 6749, section 4.4.
     async fn machine_token(&self, form: &OAuthForm, origin: &Origin) -> Result<TokenAnswer, Failure> {
         let client = form.client(self, origin).await?;
+        client.check_grant(GrantType::ClientCredentials)?;
         let scope = scope(&client, form.get("scope"))?;
         let now = self.clock.now().as_second();
         let claims = Claims {
@@ -110,6 +126,7 @@ impl App {
             acr: None,
             amr: Vec::new(),
             iat: now,
+            as_of: revocation::as_of(self.clock.now(), client.updated_at).as_millisecond(),
             exp: now + ACCESS_TOKEN_LIFETIME.as_secs(),
             jti: token_id(&self.random),
         };
@@ -118,18 +135,13 @@ impl App {
             token_type: "Bearer",
             expires_in: ACCESS_TOKEN_LIFETIME.as_secs(),
             refresh_token: None,
+            id_token: None,
             scope: Some(scope),
         })
     }
 
-    /// RFC 6749, section 6. Sessions are begun at the service's own log-in: their tokens are no other client's.
+    /// RFC 6749, section 6, for a session of the service's own log-in.
     async fn session_tokens(&self, form: &OAuthForm, origin: &Origin) -> Result<TokenAnswer, Failure> {
-        if form.has_credentials() {
-            form.client(self, origin).await?;
-        }
-        if form.has_credentials() || form.get("client_id").is_some_and(|client| client != FIRST_PARTY) {
-            return Err(Refused::InvalidGrant.because("the refresh token was issued to another client"));
-        }
         if form.get("scope").is_some() {
             return Err(Refused::InvalidScope.because("the tokens of a session have its scope: ask for none"));
         }
@@ -146,6 +158,7 @@ impl App {
             token_type: "Bearer",
             expires_in: signed_in.expires_in,
             refresh_token: Some(signed_in.refresh_token),
+            id_token: None,
             scope: None,
         })
     }

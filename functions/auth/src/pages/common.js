@@ -1,7 +1,4 @@
 "use strict";
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-// The token leaves the address, so that the history does not keep it.
-history.replaceState(null, "", location.pathname);
 const form = document.querySelector("form");
 const outcome = document.querySelector("#outcome");
 function done(text) {
@@ -12,20 +9,24 @@ function asked(problem) {
   const fields = (problem.errors || []).map((error) => error.detail).join("; ");
   return `${problem.title}: ${fields || problem.detail}.`;
 }
-async function post(path, body) {
-  const response = await fetch(path, {
+async function post(path, body, access) {
+  return answered(await fetch(path, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...bearer(access) },
     body: JSON.stringify(body),
-  });
+  }));
+}
+async function get(path, access) {
+  return answered(await fetch(path, { headers: bearer(access) }));
+}
+function bearer(access) {
+  return access ? { authorization: `Bearer ${access}` } : {};
+}
+async function answered(response) {
   const text = await response.text();
   return { ok: response.ok, body: text ? JSON.parse(text) : {} };
 }
 function onSubmit(act) {
-  if (!token) {
-    done("This link is not whole: open it from the mail again.");
-    return;
-  }
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = form.querySelector("button");

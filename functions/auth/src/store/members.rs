@@ -5,6 +5,7 @@ use shared::id::TenantId;
 
 use super::{AccountStore, Write, WriteError, item, key, read, user_partition, with_outbox};
 use crate::membership::Membership;
+use crate::tenant::Tenant;
 use crate::user::UserId;
 
 /// A change of a membership.
@@ -35,6 +36,25 @@ impl AccountStore {
     /// A user's membership in a tenant.
     pub async fn membership(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Membership>, WriteError> {
         self.one(tenant.to_string(), member_sort_key(user)).await
+    }
+
+    /// A tenant and a user's membership in it, in one call.
+    pub async fn member_of(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<(Option<Membership>, Option<Tenant>), WriteError> {
+        let tenant = tenant.to_string();
+        let keys = vec![key(tenant.as_str(), member_sort_key(user)), key(tenant, "tenant")];
+        let (mut found, mut record) = (None, None);
+        for item in self.dynamo.batch_get(&self.table, keys, true).await? {
+            if item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "tenant") {
+                record = Some(read(item)?);
+            } else {
+                found = Some(read(item)?);
+            }
+        }
+        Ok((found, record))
     }
 
     /// The tenant's members after `after`, by user id: up to `limit`, and whether there are more.

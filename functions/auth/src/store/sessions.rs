@@ -5,6 +5,7 @@ use shared::identity::revocation::Revoked;
 use shared::time::Timestamp;
 
 use super::{AccountStore, Write, WriteError, item, key, read, removed_at, user_partition};
+use crate::oauth::client::ClientId;
 use crate::session::{Session, SessionId};
 use crate::user::UserId;
 
@@ -114,6 +115,20 @@ impl AccountStore {
         self.end(user, &beyond, now).await?;
         let writes = sessions.iter().flat_map(|session| self.session_ended(user, &session.id, now)).collect();
         Ok((writes, sessions.len() + beyond.len()))
+    }
+
+    /// The writes that end the sessions that an application has of a user: up to 90.
+    pub async fn application_ended(
+        &self,
+        user: &UserId,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, WriteError> {
+        let mut sessions = self.sessions(user, now).await?;
+        sessions.retain(|session| session.is_of(Some(*client)));
+        let beyond = sessions.split_off(sessions.len().min(MOST_SESSIONS));
+        self.end(user, &beyond, now).await?;
+        Ok(sessions.iter().flat_map(|session| self.session_ended(user, &session.id, now)).collect())
     }
 
     /// Ends all of a user's sessions but `kept`, by transactions of their own.

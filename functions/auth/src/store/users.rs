@@ -1,8 +1,9 @@
 //! Users, their addresses, and the tenants that they make.
 
 use serde::{Deserialize, Serialize};
-use shared::dynamo::{AttributeValue, Check, Delete, Put, TransactWrite, n};
+use shared::dynamo::{AttributeValue, Check, Delete, Put, TransactWrite, Update, n};
 use shared::id::TenantId;
+use shared::time::Timestamp;
 
 use super::{AccountStore, Write, WriteError, item, key, user_partition, with_outbox};
 use crate::email::EmailAddress;
@@ -117,6 +118,14 @@ impl AccountStore {
     /// A tenant.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>, WriteError> {
         self.one(id.to_string(), "tenant").await
+    }
+
+    /// The write that notes that the access tokens of all members of a tenant end: its tokens from now on hold as of later.
+    pub fn tokens_ended(&self, tenant: &TenantId, now: Timestamp) -> Result<Write, WriteError> {
+        let update = Update::new(&self.table, key(tenant.to_string(), "tenant"), "SET tokens_ended_at = :now")
+            .only_if("attribute_exists(pk)")
+            .value(":now", serde_dynamo::to_attribute_value(now)?);
+        Ok(Write::or(TransactWrite::Update(update), WriteError::Conflict))
     }
 
     /// Writes a changed tenant over the revision before.

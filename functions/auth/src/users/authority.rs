@@ -91,8 +91,13 @@ pub(crate) fn known(scopes: &Scopes) -> Result<Scopes, Refusal> {
     if !(1..=MOST_SCOPES).contains(&sorted.len()) {
         return Err(Refusal::new("invalid_length", format!("must have 1 to {MOST_SCOPES} entries")));
     }
-    scopes.within(|_| true).map_err(|_| {
-        Refusal::new("unknown_permission", "has an entry that is neither a permission, nor resource:*, nor *")
+    scopes.within(|_| true).map_err(|unknown| {
+        // It has any length.
+        let shown: String = unknown.chars().take(100).collect();
+        Refusal::new(
+            "unknown_permission",
+            format!("has `{shown}`, which is neither a permission, nor resource:*, nor *"),
+        )
     })?;
     Ok(Scopes::parse(&sorted.join(" ")))
 }

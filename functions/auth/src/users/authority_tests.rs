@@ -19,6 +19,7 @@ fn caller(kind: PrincipalKind, role: Option<Role>, granted: &str, scopes: &str) 
         client: None,
         token_id: None,
         issued_at: None,
+        as_of: None,
         expires_at: None,
         pinned: None,
     }

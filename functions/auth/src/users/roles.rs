@@ -9,10 +9,10 @@ pub mod update;
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
 use shared::refusal::{Fault, Refusal};
+use shared::text::is_unprintable;
 
 use crate::app::Core;
 use crate::membership::{CustomRole, RoleName};
-use crate::user::is_unprintable;
 
 /// The longest description, in characters.
 const LONGEST_DESCRIPTION: usize = 200;

@@ -5,7 +5,7 @@ use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, 
 use shared::identity::{Caller, permission};
 
 use crate::app::App;
-use crate::job::{Job, JobId, Phase};
+use crate::job::{JobId, Phase};
 use crate::store::StoreError;
 use crate::view::{JobView, etag};
 
@@ -13,7 +13,7 @@ use crate::view::{JobView, etag};
 ///
 /// One that waits is cancelled at once. One that runs is asked to stop: its worker hears of it with its next heartbeat,
 /// within 15 seconds, and `cancel_requested` is true until then. Jobs that depend on it are cancelled with it, unless they
-/// run all the same. Asked again, the answer is the same.
+/// run all the same. Asked again, the answer is the same: the request needs no `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/v2/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
@@ -29,7 +29,7 @@ pub async fn cancel(
     Path(id): Path<JobId>,
     conditions: Preconditions,
 ) -> Result<Tagged<JobView>, Problem> {
-    let (app, engine, caller, conditions) = (&app, &app.engine, &caller, &conditions);
+    let (engine, caller, conditions) = (&app.engine, &caller, &conditions);
     race(&engine.random, || async move {
         let job = engine.jobs.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         let now = engine.clock.now();
@@ -37,25 +37,14 @@ pub async fn cancel(
         if matches!(job.phase, Phase::Succeeded | Phase::Dead) {
             return Err(Problem::new(ProblemType::Conflict, "the job has ended already"));
         }
-        let done = engine.cancel(&job, now).await;
-        answer(app, &job, done).await
+        match engine.cancel(&job, now).await {
+            Ok(()) => {}
+            Err(StoreError::Stale | StoreError::Conflict) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let job = engine.jobs.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
+        let now = engine.clock.now();
+        Ok(Some(Tagged::new(etag(&job, now), JobView::of(&job, now))))
     })
     .await
-}
-
-/// The job after a change; none when another request was between.
-pub(super) async fn answer(
-    app: &App,
-    job: &Job,
-    done: Result<(), StoreError>,
-) -> Result<Option<Tagged<JobView>>, Problem> {
-    match done {
-        Ok(()) => {}
-        Err(StoreError::Stale | StoreError::Conflict) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    let engine = &app.engine;
-    let job = engine.jobs.get(&job.tenant_id, &job.id).await?.ok_or_else(Problem::not_found)?;
-    let now = engine.clock.now();
-    Ok(Some(Tagged::new(etag(&job, now), JobView::of(&job, now))))
 }

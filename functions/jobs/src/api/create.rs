@@ -95,6 +95,6 @@ async fn insert(app: &App, job: &Job, attempt: &Attempt, has_key: bool) -> Resul
         // The next try finds the answer of the request that was faster, or its job, which has the `unique` key; or that a
         // job has ended on which this one depends.
         Err(InsertError::KeyUsed | InsertError::Store(StoreError::Conflict | StoreError::Stale)) => Ok(None),
-        Err(InsertError::Store(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }

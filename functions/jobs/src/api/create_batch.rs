@@ -1,20 +1,23 @@
 //! `POST /v2/jobs/batch`: have many things done.
 
+mod writing;
+
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use shared::http::idempotency::{Attempt, Submitted, in_progress};
-use shared::http::{Created, Document, FieldError, Json, Problem, ProblemType};
+use shared::http::idempotency::Submitted;
+use shared::http::{Document, FieldError, Json, Problem, ProblemType};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
+use self::writing::{New, Part};
 use super::made;
 use crate::app::App;
-use crate::job::Job;
 use crate::rules::NewJob;
-use crate::store::{Along, InsertError};
-use crate::view::{JobView, etag, location};
+use crate::view::JobView;
 
 const ROUTE: &str = "POST /v2/jobs/batch";
 
@@ -55,7 +58,7 @@ pub enum BatchResult {
         /// The job.
         job: Box<JobView>,
     },
-    /// It could not be written. Send it again.
+    /// It was not made: it could not be written, or what it depends on came to nothing at this moment. Send it again.
     Failed {
         /// Why.
         detail: String,
@@ -76,9 +79,13 @@ pub enum Made {
 ///
 /// All jobs are checked before the first is made: one that is not valid refuses the batch. Each is made by itself then.
 /// Sent again with its `Idempotency-Key`, those that were made before are answered as they were, and the others are made.
+///
+/// A whole flow can be one batch: a job may have a `ref`, and a later one of the batch names it with `{"ref": "…"}` in its
+/// `depends_on`, beside the ids of jobs that there are already. Where the `unique` key of the first is taken, the second
+/// depends on the job that has the key; where the first failed, so has the second.
 #[utoipa::path(
     post, path = "/v2/jobs/batch", operation_id = "create_jobs", tag = "jobs",
-    request_body(content = NewBatch, example = json!({"jobs": [{"type": "noop"}, {"type": "sleep", "payload": {"milliseconds": 500}}]})),
+    request_body(content = NewBatch, example = json!({"jobs": [{"type": "pages.split", "ref": "split", "payload": {"document": 4711}}, {"type": "pages.count", "depends_on": [{"ref": "split"}]}]})),
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, each job is made once. Kept 24 hours.")),
     responses(
         (status = 200, description = "What came of each", body = BatchView, example = json!({
@@ -109,68 +116,27 @@ pub async fn create_batch(
     }
     let looks = (0..jobs.len()).map(|place| app.idempotency.begin_part(&caller.tenant, ROUTE, &batch, place));
     let begun: Vec<_> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
-    let (mut parts, mut errors) = (Vec::new(), Vec::new());
+    let (mut parts, mut errors, mut earlier) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, (new, begun)) in jobs.iter().zip(begun).enumerate() {
+        let at = format!("/jobs/{index}");
         match begun {
             Err(answer) => parts.push(Part::Before(answer)),
-            Ok(attempt) => match made::job(app, caller, new.clone()).await {
-                Ok((job, payload)) => parts.push(Part::New(Box::new((job, payload, attempt)))),
+            Ok(attempt) => match made::job_of_batch(app, caller, new.clone(), &earlier).await {
+                Ok((job, payload)) => parts.push(Part::New(Box::new(New { job, payload, attempt, place: index }))),
                 Err(problem) if problem.kind() == ProblemType::Validation => {
-                    errors.extend_from_slice(problem.below(&format!("/jobs/{index}")).errors());
+                    errors.extend_from_slice(problem.below(&at).errors());
                 }
                 Err(problem) => return Err(problem),
             },
+        }
+        if let Some(reference) = &new.reference
+            && !earlier.insert(reference.clone())
+        {
+            errors.push(FieldError::new(format!("{at}/ref"), "taken", "an earlier job of the batch has this ref"));
         }
     }
     if !errors.is_empty() {
         return Err(Problem::validation(errors));
     }
-    let results = parts.into_iter().map(|part| part.made(app));
-    Ok(Json(BatchView { results: stream::iter(results).buffered(CONCURRENCY).collect().await }))
-}
-
-/// One job of a batch.
-enum Part {
-    /// It was made by a request with the same key: what was answered for it.
-    Before(Box<RawValue>),
-    /// It is to be made.
-    New(Box<(Job, Box<RawValue>, Attempt)>),
-}
-
-impl Part {
-    async fn made(self, app: &App) -> BatchResult {
-        match self {
-            Self::Before(answer) => BatchResult::Created { job: Made::Before(answer) },
-            Self::New(new) => {
-                let (job, payload, attempt) = &*new;
-                insert(app, job, payload, attempt).await.unwrap_or_else(|error| {
-                    tracing::warn!(error = shared::telemetry::chain(&error), "a job of a batch was not written");
-                    BatchResult::Failed { detail: "it could not be written; send it again".to_owned() }
-                })
-            }
-        }
-    }
-}
-
-async fn insert(app: &App, job: &Job, payload: &RawValue, attempt: &Attempt) -> Result<BatchResult, Problem> {
-    let engine = &app.engine;
-    app.payloads.keep(job, payload).await?;
-    let created = Created {
-        location: location(&job.id),
-        etag: etag(job, job.created_at),
-        body: JobView::of(job, job.created_at),
-    };
-    match engine.jobs.insert(job, Along { idempotency: attempt.record(&created)? }).await {
-        Ok(()) => {
-            engine.dispatch_or_leave(job).await;
-            Ok(BatchResult::Created { job: Made::Now(Box::new(created.body)) })
-        }
-        Err(InsertError::NotUnique(id)) => {
-            let job = engine.jobs.get(&job.tenant_id, &id).await?.ok_or_else(in_progress)?;
-            Ok(BatchResult::Existing { job: Box::new(JobView::of(&job, engine.clock.now())) })
-        }
-        // Another request with the same key is under way: sent again, this one finds what it made.
-        Err(InsertError::KeyUsed) => Err(in_progress()),
-        Err(InsertError::Store(error)) => Err(error.into()),
-    }
+    Ok(Json(BatchView { results: writing::write(app, caller, &batch, parts).await }))
 }

@@ -1,15 +1,18 @@
 //! From what a client asks to the job, for one and for many.
 
+use std::collections::BTreeSet;
+
 use serde_json::value::RawValue;
 use shared::http::{FieldError, Problem, ProblemType};
 use shared::identity::Principal;
 use shared::refusal::Fault;
 
 use crate::app::App;
+use crate::dependency::Dependency;
 use crate::done::OnDone;
 use crate::handlers;
 use crate::job::{Job, JobId, ParentFailure, Phase};
-use crate::name::JobType;
+use crate::name::{JobRef, JobType};
 use crate::rules::{MOST_PARENTS, NewJob, Origin};
 
 /// The largest payload of a follow-up job in bytes: it is kept with the job that it follows.
@@ -17,6 +20,21 @@ const LARGEST_FOLLOW_UP: usize = 16 * 1024;
 
 /// The job that `new` asks for, and its payload. The refusal tells every bad field.
 pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(Job, Box<RawValue>), Problem> {
+    if new.reference.is_some() {
+        let error = FieldError::new("/ref", "not_allowed", "has a meaning in a batch alone");
+        return Err(Problem::validation(vec![error]));
+    }
+    job_of_batch(app, caller, new, &BTreeSet::new()).await
+}
+
+/// The same in a batch, whose earlier jobs are called `earlier`. It depends on the jobs that there are: those of the batch
+/// are for the caller to add when they have their ids.
+pub(crate) async fn job_of_batch(
+    app: &App,
+    caller: &Principal,
+    new: NewJob,
+    earlier: &BTreeSet<JobRef>,
+) -> Result<(Job, Box<RawValue>), Problem> {
     let engine = &app.engine;
     permitted(caller, &new.kind, new.on_done.as_ref())?;
     let mut faults: Vec<Fault> = Vec::new();
@@ -52,7 +70,7 @@ pub(crate) async fn job(app: &App, caller: &Principal, new: NewJob) -> Result<(J
         created_by: caller.subject.clone(),
         now,
     };
-    let (waits_for, more) = parents(app, caller, &new).await?;
+    let (waits_for, more) = parents(app, caller, &new.depends_on, new.on_parent_failure, earlier).await?;
     errors.extend(more);
     let is_built_in = handlers::is_built_in(&new.kind);
     let made = new.into_job(origin, &settings, is_built_in);
@@ -76,17 +94,32 @@ pub(crate) fn permitted(caller: &Principal, kind: &JobType, on_done: Option<&OnD
     needed.try_for_each(|permission| caller.require(permission))
 }
 
-/// Which of the jobs that `new` depends on have not ended, and what is wrong with the others.
-async fn parents(app: &App, caller: &Principal, new: &NewJob) -> Result<(Vec<JobId>, Vec<FieldError>), Problem> {
+/// Which of these jobs have not ended, and what is wrong with the others.
+pub(super) async fn parents(
+    app: &App,
+    caller: &Principal,
+    depends_on: &[Dependency],
+    on_failure: ParentFailure,
+    earlier: &BTreeSet<JobRef>,
+) -> Result<(Vec<JobId>, Vec<FieldError>), Problem> {
     let (mut waits_for, mut errors) = (Vec::new(), Vec::new());
     // One more than there may be is enough to be refused.
-    for (index, id) in new.depends_on.iter().enumerate().take(MOST_PARENTS + 1) {
+    for (index, dependency) in depends_on.iter().enumerate().take(MOST_PARENTS + 1) {
         let mut wrong = |code, detail: &str| errors.push(FieldError::new(format!("/depends_on/{index}"), code, detail));
+        let id = match dependency {
+            Dependency::Job(id) => id,
+            Dependency::Earlier { reference } => {
+                if !earlier.contains(reference) {
+                    wrong("not_found", "there is no earlier job of this ref in the batch");
+                }
+                continue;
+            }
+        };
         match app.engine.jobs.get(&caller.tenant, id).await? {
             None => wrong("not_found", "there is no such job"),
             Some(parent) if !parent.phase.is_end() && !waits_for.contains(id) => waits_for.push(*id),
             Some(parent) if !parent.phase.is_end() || parent.phase == Phase::Succeeded => {}
-            Some(_) if new.on_parent_failure == ParentFailure::Run => {}
+            Some(_) if on_failure == ParentFailure::Run => {}
             Some(_) => wrong("not_succeeded", "this job has ended and did not succeed"),
         }
     }

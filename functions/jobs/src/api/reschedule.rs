@@ -7,10 +7,10 @@ use shared::identity::{Caller, permission};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
-use super::cancel::answer;
 use crate::app::App;
-use crate::job::{Job, JobId, Phase};
+use crate::job::{JobId, Phase};
 use crate::rules::{is_too_far, millisecond};
+use crate::store::{Along, InsertError, StoreError};
 use crate::view::{JobView, etag};
 
 /// The other time.
@@ -23,6 +23,8 @@ pub struct Reschedule {
 }
 
 /// Have a waiting job done at another time.
+///
+/// Sent again, it sets the same time: while the job waits, the request needs no `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/v2/jobs/{id}/reschedule", operation_id = "reschedule_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
@@ -41,7 +43,7 @@ pub async fn reschedule(
     conditions: Preconditions,
     Json(wanted): Json<Reschedule>,
 ) -> Result<Tagged<JobView>, Problem> {
-    let (app, engine, caller, conditions) = (&app, &app.engine, &caller, &conditions);
+    let (engine, caller, conditions) = (&app.engine, &caller, &conditions);
     let ready_at = millisecond(wanted.run_at);
     race(&engine.random, || async move {
         let now = engine.clock.now();
@@ -57,11 +59,13 @@ pub async fn reschedule(
         if job.phase != Phase::Waiting {
             return Err(Problem::new(ProblemType::Conflict, "the job does not wait any more"));
         }
-        let done = engine.jobs.queue_again(&job, ready_at).await;
-        if done.is_ok() {
-            engine.dispatch_or_leave(&Job { ready_at, ..job.clone() }).await;
+        let again = job.again(ready_at);
+        match engine.jobs.queue_again(&job, &again, Along::default()).await {
+            Ok(()) => engine.dispatch_or_leave(&again).await,
+            Err(InsertError::Store(StoreError::Stale | StoreError::Conflict)) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
-        answer(app, &job, done).await
+        Ok(Some(Tagged::new(etag(&again, now), JobView::of(&again, now))))
     })
     .await
 }

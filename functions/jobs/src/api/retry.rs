@@ -1,14 +1,16 @@
 //! `POST /v2/jobs/{id}/retry`: have a job done again.
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use shared::http::idempotency::{Begin, Triggered};
 use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, race};
 use shared::identity::{Caller, permission};
 
-use super::cancel::answer;
 use super::made::permitted;
 use crate::app::App;
-use crate::job::{Job, JobId, Phase};
+use crate::job::{JobId, Phase};
 use crate::rules::millisecond;
+use crate::store::{Along, InsertError, StoreError};
 use crate::view::{JobView, etag};
 
 /// Have a job done again, or now.
@@ -17,7 +19,11 @@ use crate::view::{JobView, etag};
 /// only one of its `unique` key any more, where that was to hold until its end.
 #[utoipa::path(
     post, path = "/v2/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
-    params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
+    params(
+        ("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc"),
+        ("If-Match" = Option<String>, Header),
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key, the request is answered again, and the job is done again once. Kept 24 hours."),
+    ),
     responses(
         (status = 200, description = "The job, queued", body = JobView, headers(("ETag" = String))),
         (status = 409, description = "conflict: it is running, or waits for others", body = Document, content_type = "application/problem+json"),
@@ -29,9 +35,15 @@ pub async fn retry(
     caller: Caller<permission::WriteJobs>,
     Path(id): Path<JobId>,
     conditions: Preconditions,
-) -> Result<Tagged<JobView>, Problem> {
-    let (app, engine, caller, conditions) = (&app, &app.engine, &caller, &conditions);
+    asked: Triggered,
+) -> Result<Response, Problem> {
+    let (app, engine, caller, conditions, asked) = (&app, &app.engine, &caller, &conditions, &asked);
+    let route = &format!("POST /v2/jobs/{id}/retry");
     race(&engine.random, || async move {
+        let attempt = match app.idempotency.begin(&caller.tenant, route, asked).await? {
+            Begin::First(attempt) => attempt,
+            Begin::Replay(response) => return Ok(Some(response)),
+        };
         let job = engine.jobs.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         permitted(caller, &job.kind, job.on_done.as_ref())?;
         let now = engine.clock.now();
@@ -42,12 +54,18 @@ pub async fn retry(
         if !job.waits_for.is_empty() {
             return Err(Problem::new(ProblemType::Conflict, "the job waits for others"));
         }
-        let ready_at = millisecond(now);
-        let done = engine.jobs.queue_again(&job, ready_at).await;
-        if done.is_ok() {
-            engine.dispatch_or_leave(&Job { ready_at, ..job.clone() }).await;
+        let again = job.again(millisecond(now));
+        let answer = Tagged::new(etag(&again, now), JobView::of(&again, now));
+        let along = Along { idempotency: attempt.record_change(&answer)? };
+        match engine.jobs.queue_again(&job, &again, along).await {
+            Ok(()) => {
+                engine.dispatch_or_leave(&again).await;
+                Ok(Some(answer.into_response()))
+            }
+            // The job was changed meanwhile; or the next try finds the answer of a request with the same key.
+            Err(InsertError::KeyUsed | InsertError::Store(StoreError::Stale | StoreError::Conflict)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        answer(app, &job, done).await
     })
     .await
 }

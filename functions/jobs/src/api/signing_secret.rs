@@ -3,17 +3,16 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, FieldError, Json, Problem, race};
+use shared::id::TenantId;
 use shared::identity::{Sensitive, permission};
-use shared::signing::SigningSecret;
 use shared::time::{SignedDuration, Timestamp};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::delivery::signing_keys;
 use crate::store::StoreError;
-use crate::store::signing::SigningKeys;
+use crate::store::signing::{Scheme, SigningKeys};
 
-/// The longest time in which two secrets sign, in seconds: 7 days.
+/// The longest time in which two keys of a scheme sign, in seconds: 7 days.
 const LONGEST_OVERLAP: u32 = 7 * 24 * 60 * 60;
 
 /// The secret that signs.
@@ -35,20 +34,19 @@ pub struct SecretView {
 
 impl SecretView {
     fn of(keys: &SigningKeys, now: Timestamp) -> Self {
-        let previous = keys.previous.as_ref().filter(|previous| previous.until > now);
         Self {
             secret: keys.current.expose().to_owned(),
             created_at: keys.created_at,
-            previous_until: previous.map(|previous| previous.until),
+            previous_until: keys.retiring(now).map(|previous| previous.until),
         }
     }
 }
 
-/// How to change the secret.
+/// How to change what signs.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotate {
-    /// For how many seconds the present secret signs as well: 0 to 604,800.
+    /// For how many seconds the present one signs as well: 0 to 604,800.
     #[serde(default)]
     overlap_seconds: u32,
 }
@@ -56,7 +54,8 @@ pub struct Rotate {
 /// The secret that signs what is sent to your URLs.
 ///
 /// Each request to a `deliver_to` or `on_done` URL carries signatures by [Standard
-/// Webhooks](https://www.standardwebhooks.com). The secret is made when it is first asked for, or used.
+/// Webhooks](https://www.standardwebhooks.com): `v1` with this secret, and `v1a` with the key whose public half `GET
+/// /v2/jobs/signing-key` tells. The secret is made when it is first asked for, or used.
 #[utoipa::path(
     get, path = "/v2/jobs/signing-secret", operation_id = "get_job_signing_secret", tag = "jobs",
     responses(
@@ -71,7 +70,7 @@ pub async fn get(
     caller: Sensitive<permission::ManageJobs>,
 ) -> Result<Json<SecretView>, Problem> {
     let engine = &app.engine;
-    let keys = signing_keys(&engine.jobs, &caller.tenant, &engine.clock, &engine.random).await?;
+    let keys = engine.jobs.signing_keys(&caller.tenant, Scheme::Secret, &engine.clock, &engine.random).await?;
     Ok(Json(SecretView::of(&keys, engine.clock.now())))
 }
 
@@ -95,19 +94,30 @@ pub async fn rotate(
     caller: Sensitive<permission::ManageJobs>,
     Json(wanted): Json<Rotate>,
 ) -> Result<Json<SecretView>, Problem> {
+    let (keys, now) = rotated(&app, &caller.tenant, Scheme::Secret, &wanted).await?;
+    Ok(Json(SecretView::of(&keys, now)))
+}
+
+/// The tenant's keys of a scheme with a new one, and the time of the change.
+pub(super) async fn rotated(
+    app: &App,
+    tenant: &TenantId,
+    scheme: Scheme,
+    wanted: &Rotate,
+) -> Result<(SigningKeys, Timestamp), Problem> {
     if wanted.overlap_seconds > LONGEST_OVERLAP {
         let error = FieldError::new("/overlap_seconds", "out_of_range", "may be at most 604800");
         return Err(Problem::validation(vec![error]));
     }
-    let (engine, caller) = (&app.engine, &caller);
+    let engine = &app.engine;
     let overlap = SignedDuration::from_secs(wanted.overlap_seconds.into());
     race(&engine.random, || async move {
-        let keys = signing_keys(&engine.jobs, &caller.tenant, &engine.clock, &engine.random).await?;
+        let keys = engine.jobs.signing_keys(tenant, scheme, &engine.clock, &engine.random).await?;
         let now = engine.clock.now();
         let until = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
-        let keys = keys.rotated(SigningSecret::generate(&engine.random), now, until);
-        match engine.jobs.put_signing_keys(&caller.tenant, &keys).await {
-            Ok(()) => Ok(Some(Json(SecretView::of(&keys, now)))),
+        let keys = keys.rotated(scheme, &engine.random, now, until);
+        match engine.jobs.put_signing_keys(tenant, scheme, &keys).await {
+            Ok(()) => Ok(Some((keys, now))),
             Err(StoreError::Stale) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -27,7 +27,7 @@ pub struct Complete {
     claim: u64,
     /// What came of it: any JSON, at most 16 KB.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     result: Option<Box<RawValue>>,
 }
 

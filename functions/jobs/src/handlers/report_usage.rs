@@ -133,7 +133,8 @@ mod tests {
         let (now, random) = (Timestamp::UNIX_EPOCH, Random::seeded(1));
         let (_stop, stop) = watch::channel(stopped);
         let (tenant_id, job_id) = (TenantId::new(now, &random), JobId::new(now, &random));
-        let work = Work { tenant_id, job_id, attempt: 1, time, progress: watch::channel(None).0, stop };
+        let created_by = String::new();
+        let work = Work { tenant_id, job_id, created_by, attempt: 1, time, progress: watch::channel(None).0, stop };
         let payload = r#"{"from": "2026-05-04", "to": "2026-05-05", "format": "json"}"#;
         let report = ReportUsage::new(with.jobs, with.clock, with.files);
         let ended = Handler::run(&report, serde_json::from_str(payload).unwrap(), &work).await;

@@ -3,17 +3,19 @@
 //!
 //! The services make their parts by themselves ([`shared::export`]): the job asks for them by an event, and looks now and
 //! then which are there. Between two looks it is snoozed, so that waiting takes no worker's time and no attempt. An attempt
-//! that misses a part for [`PATIENCE`] has failed; the next one asks again for what is missing, and keeps what is there.
+//! that misses a part for [`PATIENCE`] has failed; the next one asks again for what is missing, and keeps what is there. A part
+//! that was too much for one invocation says where it goes on, and is asked for the rest.
 //!
 //! The event is published directly: one that is lost is asked for again.
 
 mod manifest;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::BoxError;
-use shared::events::export::{ExportRequested, PARTS, Part};
+use shared::events::export::{ExportRequested, Next, PARTS, Part};
 use shared::events::{Event, Events};
 use shared::identity::permission::{ExportTenant, Permission as _};
 use shared::lambda::Runtime;
@@ -73,6 +75,9 @@ struct Request {
     /// The attempt that asked last; none when the next one is to ask again.
     attempt: Option<u32>,
     asked_at: Timestamp,
+    /// Where parts were asked to go on, by their names.
+    #[serde(default)]
+    went_on: BTreeMap<String, Next>,
     /// Whether all has come: what runs after that is a new export.
     #[serde(default)]
     finished: bool,
@@ -80,12 +85,18 @@ struct Request {
 
 impl Request {
     fn new(now: Timestamp, random: &Random) -> Self {
-        Self { run: token(random), began_at: now, attempt: None, asked_at: now, finished: false }
+        let run = token(random);
+        Self { run, began_at: now, attempt: None, asked_at: now, went_on: BTreeMap::new(), finished: false }
     }
 
     /// Where all of it is written, below the job's folder.
     fn place(&self) -> String {
         format!("export/{}/", self.run)
+    }
+
+    /// Whether a part has come to another place since it was asked to go on.
+    fn has_moved(&self, (name, part): &Found) -> bool {
+        part.as_ref().is_some_and(|part| part.next.is_some() && part.next.as_ref() != self.went_on.get(*name))
     }
 
     fn waited(&self, now: Timestamp) -> Duration {
@@ -95,6 +106,11 @@ impl Request {
 
 /// What there is of a part.
 type Found = (&'static str, Option<Part>);
+
+/// Whether a part is there, and does not go on.
+fn is_whole(part: Option<&Part>) -> bool {
+    part.is_some_and(|part| part.next.is_none())
+}
 
 impl TenantExport {
     pub(super) const fn new(exports: Exports, clock: Clock, files: Files) -> Self {
@@ -108,20 +124,25 @@ impl TenantExport {
         let known = known.filter(|request: &Request| !request.finished);
         let request = known.unwrap_or_else(|| Request::new(now, &self.exports.random));
         let parts = self.parts(work, &request).await?;
-        let missing: Vec<&'static str> =
-            parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
+        let missing: Vec<&Found> = parts.iter().filter(|(_, part)| !is_whole(part.as_ref())).collect();
         work.progress(share(parts.len() - missing.len()), told(parts.len() - missing.len()));
-        let Some(first) = missing.first() else { return self.finish(work, request, parts, now).await };
-        if request.attempt != Some(work.attempt) {
-            self.ask(work, request, &missing, now).await?;
+        if missing.is_empty() {
+            return self.finish(work, request, parts, now).await;
+        }
+        let is_new = request.attempt != Some(work.attempt);
+        let to_ask: Vec<&Found> = missing.iter().copied().filter(|found| is_new || request.has_moved(found)).collect();
+        if !to_ask.is_empty() {
+            self.ask(work, request, &to_ask, now).await?;
             return Err(Failed::Snoozed(LOOKS.0));
         }
+        let missing: Vec<&str> = missing.into_iter().map(|(name, _)| *name).collect();
         let waited = request.waited(now);
         if waited < PATIENCE {
             return Err(Failed::Snoozed(until_next_look(waited)));
         }
         self.remember(work, &Request { attempt: None, ..request }).await?;
         let message = format!("it has not come in {} minutes: {}", PATIENCE.as_secs() / 60, missing.join(", "));
+        let first = missing.first().copied().unwrap_or_default();
         Err(Failed::Retry(Failure::new(format!("missing_part_{first}"), message), None))
     }
 
@@ -134,18 +155,31 @@ impl TenantExport {
         Ok(parts)
     }
 
-    /// Asks for parts. That it has asked is written first: an attempt that is lost in between is followed by another one,
-    /// which asks again.
-    async fn ask(&self, work: &Work, request: Request, missing: &[&str], now: Timestamp) -> Result<(), Failed> {
-        let place = request.place();
-        self.remember(work, &Request { attempt: Some(work.attempt), asked_at: now, ..request }).await?;
-        let data = ExportRequested {
+    /// Asks for parts: by one event for those of which there is nothing, and one for each that goes on. That it has asked is
+    /// written first: an attempt that is lost in between is followed by another one, which asks again.
+    async fn ask(&self, work: &Work, request: Request, wanted: &[&Found], now: Timestamp) -> Result<(), Failed> {
+        let (place, began_at, mut went_on) = (request.place(), request.began_at, request.went_on.clone());
+        went_on
+            .extend(wanted.iter().filter_map(|(name, part)| Some(((*name).to_owned(), part.as_ref()?.next.clone()?))));
+        self.remember(work, &Request { attempt: Some(work.attempt), asked_at: now, went_on, ..request }).await?;
+        let data = |parts: Vec<&str>, so_far: Option<Part>| ExportRequested {
             job_id: work.job_id.to_string(),
             folder: format!("{}{place}", folder(&work.job_id)),
-            parts: missing.iter().map(|part| (*part).to_owned()).collect(),
+            parts: parts.into_iter().map(str::to_owned).collect(),
+            began_at,
+            requested_by: work.created_by.clone(),
+            so_far,
         };
-        let event = Event::new(work.tenant_id, work.job_id, data, now, &self.exports.random);
-        let published = self.exports.events.publish(&[event]).await;
+        let unbegun: Vec<_> = wanted.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
+        let going_on = wanted.iter().filter(|(_, part)| part.is_some());
+        let going_on = going_on.map(|(name, part)| data(vec![*name], part.clone()));
+        let unbegun = Some(unbegun).filter(|parts| !parts.is_empty()).map(|parts| data(parts, None));
+        let events: Vec<_> = unbegun
+            .into_iter()
+            .chain(going_on)
+            .map(|data| Event::new(work.tenant_id, work.job_id, data, now, &self.exports.random))
+            .collect();
+        let published = self.exports.events.publish(&events).await;
         published.map_err(|error| Failed::Retry(Failure::new("events", chain(&error)), None))
     }
 

@@ -16,6 +16,8 @@ pub struct Work {
     pub tenant_id: TenantId,
     /// Which job.
     pub job_id: JobId,
+    /// Who made the job.
+    pub created_by: String,
     /// Which attempt, from 1.
     pub attempt: u32,
     /// How long it may take.
@@ -26,13 +28,14 @@ pub struct Work {
 
 impl Work {
     /// An attempt at `job` that tells of its progress by `progress` and is told to stop by `stop`.
-    pub const fn new(
+    pub fn new(
         job: &Job,
         time: Duration,
         progress: watch::Sender<Option<Progress>>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { tenant_id: job.tenant_id, job_id: job.id, attempt: job.attempt, time, progress, stop }
+        let created_by = job.created_by.clone();
+        Self { tenant_id: job.tenant_id, job_id: job.id, created_by, attempt: job.attempt, time, progress, stop }
     }
 
     /// Tells how far it is, from 0 to 1. It is seen with the next heartbeat.

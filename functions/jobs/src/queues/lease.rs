@@ -1,40 +1,27 @@
 //! `POST /v2/queues/{name}/lease`: take jobs to work on.
 
-use std::time::Duration;
+mod round;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use shared::http::idempotency::{Planned, Submitted};
 use shared::http::{Document, FieldError, Json, Path, Problem};
-use shared::id::TenantId;
 use shared::identity::{Caller, permission};
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use self::round::Round;
 use crate::app::App;
 use crate::attempt::{Failure, Outcome};
-use crate::job::{Job, Phase, Priority};
-use crate::message::Ready;
 use crate::name::QueueName;
-use crate::queue::{LONGEST_TIMEOUT_SECONDS, Settings};
+use crate::queue::LONGEST_TIMEOUT_SECONDS;
 use crate::store::StoreError;
-use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope};
 use crate::view::JobView;
 
 /// The most jobs that are leased at once.
 const MOST: u32 = 32;
 
-/// The most bytes of payloads that are leased at once, if there are several: an answer of Lambda may have 6 MB, in which
-/// each quote counts twice.
-const MOST_PAYLOADS: u64 = 2_500_000;
-
 /// The longest wait in seconds.
 const LONGEST_WAIT: u32 = 20;
-
-/// The time between two looks at an empty queue, at first; it doubles up to a second.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
-
-/// How many are looked at for each that is wanted: others may take some, and some may be over a limit.
-const LOOK_AT: usize = 4;
 
 /// What a worker wants.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -76,9 +63,15 @@ pub struct Leased {
 /// Each comes with its payload and its `claim`, which names the lease in what you say of it: `complete`, `fail`, `snooze`,
 /// `heartbeat`. A job whose lease ends is another's within a minute, and the attempt has failed. Higher priorities come
 /// first, but each level has its turn.
+///
+/// A worker that did not get the answer sends the request again with its `Idempotency-Key`, and is answered with those jobs
+/// that it got then and still has; with a key, the jobs that it may take are written down before it takes the first.
 #[utoipa::path(
     post, path = "/v2/queues/{name}/lease", operation_id = "lease_jobs", tag = "queues",
-    params(("name" = String, Path, example = "default")),
+    params(
+        ("name" = String, Path, example = "default"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request takes no further jobs. Kept 24 hours. Each lease has a key of its own."),
+    ),
     request_body(content = NewLease, example = json!({"max": 10, "lease_seconds": 60, "wait_seconds": 20, "worker": "berlin-3"})),
     responses(
         (status = 200, description = "The jobs, perhaps none", body = Leased, example = json!({
@@ -95,7 +88,8 @@ pub struct Leased {
                 "finished_at": null,
             }],
         })),
-        (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -103,21 +97,16 @@ pub async fn lease(
     State(app): State<App>,
     caller: Caller<permission::WriteJobs>,
     Path(name): Path<QueueName>,
-    Json(wanted): Json<NewLease>,
+    asked: Submitted<NewLease>,
 ) -> Result<Json<Leased>, Problem> {
+    let wanted = &asked.body;
     wanted.check()?;
     let worker = wanted.worker.as_deref().unwrap_or(&caller.subject);
-    let deadline = Instant::now() + Duration::from_secs(wanted.wait_seconds.into());
-    let round = Round { app: &app, tenant: &caller.tenant, queue: &name, wanted: &wanted, worker };
-    let mut pause = FIRST_LOOK;
-    let jobs = loop {
-        let jobs = round.take().await?;
-        let next = Instant::now() + pause;
-        if !jobs.is_empty() || next >= deadline {
-            break jobs;
-        }
-        tokio::time::sleep_until(next).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
+    let round = Round { app: &app, tenant: &caller.tenant, queue: &name, wanted, worker };
+    let route = format!("POST /v2/queues/{name}/lease");
+    let jobs = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
+        Planned::First(attempt) => round.wait(asked.has_key().then_some(&attempt)).await?,
+        Planned::Again(reserved) => round.still_held(reserved).await?,
     };
     let now = app.engine.clock.now();
     let mut views = Vec::with_capacity(jobs.len());
@@ -156,108 +145,5 @@ impl NewLease {
             errors.push(FieldError::new("/worker", "control_character", "must not have control characters"));
         }
         if errors.is_empty() { Ok(()) } else { Err(Problem::validation(errors)) }
-    }
-}
-
-/// One look at a queue.
-struct Round<'a> {
-    app: &'a App,
-    tenant: &'a TenantId,
-    queue: &'a QueueName,
-    wanted: &'a NewLease,
-    worker: &'a str,
-}
-
-impl Round<'_> {
-    /// Takes what can be taken now, up to what is wanted.
-    async fn take(&self) -> Result<Vec<Job>, Problem> {
-        let engine = &self.app.engine;
-        let settings = engine.queues.settings(self.tenant, self.queue).await?;
-        let mut taken = Vec::new();
-        if settings.paused {
-            return Ok(taken);
-        }
-        let most = usize::try_from(self.wanted.max).unwrap_or(1);
-        let mut room = MOST_PAYLOADS;
-        for priority in turns(&engine.random) {
-            if taken.len() == most {
-                break;
-            }
-            let ready = engine
-                .jobs
-                .ready(self.tenant, self.queue, priority, engine.clock.now(), LOOK_AT * (most - taken.len()))
-                .await?;
-            for id in ready {
-                if taken.len() == most {
-                    return Ok(taken);
-                }
-                // Its key is in the job: the index has only its id.
-                let Some(job) = engine.jobs.get(self.tenant, &id).await? else { continue };
-                // The index is behind the table, and other workers look at it too: a claim in vain costs a write.
-                if job.phase != Phase::Waiting {
-                    continue;
-                }
-                let bytes = job.payload.bytes();
-                if bytes > room && !taken.is_empty() {
-                    return Ok(taken);
-                }
-                let ready = Ready {
-                    tenant_id: *self.tenant,
-                    job_id: id,
-                    queue: self.queue.clone(),
-                    concurrency_key: job.concurrency_key,
-                };
-                match self.claim(&ready, &settings).await? {
-                    Taken::Job(job) => {
-                        room = room.saturating_sub(bytes);
-                        taken.push(*job);
-                    }
-                    Taken::Not => {}
-                    Taken::NoMore => return Ok(taken),
-                }
-            }
-        }
-        Ok(taken)
-    }
-
-    async fn claim(&self, ready: &Ready, settings: &Settings) -> Result<Taken, Problem> {
-        let engine = &self.app.engine;
-        if let Some(rate) = settings.rate_limit
-            && self.app.rates.wait(ready, rate).await?.is_some()
-        {
-            return Ok(Taken::NoMore);
-        }
-        let slots = Slot::all_of(settings, self.queue, ready.concurrency_key.as_ref());
-        let mark = mark(&engine.random);
-        let claimant = Claimant {
-            worker: self.worker,
-            mark: &mark,
-            now: engine.clock.now(),
-            lease: Duration::from_secs(self.wanted.lease_seconds.into()),
-            slots: &slots,
-        };
-        match engine.jobs.claim(ready, true, &claimant).await {
-            Ok(Claim::Claimed(job)) => Ok(Taken::Job(job)),
-            Ok(Claim::Full(scope)) if scope == queue_scope(self.queue) => Ok(Taken::NoMore),
-            // Another worker was faster, or its key is at its limit.
-            Ok(Claim::Full(_) | Claim::Refused(_)) | Err(StoreError::Conflict) => Ok(Taken::Not),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-enum Taken {
-    Job(Box<Job>),
-    Not,
-    NoMore,
-}
-
-/// The levels in the order of this turn: a level is first in 6, 3 and 1 of 10 turns, so that none starves.
-fn turns(random: &shared::random::Random) -> [Priority; 3] {
-    let [high, normal, low] = Priority::ALL;
-    match random.bytes::<1>()[0] {
-        0..=153 => [high, normal, low],
-        154..=230 => [normal, high, low],
-        _ => [low, high, normal],
     }
 }

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// Set a queue.
 ///
 /// What is left out has its default. Functions notice a change within 5 seconds. A queue that goes on, or may do more at
-/// once, takes up the jobs that waited for that.
+/// once, of all its jobs or of those of a key, takes up the jobs at once that waited for that.
 #[utoipa::path(
     put, path = "/v2/queues/{name}", operation_id = "put_queue", tag = "queues",
     params(("name" = String, Path, example = "default"), ("If-Match" = Option<String>, Header)),
@@ -59,7 +59,7 @@ pub async fn put(
     .await?;
     engine.queues.forget(&caller.tenant, name).await;
     if !queue.settings.paused {
-        let release = Message::Release { tenant_id: caller.tenant, queue: name.clone() };
+        let release = Message::Release { tenant_id: caller.tenant, queue: name.clone(), after: None };
         if let Err(error) = engine.send_release(&release, caller.tenant).await {
             tracing::warn!(error = chain(&error), "parked jobs were left to the sweeper");
         }

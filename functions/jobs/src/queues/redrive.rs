@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
+use shared::http::idempotency::{Planned, Submitted};
 use shared::http::{Document, FieldError, Json, Path, Problem};
 use shared::id::TenantId;
 use shared::identity::{Caller, Principal, permission};
@@ -17,7 +18,7 @@ use crate::app::App;
 use crate::job::{Job, JobId, Phase};
 use crate::name::QueueName;
 use crate::rules::millisecond;
-use crate::store::StoreError;
+use crate::store::{Along, InsertError, StoreError};
 
 /// The most jobs of one redrive.
 const MOST: usize = 500;
@@ -70,11 +71,15 @@ pub struct Redriven {
 /// They become ready one after the other, as many in a second as asked. With `dry_run` they are counted only.
 #[utoipa::path(
     post, path = "/v2/queues/{name}/redrive", operation_id = "redrive_dead_jobs", tag = "queues",
-    params(("name" = String, Path, example = "default")),
+    params(
+        ("name" = String, Path, example = "default"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request takes the same jobs, and no further ones. Kept 24 hours."),
+    ),
     request_body(content = Redrive, example = json!({"fingerprint": "5f0c1e9a2b7d4c68", "max": 200, "per_second": 20, "dry_run": true})),
     responses(
         (status = 200, description = "What was done", body = Redriven, example = json!({"matched": 12, "redriven": 0})),
-        (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -82,8 +87,9 @@ pub async fn redrive(
     State(app): State<App>,
     caller: Caller<permission::WriteJobs>,
     Path(name): Path<QueueName>,
-    Json(wanted): Json<Redrive>,
+    asked: Submitted<Redrive>,
 ) -> Result<Json<Redriven>, Problem> {
+    let wanted = &asked.body;
     let mut errors = Vec::new();
     if !(1..=MOST).contains(&wanted.max) {
         errors.push(FieldError::new("/max", "out_of_range", "must be 1 to 500"));
@@ -100,35 +106,47 @@ pub async fn redrive(
     if !errors.is_empty() {
         return Err(Problem::validation(errors));
     }
-    let engine = &app.engine;
-    let mut dead = if let Some(ids) = wanted.ids {
-        named(&app, &caller.tenant, &name, ids).await?
+    let (app, caller) = (&app, &caller);
+    let route = format!("POST /v2/queues/{name}/redrive");
+    let (selection, again) = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
+        Planned::First(attempt) => {
+            let selection = selected(app, &caller.tenant, &name, wanted).await?;
+            app.idempotency.keep_plan(&attempt, &selection).await?;
+            (selection, false)
+        }
+        Planned::Again(selection) => (selection, true),
+    };
+    let Selection { matched, dead } = selection;
+    let now = app.engine.clock.now();
+    let step = SignedDuration::from_millis(1000 / i64::from(wanted.per_second));
+    let each: Vec<_> = (0_i32..)
+        .zip(dead)
+        .map(|(index, one)| redriven(app, caller, one, millisecond(now.checked_add(step * index).unwrap_or(now))))
+        .collect();
+    let done: Vec<_> = stream::iter(each).buffer_unordered(CONCURRENCY).try_collect().await?;
+    let count = |counted: &Done| matches!(counted, Done::Now) || (again && matches!(counted, Done::Before));
+    Ok(Json(Redriven { matched, redriven: done.iter().filter(|done| count(done)).count() }))
+}
+
+/// What a redrive is to do.
+#[derive(Deserialize, Serialize)]
+struct Selection {
+    matched: usize,
+    /// The jobs, and when each died: one that has died anew is another case.
+    dead: Vec<(Timestamp, JobId)>,
+}
+
+async fn selected(app: &App, tenant: &TenantId, queue: &QueueName, wanted: &Redrive) -> Result<Selection, Problem> {
+    let mut dead = if let Some(ids) = &wanted.ids {
+        named(app, tenant, queue, ids).await?
     } else {
-        let fingerprint = wanted.fingerprint.as_deref();
-        let (dead, _) = engine.jobs.dead(&caller.tenant, &name, fingerprint, MOST_COUNTED).await?;
+        let (dead, _) = app.engine.jobs.dead(tenant, queue, wanted.fingerprint.as_deref(), MOST_COUNTED).await?;
         dead.into_iter().map(|dead| (dead.at, dead.id)).collect()
     };
     let matched = dead.len();
-    if wanted.dry_run {
-        return Ok(Json(Redriven { matched, redriven: 0 }));
-    }
     dead.sort_unstable();
-    dead.truncate(wanted.max);
-    let now = engine.clock.now();
-    let step = SignedDuration::from_millis(1000 / i64::from(wanted.per_second));
-    let again: Vec<_> = (0_i32..)
-        .zip(dead)
-        .map(|(index, (_, id))| {
-            let ready_at = now.checked_add(step * index).unwrap_or(now);
-            again(&app, &caller, id, millisecond(ready_at))
-        })
-        .collect();
-    let done: Vec<_> = stream::iter(again).buffer_unordered(CONCURRENCY).collect().await;
-    let mut redriven = 0;
-    for one in done {
-        redriven += usize::from(one?);
-    }
-    Ok(Json(Redriven { matched, redriven }))
+    dead.truncate(if wanted.dry_run { 0 } else { wanted.max });
+    Ok(Selection { matched, dead })
 }
 
 /// Those of the ids that are of dead jobs of this queue, each once, and since when they are dead.
@@ -136,28 +154,47 @@ async fn named(
     app: &App,
     tenant: &TenantId,
     queue: &QueueName,
-    ids: Vec<JobId>,
+    ids: &[JobId],
 ) -> Result<Vec<(Timestamp, JobId)>, Problem> {
-    let ids: BTreeSet<JobId> = ids.into_iter().collect();
-    let jobs: Vec<_> = ids.iter().map(|id| app.engine.jobs.get(tenant, id)).collect();
+    let ids: BTreeSet<&JobId> = ids.iter().collect();
+    let jobs: Vec<_> = ids.into_iter().map(|id| app.engine.jobs.get(tenant, id)).collect();
     let jobs: Vec<Option<Job>> = stream::iter(jobs).buffered(CONCURRENCY).try_collect().await?;
     let dead = jobs.into_iter().flatten().filter(|job| job.phase == Phase::Dead && job.queue == *queue);
     Ok(dead.filter_map(|job| Some((job.finished_at?, job.id))).collect())
 }
 
-/// Has one dead job done again; false when it is not dead any more, or when the caller could not ask for such a job.
-async fn again(app: &App, caller: &Principal, id: JobId, ready_at: Timestamp) -> Result<bool, Problem> {
+/// What becomes of one job of a redrive.
+enum Done {
+    /// It is done again.
+    Now,
+    /// It is not dead any more: done again by another request, or by this one when it came first.
+    Before,
+    /// The caller could not ask for such a job, or it is gone.
+    Not,
+}
+
+/// Has one job done again that is dead since then.
+async fn redriven(
+    app: &App,
+    caller: &Principal,
+    (died_at, id): (Timestamp, JobId),
+    ready_at: Timestamp,
+) -> Result<Done, Problem> {
     let engine = &app.engine;
-    let Some(job) = engine.jobs.get(&caller.tenant, &id).await? else { return Ok(false) };
-    if job.phase != Phase::Dead || permitted(caller, &job.kind, job.on_done.as_ref()).is_err() {
-        return Ok(false);
+    let Some(job) = engine.jobs.get(&caller.tenant, &id).await? else { return Ok(Done::Not) };
+    if job.phase != Phase::Dead || job.finished_at != Some(died_at) {
+        return Ok(Done::Before);
     }
-    match engine.jobs.queue_again(&job, ready_at).await {
+    if permitted(caller, &job.kind, job.on_done.as_ref()).is_err() {
+        return Ok(Done::Not);
+    }
+    let again = job.again(ready_at);
+    match engine.jobs.queue_again(&job, &again, Along::default()).await {
         Ok(()) => {
-            engine.dispatch_or_leave(&Job { ready_at, ..job }).await;
-            Ok(true)
+            engine.dispatch_or_leave(&again).await;
+            Ok(Done::Now)
         }
-        Err(StoreError::Stale | StoreError::Conflict) => Ok(false),
+        Err(InsertError::Store(StoreError::Stale | StoreError::Conflict)) => Ok(Done::Before),
         Err(error) => Err(error.into()),
     }
 }

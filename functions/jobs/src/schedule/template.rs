@@ -25,7 +25,7 @@ pub struct Template {
     pub queue: QueueName,
     /// What it is about: any JSON, at most 4 KB.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub payload: Option<Box<RawValue>>,
     /// How soon it is taken up.
     #[serde(default)]

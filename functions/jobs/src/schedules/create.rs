@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use shared::http::idempotency::{Begin, Submitted, in_progress};
+use shared::http::idempotency::{Begin, Submitted};
 use shared::http::{Created, Document, FieldError, Problem, ProblemType, race};
 use shared::identity::{Caller, Principal, permission};
 use shared::refusal::Fault;
@@ -13,13 +13,14 @@ use crate::app::App;
 use crate::schedule::record::{Schedule, ScheduleId};
 use crate::schedule::rules::{Editable, Origin};
 use crate::schedule::template::Template;
+use crate::store::schedules::MOST_SCHEDULES;
 use crate::store::{Along, InsertError, StoreError};
 
 const ROUTE: &str = "POST /v2/schedules";
 
 /// Have a job made again and again.
 ///
-/// Each time makes one job. It runs to the second, but for the first one of a schedule that is made, edited or resumed
+/// A tenant has up to 1,000 schedules. Each time makes one job. It runs to the second, but for the first one of a schedule that is made, edited or resumed
 /// less than a minute before: that may be a minute late. Times on clocks that are put forward or back are read as
 /// Debian's cron does: a fixed time that is skipped fires when the clock jumps, one that comes twice fires the first
 /// time.
@@ -29,7 +30,7 @@ const ROUTE: &str = "POST /v2/schedules";
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The schedule was made", body = ScheduleView, headers(("Location" = String), ("ETag" = String))),
-        (status = 409, description = "idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: there are 1,000 schedules already", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -62,11 +63,13 @@ pub async fn create(
         let along = Along { idempotency: attempt.record(&created)? };
         match app.engine.jobs.insert_schedule(&schedule, along).await {
             Ok(()) => Ok(Some(created.into_response())),
-            // The next try finds the answer of the request that was faster.
-            Err(InsertError::KeyUsed) => Ok(None),
-            Err(InsertError::Store(StoreError::Conflict)) if new.has_key() => Err(in_progress()),
-            Err(InsertError::Store(error)) => Err(error.into()),
-            Err(error) => Err(Problem::internal(error)),
+            Err(InsertError::Full) => {
+                let detail = format!("the tenant has {MOST_SCHEDULES} schedules: delete one that is not needed");
+                Err(Problem::new(ProblemType::Conflict, detail))
+            }
+            // Others are made at this moment; or the next try finds the answer of a request with the same key.
+            Err(InsertError::KeyUsed | InsertError::Store(StoreError::Conflict)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     })
     .await

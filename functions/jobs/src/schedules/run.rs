@@ -72,8 +72,7 @@ pub async fn run(
             Err(InsertError::Store(StoreError::Conflict)) if asked.has_key() => Err(in_progress()),
             // Another request or a tick was between; or the next try finds the answer of a request with the same key.
             Err(InsertError::KeyUsed | InsertError::Store(StoreError::Stale | StoreError::Conflict)) => Ok(None),
-            Err(InsertError::Store(error)) => Err(error.into()),
-            Err(error) => Err(Problem::internal(error)),
+            Err(error) => Err(error.into()),
         }
     })
     .await

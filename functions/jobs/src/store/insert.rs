@@ -1,12 +1,13 @@
 //! New jobs.
 
 use shared::dynamo::{AttributeValue, DynamoError, Item, Lost, Put, TransactWrite, n, s};
+use shared::http::Problem;
 use shared::time::rfc3339_millis;
 
-use super::{Attention, JobStore, StoreError, hash, item, job_partition, key};
+use super::{Attention, JobStore, StoreError, hash, item, job_partition, key, stale};
 use crate::job::{Job, JobId};
 
-/// What is written together with a new job.
+/// What is written together with a job or a schedule.
 #[derive(Debug, Default)]
 pub struct Along {
     /// The answer to the request's `Idempotency-Key`.
@@ -19,7 +20,7 @@ impl Along {
     }
 }
 
-/// Why a job was not made.
+/// Why a job or a schedule was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum InsertError {
     /// Another job is the only one of its key.
@@ -28,9 +29,21 @@ pub enum InsertError {
     /// Another request with the same idempotency key was faster.
     #[error("a request with the same idempotency key was faster")]
     KeyUsed,
+    /// The tenant has as many schedules as it may have.
+    #[error("there are as many schedules as there may be")]
+    Full,
     /// Any other reason.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<InsertError> for Problem {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::Store(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
 }
 
 impl From<DynamoError> for InsertError {
@@ -84,6 +97,27 @@ impl JobStore {
             Err(Lost::Conflict) => Err(StoreError::Conflict.into()),
             Err(Lost::Dynamo(error)) => Err(error.into()),
         }
+    }
+
+    /// Does all writes and what comes along, or none.
+    pub(super) async fn write(&self, along: Along, mut writes: Vec<TransactWrite>) -> Result<(), InsertError> {
+        let Some(key) = along.idempotency else {
+            // A write alone costs half of what it does in a transaction.
+            let done = match (writes.pop(), writes.is_empty()) {
+                (Some(TransactWrite::Update(update)), true) => {
+                    self.dynamo.update(update).await.map(drop).map_err(stale)
+                }
+                (last, _) => self.transact(writes.into_iter().chain(last).collect()).await,
+            };
+            return Ok(done?);
+        };
+        let writes = std::iter::once((key, Meaning::Key)).chain(writes.into_iter().map(|write| (write, Meaning::Job)));
+        self.dynamo.transact_or(writes.collect()).await.map_err(|lost| match lost {
+            Lost::Condition(Meaning::Key, _) => InsertError::KeyUsed,
+            Lost::Condition(..) => StoreError::Stale.into(),
+            Lost::Conflict => StoreError::Conflict.into(),
+            Lost::Dynamo(error) => error.into(),
+        })
     }
 
     /// The write of a new job alone.

@@ -4,8 +4,8 @@ use shared::dynamo::{AttributeValue, Delete, TransactWrite, Update, n, s};
 use shared::events::OUTBOX;
 use shared::time::{Timestamp, rfc3339_millis};
 
-use super::{Attention, JobStore, StoreError, job_key, read};
-use crate::job::{Job, Phase, Unique};
+use super::{Along, Attention, InsertError, JobStore, StoreError, job_key, read};
+use crate::job::{Job, Phase};
 
 impl JobStore {
     /// Calls a waiting job off, as it was read, and makes the job that follows.
@@ -58,38 +58,38 @@ impl JobStore {
         read(self.dynamo.update(update).await.map_err(super::stale)?)
     }
 
-    /// Has an ended job done again, or a waiting one at another time, from `ready_at` on; as it was read. Attempts are
-    /// counted anew for one that has ended. What it was the only one of by being under way, it is not any more.
-    pub async fn queue_again(&self, job: &Job, ready_at: Timestamp) -> Result<(), StoreError> {
+    /// Makes of a job, as it was read, what [`Job::again`] says.
+    pub async fn queue_again(&self, job: &Job, again: &Job, along: Along) -> Result<(), InsertError> {
         let mut set =
             format!("SET #phase = :waiting, ready_at = :ready_at, revision = revision + :one, {}", Attention::SET);
-        let ended = job.phase.is_end();
-        if ended {
-            set.push_str(", attempt = :zero REMOVE parked, finished_at, removed_at, #result, progress");
-            if matches!(job.unique, Some(Unique { until: None, .. })) {
-                set.push_str(", #unique");
-            }
-        } else {
-            set.push_str(" REMOVE parked");
+        let mut remove = vec!["parked"];
+        if job.phase.is_end() {
+            set.push_str(", attempt = :zero");
+            remove.extend(["finished_at", "removed_at", "#result", "progress"]);
+        }
+        let frees_key = job.unique.is_some() && again.unique.is_none();
+        if frees_key {
+            remove.push("#unique");
         }
         let mut update = self
-            .unchanged(job, &set)
+            .unchanged(job, &format!("{set} REMOVE {}", remove.join(", ")))
             .value(":waiting", s(Phase::Waiting.as_str()))
-            .value(":ready_at", s(rfc3339_millis(ready_at)));
-        if ended {
+            .value(":ready_at", s(rfc3339_millis(again.ready_at)));
+        if job.phase.is_end() {
             update = update.name("#result", "result").value(":zero", n(0));
-            if matches!(job.unique, Some(Unique { until: None, .. })) {
-                update = update.name("#unique", "unique");
-            }
         }
-        let update = Attention::waiting(job, ready_at).values(update);
-        self.with(update, self.parked_place(job).into_iter().collect()).await
+        if frees_key {
+            update = update.name("#unique", "unique");
+        }
+        let update = Attention::waiting(again, again.ready_at).values(update);
+        let writes = std::iter::once(TransactWrite::Update(update)).chain(self.parked_place(job));
+        self.write(along, writes.collect()).await
     }
 
     /// The removal of the place where a job is parked.
     fn parked_place(&self, job: &Job) -> Option<TransactWrite> {
         let scope = job.parked.as_deref()?;
-        let key = super::parked::parked_key(&job.tenant_id, scope, job);
+        let key = super::parked::parked_key(scope, job);
         Some(TransactWrite::Delete(Delete::new(&self.table, key)))
     }
 

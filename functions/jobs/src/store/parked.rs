@@ -12,6 +12,7 @@ use shared::time::rfc3339_millis;
 use super::{JobStore, StoreError, item, job_key, key, read};
 use crate::job::{Job, JobId, Phase, Priority};
 use crate::message::Ready;
+use crate::name::QueueName;
 
 /// A parked job.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -24,23 +25,32 @@ pub struct Parked {
     sk: String,
 }
 
-fn partition(tenant: &TenantId, scope: &str) -> String {
-    format!("{tenant}#parked#{scope}")
+impl Parked {
+    /// What it waits for.
+    fn scope(&self) -> &str {
+        // The priority, the time and the id follow it.
+        self.sk.rsplitn(4, '#').last().unwrap_or_default()
+    }
 }
 
-fn place(job: &Job) -> String {
-    format!("{}#{}#{}", job.priority.rank(), rfc3339_millis(job.ready_at), job.id)
+/// All that is parked in a queue, so that its scopes can be found.
+fn partition(tenant: &TenantId, queue: &QueueName) -> String {
+    format!("{tenant}#parked#{queue}")
 }
 
-pub(super) fn parked_key(tenant: &TenantId, scope: &str, job: &Job) -> Key {
-    key(partition(tenant, scope), place(job))
+fn place(scope: &str, job: &Job) -> String {
+    format!("{scope}#{}#{}#{}", job.priority.rank(), rfc3339_millis(job.ready_at), job.id)
+}
+
+pub(super) fn parked_key(scope: &str, job: &Job) -> Key {
+    key(partition(&job.tenant_id, &job.queue), place(scope, job))
 }
 
 impl JobStore {
     /// Parks a waiting job in `scope`.
     pub async fn park(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
-        let parked = Parked { ready: Ready::of(job), priority: job.priority, sk: place(job) };
-        let put = Put::new(&self.table, item(partition(&job.tenant_id, scope), place(job), &parked)?);
+        let parked = Parked { ready: Ready::of(job), priority: job.priority, sk: place(scope, job) };
+        let put = Put::new(&self.table, item(partition(&job.tenant_id, &job.queue), &parked.sk, &parked)?);
         let update = Update::new(
             &self.table,
             job_key(&job.tenant_id, &job.id),
@@ -57,15 +67,41 @@ impl JobStore {
     }
 
     /// The first jobs parked in `scope`, those of the highest priority first.
-    pub async fn parked(&self, tenant: &TenantId, scope: &str, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        let query =
-            Query::new(&self.table, "pk = :pk").value(":pk", s(partition(tenant, scope))).limit(limit).consistent();
+    pub async fn parked(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueName,
+        scope: &str,
+        limit: usize,
+    ) -> Result<Vec<Parked>, StoreError> {
+        let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :scope)")
+            .value(":pk", s(partition(tenant, queue)))
+            .value(":scope", s(format!("{scope}#")))
+            .limit(limit)
+            .consistent();
         self.dynamo.query(query).await?.items.into_iter().map(read).collect()
+    }
+
+    /// The first scope after `scope` in which jobs of the queue are parked.
+    pub async fn next_scope(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueName,
+        scope: &str,
+    ) -> Result<Option<String>, StoreError> {
+        // A `$` sorts after the `#` that follows a scope.
+        let query = Query::new(&self.table, "pk = :pk AND sk > :after")
+            .value(":pk", s(partition(tenant, queue)))
+            .value(":after", s(format!("{scope}$")))
+            .limit(1)
+            .consistent();
+        let first = self.dynamo.query(query).await?.items.into_iter().next().map(read).transpose()?;
+        Ok(first.map(|parked: Parked| parked.scope().to_owned()))
     }
 
     /// Takes a job out of `scope`, so that it can be sent again; [`StoreError::Stale`] when somebody else has.
     pub async fn unpark(&self, tenant: &TenantId, scope: &str, parked: &Parked) -> Result<(), StoreError> {
-        let place = key(partition(tenant, scope), &parked.sk);
+        let place = key(partition(tenant, &parked.ready.queue), &parked.sk);
         let delete = Delete::new(&self.table, place.clone()).only_if("attribute_exists(pk)");
         let update = self.unpark_update(tenant, &parked.ready.job_id, scope);
         let both = vec![TransactWrite::Delete(delete), TransactWrite::Update(update)];

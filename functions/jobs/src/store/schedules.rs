@@ -1,6 +1,6 @@
 //! Schedules, their places in the index, and what came of their ticks.
 
-use shared::dynamo::{Delete, Item, Lost, Put, Query, TransactWrite, n, s};
+use shared::dynamo::{Delete, Item, Lost, Put, Query, TransactWrite, Update, n, s};
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
@@ -18,6 +18,9 @@ pub struct KeptRun {
     /// Its place among the runs of the schedule.
     pub place: String,
 }
+
+/// The most schedules of a tenant.
+pub const MOST_SCHEDULES: u32 = 1000;
 
 /// Schedules that are due.
 #[derive(Debug)]
@@ -40,22 +43,35 @@ fn due_partition(shard: u32) -> String {
     format!("schedule#{shard}")
 }
 
-#[derive(Clone, Copy)]
-enum Meaning {
-    Key,
-    Record,
-}
-
 impl JobStore {
     /// A schedule.
     pub async fn schedule(&self, tenant: &TenantId, id: &ScheduleId) -> Result<Option<Schedule>, StoreError> {
         self.dynamo.get(&self.table, key(tenant.to_string(), schedule_sk(id)), true).await?.map(read).transpose()
     }
 
-    /// Writes a new schedule.
+    /// Writes a new schedule; [`InsertError::Full`] when there are [`MOST_SCHEDULES`].
     pub async fn insert_schedule(&self, schedule: &Schedule, along: Along) -> Result<(), InsertError> {
         let put = self.schedule_put(schedule)?.only_if("attribute_not_exists(pk)");
-        self.write(along, vec![TransactWrite::Put(put)]).await
+        let count = self
+            .count_schedules(&schedule.tenant_id, 1)
+            .only_if("attribute_not_exists(held) OR held < :most")
+            .value(":most", n(MOST_SCHEDULES));
+        let key = along.idempotency.map(|write| (write, InsertError::KeyUsed));
+        let writes = [
+            (TransactWrite::Put(put), InsertError::Store(StoreError::Stale)),
+            (TransactWrite::Update(count), InsertError::Full),
+        ];
+        let writes = key.into_iter().chain(writes).collect();
+        self.dynamo.transact_or(writes).await.map_err(|lost| match lost {
+            Lost::Condition(meaning, _) => meaning,
+            Lost::Conflict => StoreError::Conflict.into(),
+            Lost::Dynamo(error) => error.into(),
+        })
+    }
+
+    /// The write that counts so many schedules more.
+    fn count_schedules(&self, tenant: &TenantId, more: i64) -> Update {
+        Update::new(&self.table, key(tenant.to_string(), "count#schedules"), "ADD held :more").value(":more", n(more))
     }
 
     /// Writes an edited schedule, when the record still has the revision before.
@@ -68,7 +84,8 @@ impl JobStore {
         let delete = Delete::new(&self.table, key(schedule.tenant_id.to_string(), schedule_sk(&schedule.id)))
             .only_if("revision = :revision")
             .value(":revision", n(schedule.revision));
-        self.dynamo.delete(delete).await.map_err(stale)
+        let count = self.count_schedules(&schedule.tenant_id, -1);
+        self.transact(vec![TransactWrite::Delete(delete), TransactWrite::Update(count)]).await
     }
 
     /// Writes what a tick comes to: the schedule after it, the run, and the job if there is one. All of it or nothing:
@@ -87,17 +104,6 @@ impl JobStore {
             writes.push(self.job_put(job)?);
         }
         self.write(along, writes.into_iter().map(TransactWrite::Put).collect()).await
-    }
-
-    async fn write(&self, along: Along, writes: Vec<TransactWrite>) -> Result<(), InsertError> {
-        let key = along.idempotency.map(|write| (write, Meaning::Key));
-        let writes = key.into_iter().chain(writes.into_iter().map(|write| (write, Meaning::Record))).collect();
-        self.dynamo.transact_or(writes).await.map_err(|lost| match lost {
-            Lost::Condition(Meaning::Key, _) => InsertError::KeyUsed,
-            Lost::Condition(Meaning::Record, _) => StoreError::Stale.into(),
-            Lost::Conflict => StoreError::Conflict.into(),
-            Lost::Dynamo(error) => error.into(),
-        })
     }
 
     fn schedule_put(&self, schedule: &Schedule) -> Result<Put, StoreError> {

@@ -33,7 +33,7 @@ impl Worker {
         let claimant =
             Claimant { worker: &self.name, mark: &mark, now: engine.clock.now(), lease: LEASE, slots: &slots };
         match engine.jobs.claim(&ready, false, &claimant).await? {
-            Claim::Claimed(job) => self.attempt(*job, remaining).await,
+            Claim::Claimed(job) => Box::pin(self.attempt(*job, remaining)).await,
             Claim::Full(scope) => self.park(&ready, &scope).await,
             Claim::Refused(None) => Ok(()),
             Claim::Refused(Some(job)) => self.refused(&ready, &job).await,
@@ -68,7 +68,7 @@ impl Worker {
         let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
         for slot in Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref()) {
             if engine.jobs.running(&ready.tenant_id, &slot.scope).await? < slot.limit {
-                engine.release(&ready.tenant_id, &slot.scope).await?;
+                engine.release(&ready.tenant_id, &ready.queue, &slot.scope).await?;
             }
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Worker {
         }
         engine.queues.forget(&ready.tenant_id, &ready.queue).await;
         if engine.has_room(ready, scope).await? {
-            engine.release(&ready.tenant_id, scope).await?;
+            engine.release(&ready.tenant_id, &ready.queue, scope).await?;
         }
         Ok(())
     }

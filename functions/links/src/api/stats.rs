@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use jiff::ToSpan as _;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use shared::http::{Document, FieldError, Json, Path, Problem, Query};
+use serde::Serialize;
+use shared::http::{Days, Document, Json, Path, Problem, Query};
 use shared::identity::{Caller, permission};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::link::LinkId;
@@ -18,19 +17,6 @@ use crate::visitor::Referrer;
 
 /// The most days of one answer.
 const MOST_DAYS: i32 = 366;
-
-/// Which days, in UTC.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Parameters {
-    /// The first day; 29 days before the last when absent.
-    #[param(value_type = Option<String>, format = Date, example = "2026-05-01")]
-    from: Option<Date>,
-    /// The last day; today when absent.
-    #[param(value_type = Option<String>, format = Date, example = "2026-05-31")]
-    to: Option<Date>,
-}
 
 /// How often a link was followed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,7 +83,7 @@ pub struct Day {
 /// A visit is counted within seconds. Clicks are those of people; bots and previews are told apart.
 #[utoipa::path(
     get, path = "/v2/links/{id}/stats", operation_id = "get_link_stats", tag = "links",
-    params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), Parameters),
+    params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), Days),
     responses(
         (status = 200, description = "The counts", body = Stats),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -107,10 +93,9 @@ pub async fn stats(
     State(app): State<App>,
     caller: Caller<permission::ReadLinks>,
     Path(id): Path<LinkId>,
-    Query(parameters): Query<Parameters>,
+    Query(days): Query<Days>,
 ) -> Result<Json<Stats>, Problem> {
-    let today = jiff::tz::Offset::UTC.to_datetime(app.clock.now()).date();
-    let (from, to) = parameters.days(today)?;
+    let (from, to) = days.between(MOST_DAYS, app.clock.now())?;
     let (link, total, days) = futures::future::try_join3(
         app.links.get(&caller.tenant, &id),
         app.links.total(&caller.tenant, &id),
@@ -128,22 +113,6 @@ pub async fn stats(
         devices: summed(&days, |day| &day.devices),
         days: days.iter().map(|day| Day { day: day.day, counts: day.counts }).collect(),
     }))
-}
-
-impl Parameters {
-    fn days(&self, today: Date) -> Result<(Date, Date), Problem> {
-        let to = self.to.unwrap_or(today);
-        let from = self.from.unwrap_or_else(|| to.saturating_sub(29.days()));
-        let length = from.until(to).map_or(i32::MAX, |span| span.get_days());
-        if from > to {
-            return Err(Problem::validation(vec![FieldError::new("?from", "after_the_end", "must not be after `to`")]));
-        }
-        if length >= MOST_DAYS {
-            let detail = format!("an answer has at most {MOST_DAYS} days");
-            return Err(Problem::validation(vec![FieldError::new("?from", "too_many_days", detail)]));
-        }
-        Ok((from, to))
-    }
 }
 
 fn summed(days: &[DayCounts], part: impl Fn(&DayCounts) -> &BTreeMap<String, u64>) -> BTreeMap<String, u64> {

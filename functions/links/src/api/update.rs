@@ -15,7 +15,8 @@ use crate::view::{LinkView, etag};
 
 /// Edit a link.
 ///
-/// A JSON Merge Patch: members replace, `null` removes, what is absent stays. The slug never changes.
+/// A JSON Merge Patch: members replace, `null` removes, what is absent stays. The slug never changes. A link with a limit of
+/// clicks has another `ETag` after each click.
 #[utoipa::path(
     patch, path = "/v2/links/{id}", operation_id = "update_link", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),

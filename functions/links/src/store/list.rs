@@ -93,7 +93,7 @@ impl LinkStore {
             links.iter().filter(|link| link.max_clicks.is_some()).map(|link| link.slug.clone()).collect();
         let mut counts = HashMap::new();
         for slugs in slugs.chunks(MOST_IN_BATCH) {
-            let doors = self.dynamo.batch_get(&self.table, slugs.iter().map(door_key).collect()).await?;
+            let doors = self.dynamo.batch_get(&self.table, slugs.iter().map(door_key).collect(), false).await?;
             for door in doors {
                 if let Some(link) = visited(door)? {
                     counts.insert(link.id, link.clicks_used);

@@ -2,8 +2,8 @@
 
 use http::Method;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use shared::http::versions::preview::preview as carried;
 use shared::http::{Document, FieldError, Json, Problem};
 use utoipa::ToSchema;
@@ -25,7 +25,7 @@ pub struct NewPreview {
     path: String,
     /// Its body.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     body: Option<Box<RawValue>>,
     /// The body of an answer of version 2 to it, to see it in version 1.
     #[serde(default)]
@@ -78,6 +78,14 @@ impl Both {
     }
 }
 
+/// A request, as it is shown.
+#[derive(Serialize)]
+struct Sent<'a> {
+    method: &'a str,
+    path: &'a str,
+    body: Option<&'a RawValue>,
+}
+
 /// See a request in both versions.
 ///
 /// Nothing is done: it is carried from version 1 to version 2 as the server carries it, and an answer back.
@@ -98,9 +106,11 @@ pub async fn preview(
         .method
         .parse::<Method>()
         .map_err(|_| Problem::validation(vec![FieldError::new("/method", "invalid", "is no method of HTTP")]))?;
+    if new.answer.as_ref().is_some_and(|answer| !answer.get().starts_with('{')) {
+        return Err(Problem::validation(vec![FieldError::new("/answer", "invalid_type", "must be a JSON object")]));
+    }
     let done = carried(&method, &new.path, new.body.as_deref(), new.answer.as_deref(), app.clock.now())?;
-    let request =
-        |path: &str, body: Option<&RawValue>| to_raw_value(&json!({"method": new.method, "path": path, "body": body}));
+    let request = |path: &str, body: Option<&RawValue>| to_raw_value(&Sent { method: &new.method, path, body });
     let both = || -> Result<Preview, serde_json::Error> {
         let answer = new.answer.clone().zip(done.answer).map(|(newer, older)| Both::of(older, newer)).transpose()?;
         let (older, newer) = (request(&new.path, new.body.as_deref())?, request(&done.path, done.body.as_deref())?);

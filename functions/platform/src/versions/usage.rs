@@ -3,32 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use jiff::ToSpan as _;
 use jiff::civil::Date;
-use jiff::tz::Offset;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::http::versions::usage::{Record, Used};
-use shared::http::{Document, FieldError, Json, Problem, Query};
+use shared::http::{Days, Document, Json, Problem, Query};
 use shared::identity::{Caller, permission};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::App;
 
 /// The most days of one answer.
 const MOST_DAYS: i32 = 92;
-
-/// Which days, in UTC.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Parameters {
-    /// The first day; 29 days before the last when absent.
-    #[param(value_type = Option<String>, format = Date, example = "2026-11-01")]
-    from: Option<Date>,
-    /// The last day; today when absent.
-    #[param(value_type = Option<String>, format = Date, example = "2026-11-30")]
-    to: Option<Date>,
-}
 
 /// What the tenant's clients use that is deprecated.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -87,7 +72,7 @@ pub struct DeprecationUsage {
 /// Requests are counted for each client and day in UTC, within seconds, and kept for 400 days.
 #[utoipa::path(
     get, path = "/v1/versions/usage", operation_id = "get_version_usage", tag = "versions",
-    params(Parameters),
+    params(Days),
     responses(
         (status = 200, description = "The usage", body = UsageView),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
@@ -97,19 +82,9 @@ pub struct DeprecationUsage {
 pub async fn usage(
     State(app): State<App>,
     caller: Caller<permission::ViewAudit>,
-    Query(parameters): Query<Parameters>,
+    Query(days): Query<Days>,
 ) -> Result<Json<UsageView>, Problem> {
-    let today = Offset::UTC.to_datetime(app.clock.now()).date();
-    let to = parameters.to.unwrap_or(today);
-    let from = parameters.from.unwrap_or_else(|| to.saturating_sub(29.days()));
-    let days = from.until(to).map_or(i32::MAX, |span| span.get_days());
-    let refused = |code, detail: &str| Problem::validation(vec![FieldError::new("?from", code, detail)]);
-    if from > to {
-        return Err(refused("after_the_end", "must not be after `to`"));
-    }
-    if days >= MOST_DAYS {
-        return Err(refused("too_many_days", &format!("an answer has at most {MOST_DAYS} days")));
-    }
+    let (from, to) = days.between(MOST_DAYS, app.clock.now())?;
     let used = app.usage.between(&caller.tenant, from, to).await?;
     Ok(Json(UsageView::of(from, to, &used)))
 }

@@ -22,12 +22,12 @@ pub(super) fn schema<'a>(document: &'a mut Value, name: &str) -> Option<&'a mut 
 /// Gives a property of a schema another name, in its place.
 pub(super) fn rename_property(document: &mut Value, name: &str, from: &str, to: &str) {
     let Some(schema) = schema(document, name) else { return };
-    if let Some(properties) = schema["properties"].as_object_mut() {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         let all = std::mem::take(properties);
         *properties =
             all.into_iter().map(|(own, value)| (if own == from { to.to_owned() } else { own }, value)).collect();
     }
-    for required in schema["required"].as_array_mut().into_iter().flatten() {
+    for required in schema.get_mut("required").and_then(Value::as_array_mut).into_iter().flatten() {
         if required == from {
             *required = Value::from(to);
         }

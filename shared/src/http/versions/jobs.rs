@@ -24,7 +24,7 @@ fn each_job(asked: &Asked<'_>, body: &mut Members<'_>, change: impl Fn(&mut Memb
         ("GET", ["jobs"]) => body.each("data", change),
         ("POST", ["queues", _, "lease"]) => body.each("jobs", change),
         ("POST", ["jobs", "batch"]) => body.each("results", |result| result.within("job", &change)),
-        (_, ["jobs", "signing-secret", ..]) => {}
+        (_, ["jobs", "signing-secret" | "signing-key", ..]) => {}
         (_, ["jobs"] | ["jobs", _] | ["jobs", _, _] | ["schedules", _, "run"]) => change(body),
         _ => {}
     }
@@ -90,12 +90,12 @@ impl Change for PayloadOmitted {
     #[allow(clippy::indexing_slicing)] // of the document that a test generates
     fn document(&self, document: &mut Value) {
         let Some(job) = schema(document, "Job") else { return };
-        if let Some(properties) = job["properties"].as_object_mut() {
+        if let Some(properties) = job.get_mut("properties").and_then(Value::as_object_mut) {
             properties.shift_remove("payload_omitted");
             let described = "What it is about, as it was written. Lists leave out what is over 4 KB.";
             properties["payload"]["description"] = json!(described);
         }
-        if let Some(required) = job["required"].as_array_mut() {
+        if let Some(required) = job.get_mut("required").and_then(Value::as_array_mut) {
             for name in required.iter_mut().filter(|name| *name == "payload_omitted") {
                 *name = Value::from("payload");
             }
@@ -150,9 +150,9 @@ impl Change for CallbackVersion {
 
     #[allow(clippy::indexing_slicing)] // of the document that a test generates
     fn document(&self, document: &mut Value) {
-        let ways = schema(document, "JobOnDone").and_then(|schema| schema["oneOf"].as_array_mut());
+        let ways = schema(document, "JobOnDone").and_then(|schema| schema.get_mut("oneOf")?.as_array_mut());
         for way in ways.into_iter().flatten() {
-            if let Some(properties) = way["properties"].as_object_mut() {
+            if let Some(properties) = way.get_mut("properties").and_then(Value::as_object_mut) {
                 properties.shift_remove("version");
             }
         }

@@ -9,7 +9,6 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use http::request::Parts;
 use http::{Extensions, Method, Uri};
 use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
 use url::form_urlencoded;
 
 use super::change::{Asked, Operation, Request};
@@ -19,7 +18,7 @@ use super::usage::Usage;
 use super::{Family, Version};
 use crate::config::ConfigError;
 use crate::dynamo::Dynamo;
-use crate::http::conventions::RequestContext;
+use crate::http::conventions::{RequestContext, routed};
 use crate::http::{Problem, ProblemType};
 use crate::lambda::{Deferred, Runtime};
 use crate::telemetry::chain;
@@ -49,7 +48,7 @@ impl Versions {
     /// Answers a request by `router`.
     pub(crate) async fn call(&self, request: http::Request<Body>, router: Router) -> Response {
         let path = request.uri().path().to_owned();
-        let Some((family, version)) = Family::of_path(&path) else { return route(router, request).await };
+        let Some((family, version)) = Family::of_path(&path) else { return routed(router, request).await };
         let segments: Vec<_> = path.split('/').skip(2).collect();
         let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
         let operation = Operation { method: &method, segments: &segments };
@@ -66,7 +65,7 @@ impl Versions {
         let ended = used.iter().try_for_each(|deprecation| deprecation.check_route(now));
         let mut response = match (ended, version) {
             (Err(problem), _) => problem.into_response(),
-            (Ok(()), Version::HEAD) => route(router, http::Request::from_parts(parts, body)).await,
+            (Ok(()), Version::HEAD) => routed(router, http::Request::from_parts(parts, body)).await,
             (Ok(()), Version::V1) => {
                 let carried = carry(family, operation, parts, body, router, &mut used, now).await;
                 carried.unwrap_or_else(Problem::into_response)
@@ -89,13 +88,6 @@ impl Versions {
             }
         };
         self.deferred.defer(Box::pin(count)).await;
-    }
-}
-
-async fn route(router: Router, request: http::Request<Body>) -> Response {
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }
 
@@ -134,7 +126,7 @@ async fn carry(
         Some(members) => serde_json::to_vec(&members).map_err(Problem::internal)?.into(),
         None => body,
     };
-    let response = route(router, http::Request::from_parts(parts, body.into())).await;
+    let response = routed(router, http::Request::from_parts(parts, body.into())).await;
     lower(family, &Asked { operation, extensions: &extensions }, &asked_for, response).await
 }
 

@@ -47,7 +47,7 @@ impl IdentityStore {
 
     /// The records of up to 100 keys, as they were a moment ago and in no order; those that are not there are left out.
     pub async fn api_keys(&self, ids: &[ApiKeyId]) -> Result<Vec<ApiKeyRecord>, DynamoError> {
-        let items = self.dynamo.batch_get(&self.table, ids.iter().map(key_of).collect()).await?;
+        let items = self.dynamo.batch_get(&self.table, ids.iter().map(key_of).collect(), false).await?;
         items.into_iter().map(|item| Ok(record(id_of(&item)?, item)?)).collect()
     }
 

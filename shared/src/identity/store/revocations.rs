@@ -25,7 +25,7 @@ impl IdentityStore {
             [
                 ("pk".to_owned(), s(pk)),
                 ("sk".to_owned(), s(sk)),
-                ("at".to_owned(), n(now.as_second())),
+                ("at_ms".to_owned(), n(now.as_millisecond())),
                 ("removed_at".to_owned(), n((now + KEPT).as_second())),
             ]
             .into()
@@ -53,10 +53,10 @@ impl IdentityStore {
         let reads = all.iter().map(|revoked| self.dynamo.get(&self.table, denied(revoked), true));
         let found = try_join_all(reads).await?;
         let ends = |(revoked, item): (&Revoked, &Item)| {
-            let at = item.get("at").and_then(|at| at.as_n().ok()).and_then(|at| at.parse().ok());
-            let at = at.and_then(|at| Timestamp::from_second(at).ok());
+            let at = item.get("at_ms").and_then(|at| at.as_n().ok()).and_then(|at| at.parse().ok());
+            let at = at.and_then(|at| Timestamp::from_millisecond(at).ok());
             // What cannot be read ends the token.
-            at.is_none_or(|at| revoked.ends(principal.issued_at, at))
+            at.is_none_or(|at| revoked.ends(principal.as_of, at))
         };
         Ok(all.iter().zip(&found).filter_map(|(revoked, item)| Some((revoked, item.as_ref()?))).any(ends))
     }

@@ -19,6 +19,7 @@ fn claims() -> Claims {
         permissions: Some("links:manage".to_owned()),
         scope: "links:read".to_owned(),
         iat: 1000,
+        as_of: 1_000_500,
         exp: 1900,
         jti: "token_1".to_owned(),
     }

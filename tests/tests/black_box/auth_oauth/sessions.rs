@@ -69,7 +69,7 @@ async fn a_session_goes_on_by_its_refresh_token_at_the_token_endpoint() {
     refusal(own.form("/oauth/token", &[refresh, ("refresh_token", "nonsense")]).await, 400, "invalid_grant");
     refusal(own.form("/oauth/token", &[refresh, ("refresh_token", &member.access_token)]).await, 400, "invalid_grant");
     refusal(own.form("/oauth/token", &[refresh, given, ("scope", "links:read")]).await, 400, "invalid_scope");
-    refusal(own.form("/oauth/token", &[refresh, given, ("client_id", &client.id)]).await, 400, "invalid_grant");
+    refusal(own.form("/oauth/token", &[refresh, given, ("client_id", &client.id)]).await, 401, "invalid_client");
     refusal(own.as_client(&client, "/oauth/token", &[refresh, given]).await, 400, "invalid_grant");
     let impostor = Registered { secret: "wrong".to_owned(), ..client.clone() };
     refusal(own.as_client(&impostor, "/oauth/token", &[refresh, given]).await, 401, "invalid_client");

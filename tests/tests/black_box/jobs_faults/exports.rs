@@ -3,6 +3,7 @@
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
+use shared::config::Environment;
 use shared::events::export::{IDENTITY, JOBS, LINKS, NOTES, PARTS};
 use shared::time::SignedDuration;
 use tests::{FaultProxy, Instance, eventually, queue_event, stack};
@@ -57,6 +58,15 @@ impl Exporting {
 
     /// The function that makes a part.
     async fn exporter(&self, part: &str) -> Instance {
+        self.exporter_with(part, |environment| environment).await
+    }
+
+    /// The same that has no time, so that it stops after each page.
+    async fn hurried(&self, part: &str) -> Instance {
+        self.exporter_with(part, |environment| environment.with("EXPORT_STOP_MARGIN_SECONDS", "100000")).await
+    }
+
+    async fn exporter_with(&self, part: &str, more: impl FnOnce(Environment) -> Environment) -> Instance {
         let (service, handler) = match part {
             IDENTITY => (&auth::SERVICE, "auth.export"),
             JOBS => (&jobs::SERVICE, "jobs.export"),
@@ -64,8 +74,8 @@ impl Exporting {
             NOTES => (&notes::SERVICE, "notes.export"),
             other => panic!("nobody makes {other}"),
         };
-        let change = |environment: shared::config::Environment| {
-            if part == JOBS { environment.with("JOBS_TABLE", &self.own.table) } else { environment }
+        let change = |environment: Environment| {
+            more(if part == JOBS { environment.with("JOBS_TABLE", &self.own.table) } else { environment })
         };
         Instance::with(service, handler, self.own.clock.clone(), change).await
     }
@@ -161,6 +171,58 @@ async fn a_part_that_is_made_twice_is_one_part_and_the_manifest_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_too_much_for_one_invocation_goes_on_where_it_stopped() {
+    let exporting = Exporting::new().await;
+    let (own, worker) = (&exporting.own, exporting.worker().await);
+    let mut jobs = Vec::new();
+    for number in 0..5 {
+        jobs.push(own.job(&json!({"type": "own", "queue": format!("queue-{number}")})).await);
+    }
+    let job = exporting.job().await;
+    jobs.push(job.clone());
+    own.deliver(&worker).await;
+    let first = exporting.request().await;
+    exporting.make(&first, &[IDENTITY, LINKS]).await;
+    let (mut rest, hurried) = (vec![first], [exporting.hurried(JOBS).await, exporting.hurried(NOTES).await]);
+    // It is a page at a time: the jobs have four at least, the queues two, the last of which lead on to what follows.
+    let (mut rounds, mut done) = (0, own.read(&job).await);
+    while done["finished_at"].is_null() {
+        rounds += 1;
+        assert!(rounds < 30, "{done}");
+        for event in rest {
+            for exporter in &hurried {
+                bring(exporter, &event).await;
+            }
+            // Once more, as a queue may.
+            bring(&hurried[0], &event).await;
+        }
+        exporting.pass(&worker, seconds(2)).await;
+        let messages = exporting.requests.drain().await;
+        rest = messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()).collect();
+        done = own.read(&job).await;
+    }
+    assert!(rounds >= 5, "{rounds}");
+    assert_eq!(story_of(&done), ["done"]);
+    let export = exporting.export(&done).await;
+    let all = |kind: &str, member: &str| -> Vec<String> {
+        let files = export
+            .files
+            .iter()
+            .filter(|(name, _)| name.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()) == kind);
+        let records = files.flat_map(|(_, records)| records);
+        let mut all: Vec<_> = records.map(|record| record[member].as_str().unwrap().to_owned()).collect();
+        all.sort_unstable();
+        all
+    };
+    let mut expected = crate::jobs::ids(&jobs);
+    expected.sort_unstable();
+    assert_eq!(all("jobs", "id"), expected);
+    assert!(export.files.contains_key("jobs-2"), "{:?}", export.files.keys());
+    let queues = ["exports", "queue-0", "queue-1", "queue-2", "queue-3", "queue-4"];
+    assert_eq!(all("queues", "name"), queues);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_another_day_is_answered_no_more() {
     let exporting = Exporting::new().await;
     exporting.job().await;
@@ -181,8 +243,7 @@ async fn notes_are_left_out_where_there_is_no_postgres() {
     own.deliver(&worker).await;
     let event = exporting.request().await;
     exporting.make(&event, &[IDENTITY, JOBS, LINKS]).await;
-    let without = |environment: shared::config::Environment| environment.with("DATABASE_URL", "");
-    let notes = Instance::with(&notes::SERVICE, "notes.export", own.clock.clone(), without).await;
+    let notes = exporting.exporter_with(NOTES, |environment| environment.with("DATABASE_URL", "")).await;
     bring(&notes, &event).await;
     exporting.pass(&worker, seconds(2)).await;
     let export = exporting.export(&own.read(&job).await).await;

@@ -69,7 +69,7 @@ async fn of_two_administrators_who_have_seen_the_same_settings_one_is_told() {
 
 #[tokio::test]
 async fn where_the_tenant_demands_it_a_change_names_the_version_that_it_changes() {
-    let (house, admin, ada) = strict_house().await;
+    let (house, admin, ada) = Box::pin(strict_house()).await;
     let bob = house.member().await;
     let made = ada.post("/v2/notes", &json!({"title": "a"})).await.expect(201);
     let path = made.header("location").to_owned();
@@ -103,7 +103,7 @@ async fn where_the_tenant_demands_it_a_change_names_the_version_that_it_changes(
 
 #[tokio::test]
 async fn where_the_tenant_demands_it_each_operation_in_bulk_names_its_version() {
-    let (_, _, ada) = strict_house().await;
+    let (_, _, ada) = Box::pin(strict_house()).await;
     let path = ada.note(json!({"title": "a"})).await;
     let id = path.rsplit('/').next().unwrap();
     let bulk = async |operations: Value| ada.post("/v2/notes/bulk", &json!({"operations": operations})).await;
@@ -123,7 +123,7 @@ async fn where_the_tenant_demands_it_each_operation_in_bulk_names_its_version() 
 
 #[tokio::test]
 async fn what_one_tenant_demands_is_not_demanded_of_another() {
-    strict_house().await;
+    Box::pin(strict_house()).await;
     let eve = House::new().member().await;
     let path = eve.note(json!({"title": "a"})).await;
     eve.patch(&path, &json!({"title": "b"})).await.expect(200);

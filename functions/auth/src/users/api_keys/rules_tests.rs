@@ -24,6 +24,7 @@ fn maker(scopes: &str) -> Principal {
         client: None,
         token_id: None,
         issued_at: None,
+        as_of: None,
         expires_at: None,
         pinned: None,
     }

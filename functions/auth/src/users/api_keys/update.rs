@@ -4,14 +4,14 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::versions::Version;
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
-use shared::id::TenantId;
 use shared::identity::api_key::ApiKeyId;
-use shared::identity::{Caller, permission};
+use shared::identity::{Caller, Principal, permission};
 use utoipa::ToSchema;
 
 use super::on_identity;
 use super::view::ApiKeyView;
 use crate::app::Core;
+use crate::audit::{Action, Origin};
 use crate::store::api_keys::ListedKey;
 use crate::user::Name;
 use crate::users::race::{Failure, race};
@@ -47,22 +47,24 @@ pub struct ApiKeyEdit {
 pub async fn update(
     State(core): State<Core>,
     caller: Caller<permission::WriteApiKeys>,
+    origin: Origin,
     Path(id): Path<ApiKeyId>,
     conditions: Preconditions,
     patch: MergePatch,
 ) -> Result<Tagged<ApiKeyView>, Problem> {
-    race(&core.random, || core.edit_key(&caller.tenant, &id, &conditions, &patch)).await
+    race(&core.random, || core.edit_key(&caller, &origin, &id, &conditions, &patch)).await
 }
 
 impl Core {
     async fn edit_key(
         &self,
-        tenant: &TenantId,
+        caller: &Principal,
+        origin: &Origin,
         id: &ApiKeyId,
         conditions: &Preconditions,
         patch: &MergePatch,
     ) -> Result<Tagged<ApiKeyView>, Failure> {
-        let found = self.key(tenant, id).await?;
+        let found = self.key(&caller.tenant, id).await?;
         let (etag, view) = self.key_view(&found.listed, found.record.as_ref())?;
         conditions.check(&etag)?;
         // The name of a key that was made elsewhere may be none that is taken here.
@@ -76,6 +78,9 @@ impl Core {
         let counted = usize::from(found.listed.counts());
         let listed = ListedKey { name: edit.name.into(), revision: found.listed.revision + 1, ..found.listed };
         let mut writes = self.accounts.key_listing(&[&listed], counted)?;
+        let changed = origin.by(caller, Action::ApiKeyChanged, self.clock.now(), &self.random).on(id);
+        let version = edit.api_version.map_or_else(|| "unpinned".to_owned(), |version| version.to_string());
+        writes.push(self.accounts.audit_write(&changed.with(version))?);
         let mut record = found.record;
         if edit.api_version != pinned {
             record.as_mut().ok_or_else(Problem::not_found)?.api_version = edit.api_version;

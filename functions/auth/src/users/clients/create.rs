@@ -3,16 +3,21 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use shared::config::Secret;
 use shared::http::idempotency::{Attempt, Submitted};
 use shared::http::{Created, Document, Problem, ProblemType};
 use shared::identity::{Principal, Scopes, Sensitive, permission};
+use shared::random::Random;
+use shared::refusal::{Fault, Refusal};
+use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::view::{ClientView, ClientWithSecret};
 use crate::app::Core;
 use crate::audit::{Action, Origin};
-use crate::oauth::client::{Client, ClientId, Proof, draw_secret};
+use crate::oauth::client::{Client, ClientId, GrantType, Proof, draw_secret};
 use crate::oauth::keys::PublicKeys;
+use crate::oauth::redirect_uri::RedirectUris;
 use crate::store::{Counted, MOST_CLIENTS, Write, WriteError};
 use crate::user::Name;
 use crate::users::authority::{Scoped, check_scopes, known};
@@ -32,11 +37,58 @@ pub struct NewClient {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     jwks: Option<PublicKeys>,
+    /// For an application that acts for users: where the browser is sent with its codes, 1 to 10 addresses that are compared
+    /// as texts. `https`, or for a program on users' machines `http://127.0.0.1` and `http://[::1]` (with any port) or a
+    /// scheme with a dot.
+    #[serde(default)]
+    redirect_uris: Option<RedirectUris>,
+    /// By what it gets tokens: without it `authorization_code` and `refresh_token` when there are redirect URIs, else
+    /// `client_credentials`.
+    #[serde(default)]
+    grant_types: Option<Vec<GrantType>>,
+    /// `none` for an application that can keep no secret: it runs in browsers or on users' machines.
+    #[serde(default)]
+    #[schema(example = "none")]
+    token_endpoint_auth_method: Option<AuthMethod>,
+}
+
+/// How a client is to prove itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OAuthClientAuthMethod)]
+enum AuthMethod {
+    /// By a secret: what it is without `jwks`.
+    ClientSecretBasic,
+    /// By assertions: what it is with `jwks`.
+    PrivateKeyJwt,
+    /// Not at all.
+    None,
+}
+
+impl NewClient {
+    /// How it proves itself, and its secret if that is the way.
+    fn proof(&self, now: Timestamp, random: &Random) -> Result<(Option<Secret>, Proof), Fault> {
+        match (self.token_endpoint_auth_method, &self.jwks) {
+            (None | Some(AuthMethod::PrivateKeyJwt), Some(keys)) => {
+                Ok((None, Proof::PrivateKeyJwt { keys: keys.clone() }))
+            }
+            (None | Some(AuthMethod::ClientSecretBasic), None) => {
+                let (secret, stored) = draw_secret(now, random);
+                Ok((Some(secret), Proof::Secret { secrets: vec![stored] }))
+            }
+            (Some(AuthMethod::None), None) => Ok((None, Proof::Public {})),
+            _ => {
+                let detail = "private_key_jwt has jwks, and no other method has";
+                Err(Refusal::new("contradictory", detail).at("/token_endpoint_auth_method"))
+            }
+        }
+    }
 }
 
 /// Register an OAuth client.
 ///
-/// The answer shows the secret, this once. A tenant has at most 100 clients. It needs a sign-in within the last 15 minutes.
+/// The answer shows the secret, this once. A tenant has at most 100 clients. It needs a sign-in within the last 15 minutes. With
+/// `redirect_uris` it is an application that asks members of the tenant to let it in (`/oauth/authorize`).
 #[utoipa::path(
     post, path = "/v1/oauth-clients", operation_id = "create_oauth_client", tag = "oauth-clients",
     request_body(content = NewClient, example = json!({"name": "Nightly export", "scopes": ["links:read"]})),
@@ -73,18 +125,18 @@ impl Core {
         let now = self.clock.now();
         let scopes = known(&new.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
         check_scopes(caller, Scoped::Client, &scopes)?;
-        let (secret, proof) = if let Some(keys) = &new.jwks {
-            (None, Proof::PrivateKeyJwt { keys: keys.clone() })
-        } else {
-            let (secret, stored) = draw_secret(now, &self.random);
-            (Some(secret), Proof::Secret { secrets: vec![stored] })
-        };
+        let (secret, proof) = new.proof(now, &self.random).map_err(Problem::from)?;
+        let public = matches!(proof, Proof::Public {});
+        let grant_types = GrantType::of_new(new.grant_types.as_deref(), new.redirect_uris.is_some(), public)
+            .map_err(|refusal| Problem::from(refusal.at("/grant_types")))?;
         let client = Client {
             id: ClientId::new(now, &self.random),
             tenant_id: caller.tenant,
             name: new.name.clone(),
             scopes,
             proof,
+            grant_types,
+            redirect_uris: new.redirect_uris.clone().map(Vec::from).unwrap_or_default(),
             created_by: caller.subject.clone(),
             created_at: now,
             updated_at: now,

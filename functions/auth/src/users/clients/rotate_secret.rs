@@ -45,7 +45,7 @@ pub struct SecretRotation {
         (status = 201, description = "The new secret", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
         (status = 403, description = "forbidden: the client may do more than the caller", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
-        (status = 409, description = "conflict: it proves itself by its own keys", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: it has no secret", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -79,8 +79,8 @@ impl Core {
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let before = self.client(&caller.tenant, id).await?;
-        if matches!(before.proof, Proof::PrivateKeyJwt { .. }) {
-            return Err(Problem::new(ProblemType::Conflict, "the client proves itself by its own keys").into());
+        if !matches!(before.proof, Proof::Secret { .. }) {
+            return Err(Problem::new(ProblemType::Conflict, "the client has no secret").into());
         }
         // Whoever knows the secret may do what the client may.
         check_scopes(caller, Scoped::Client, &before.scopes)?;

@@ -13,6 +13,7 @@ use crate::app::Core;
 use crate::audit::{Action, Origin};
 use crate::oauth::client::{Client, ClientId, Proof};
 use crate::oauth::keys::PublicKeys;
+use crate::oauth::redirect_uri::RedirectUris;
 use crate::store::Write;
 use crate::user::Name;
 use crate::users::authority::{Scoped, check_scopes, known};
@@ -31,21 +32,26 @@ pub struct ClientEdit {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     jwks: Option<PublicKeys>,
+    /// Where the browser is sent with its codes, all addresses, as in its registration. A client without `authorization_code`
+    /// has none and gets none.
+    #[serde(default)]
+    redirect_uris: Option<RedirectUris>,
 }
 
 impl ClientEdit {
     fn of(client: &Client) -> Self {
         let jwks = match &client.proof {
-            Proof::Secret { .. } => None,
+            Proof::Secret { .. } | Proof::Public {} => None,
             Proof::PrivateKeyJwt { keys } => Some(keys.clone()),
         };
-        Self { name: client.name.clone(), scopes: client.scopes.clone(), jwks }
+        let redirect_uris = client.redirect_uris.clone().try_into().ok();
+        Self { name: client.name.clone(), scopes: client.scopes.clone(), jwks, redirect_uris }
     }
 
     /// How the client proves itself afterwards: by other keys maybe, and never in another way.
     fn proof(&self, before: &Proof) -> Result<Proof, Fault> {
         match (before, &self.jwks) {
-            (Proof::Secret { .. }, None) => Ok(before.clone()),
+            (Proof::Secret { .. } | Proof::Public {}, None) => Ok(before.clone()),
             (Proof::PrivateKeyJwt { .. }, Some(keys)) => Ok(Proof::PrivateKeyJwt { keys: keys.clone() }),
             _ => {
                 let detail = "a client keeps the way in which it proves itself: register another one";
@@ -98,17 +104,23 @@ impl Core {
         let mut edit = patch.apply(&current)?;
         edit.scopes = known(&edit.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
         let proof = edit.proof(&before.proof).map_err(Problem::from)?;
+        if edit.redirect_uris.is_some() != current.redirect_uris.is_some() {
+            let refusal = Refusal::new("not_changeable", "a client keeps its grant types: register another one");
+            return Err(Problem::from(refusal.at("/redirect_uris")).into());
+        }
         if edit == current {
             return Ok(Tagged::new(ClientView::etag(&before), ClientView::of(&before)));
         }
-        // Whoever has one of its keys may do what the client may.
-        if edit.scopes != current.scopes || edit.jwks != current.jwks {
+        // Whoever has one of its keys may do what the client may, and so may who gets its codes.
+        if edit.scopes != current.scopes || edit.jwks != current.jwks || edit.redirect_uris != current.redirect_uris {
             check_scopes(caller, Scoped::Client, &edit.scopes)?;
         }
         let now = self.clock.now();
         let narrowed = ALL.iter().any(|name| current.scopes.grant(name) && !edit.scopes.grant(name));
-        let ClientEdit { name, scopes, .. } = edit;
-        let after = Client { name, scopes, proof, updated_at: now, revision: before.revision + 1, ..before };
+        let ClientEdit { name, scopes, redirect_uris, .. } = edit;
+        let redirect_uris = redirect_uris.map(Vec::from).unwrap_or_default();
+        let after =
+            Client { name, scopes, proof, redirect_uris, updated_at: now, revision: before.revision + 1, ..before };
         let view = ClientView::of(&after);
         let record = origin.by(caller, Action::ClientUpdated, now, &self.random).on(id).with(view.scopes.join(" "));
         let mut writes = self.accounts.client_writes(&after)?;

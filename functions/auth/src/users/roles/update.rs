@@ -99,6 +99,7 @@ impl Request<'_> {
         if ALL.iter().any(|name| before.permissions.grant(name) && !after.permissions.grant(name)) {
             let revoked = core.accounts.identity().revocation_writes(&[Revoked::Tenant(after.tenant_id)], now);
             writes.extend(revoked.into_iter().map(Write::sure));
+            writes.push(core.accounts.tokens_ended(&after.tenant_id, now)?);
         }
         core.accounts.transact(writes).await?;
         Ok(Tagged::new(RoleView::etag(&after), view))

@@ -87,7 +87,7 @@ pub(super) fn describe(
     place: String,
 ) -> Result<(Vec<u8>, Done), Failed> {
     let (mut entries, mut kept, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
-    for (part, Part { files, left_out: omitted }) in parts {
+    for (part, Part { files, left_out: omitted, .. }) in parts {
         for ExportedFile { file, place, records, bytes, sha256 } in files {
             let place = format!("{folder}{place}");
             kept.push(Kept { file: file.clone(), content_type: CONTENT_TYPE, bytes, sha256: sha256.clone(), place });
@@ -132,6 +132,7 @@ mod tests {
         let work = Work {
             tenant_id: TenantId::new(now, &random),
             job_id: JobId::new(now, &random),
+            created_by: String::new(),
             attempt: 1,
             time: Duration::ZERO,
             progress: watch::channel(None).0,
@@ -150,8 +151,8 @@ mod tests {
     #[test]
     fn the_manifest_names_what_is_there_and_what_is_not() {
         let left_out = vec![LeftOut { what: "notes".to_owned(), why: "Postgres is off".to_owned() }];
-        let links = Part { files: vec![file("links.ndjson".to_owned())], left_out: Vec::new() };
-        let (manifest, done) = described(vec![("links", links), ("notes", Part { files: Vec::new(), left_out })]);
+        let links = Part { files: vec![file("links.ndjson".to_owned())], ..Part::default() };
+        let (manifest, done) = described(vec![("links", links), ("notes", Part { left_out, ..Part::default() })]);
         let expected = json!({
             "file": "links.ndjson", "part": "links", "content_type": "application/x-ndjson", "records": 1, "bytes": 2,
             "sha256": "0".repeat(64),
@@ -168,7 +169,7 @@ mod tests {
     fn the_result_of_many_files_is_not_too_large() {
         let part = |part: &'static str| {
             let files = (0..12).map(|index| file(format!("{part}_{index:020}.ndjson"))).collect();
-            (part, Part { files, left_out: Vec::new() })
+            (part, Part { files, ..Part::default() })
         };
         let (_, done) = described(PARTS.map(part).into());
         assert!(done.to_string().len() <= LARGEST_RESULT);

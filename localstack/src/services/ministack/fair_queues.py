@@ -1,30 +1,20 @@
-"""Starts MiniStack with what it lacks for this stack: the program behind the AWS APIs of `cargo run`."""
+"""The fair queues of SQS, which MiniStack does not have.
+
+On a standard queue a message whose group has fewer messages in flight goes before those of a busier group; messages of groups
+that are equally busy, and those of no group, go in the order of their arrival. AWS promises less: it tells busy groups from
+quiet ones.
+"""
 
 import collections
-import socketserver
 import time
 
-import hypercorn.config
-import ministack.app
 from ministack.services import sqs
-
-# Else each call of a function waits 40 ms for a delayed acknowledgement.
-socketserver.StreamRequestHandler.disable_nagle_algorithm = True
-# Clients that are waiting for messages would hold up the end for three seconds.
-hypercorn.config.Config.graceful_timeout = 0.3
-# A connection that finds the queue of the listener full waits a second for its next try.
-hypercorn.config.Config.backlog = 1024
 
 in_order_of_arrival = sqs._collect_msgs
 
 
 def fairly(queue, most, visibility):
-    """What `ReceiveMessage` takes, by the rule of SQS's fair queues, which MiniStack does not have.
-
-    On a standard queue a message whose group has fewer messages in flight goes before those of a busier group; messages of
-    groups that are equally busy, and those of no group, go in the order of their arrival. AWS promises less: it tells
-    busy groups from quiet ones.
-    """
+    """What `ReceiveMessage` takes."""
     if queue["is_fifo"] or not any(message.get("group_id") for message in queue["messages"]):
         return in_order_of_arrival(queue, most, visibility)
     now = time.time()
@@ -47,6 +37,6 @@ def fairly(queue, most, visibility):
     return in_order_of_arrival({**queue, "messages": taken}, most, visibility)
 
 
-sqs._collect_msgs = fairly
-
-ministack.app.main()
+def install():
+    """Puts the rule in place of MiniStack's."""
+    sqs._collect_msgs = fairly

@@ -1,0 +1,113 @@
+//! `GET /oauth/authorize`: where an application sends its user's browser (RFC 6749, section 4.1.1).
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
+use http::{StatusCode, Uri};
+use shared::http::{ClientNetwork, Document, Problem};
+use url::{Url, form_urlencoded};
+use utoipa::IntoParams;
+
+use super::authorization::{self, AuthorizationRequest, Denied};
+use super::client::ClientId;
+use super::redirect_uri::{answer, location};
+use crate::app::App;
+use crate::pages;
+
+/// The page that asks the user, where the owner has none.
+const PAGE: &str = "/auth/authorize";
+
+/// The parameters, for the description. Others are not looked at.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)] // it describes the query, which is read parameter by parameter
+pub struct AuthorizeParameters {
+    /// `code`.
+    response_type: String,
+    /// Who asks.
+    client_id: String,
+    /// Where the answer goes: one of the client's.
+    redirect_uri: String,
+    /// The SHA-256 of the verifier, base64url (RFC 7636).
+    code_challenge: String,
+    /// `S256`.
+    code_challenge_method: String,
+    /// Scopes separated by spaces, within the client's; all of them without it. `openid` is taken, too.
+    scope: Option<String>,
+    /// Returned as it is.
+    state: Option<String>,
+    /// For the id token (OpenID Connect).
+    nonce: Option<String>,
+    /// `consent` asks also for what was agreed to before, `login` takes a new sign-in alone. `none` is always refused.
+    prompt: Option<String>,
+    /// How many seconds ago the user may have signed in.
+    max_age: Option<u32>,
+}
+
+/// Ask a user for access.
+///
+/// Sends the browser to the page that asks the user, and from there to `redirect_uri` with `code`, `state` and `iss` (RFC
+/// 9207), or with `error`. A client or redirect URI that is not registered gets a page, and is sent nowhere. Every client uses
+/// PKCE with `S256`.
+#[utoipa::path(
+    get, path = "/oauth/authorize", operation_id = "oauth_authorize", tag = "oauth",
+    params(AuthorizeParameters),
+    responses(
+        (status = 303, description = "To the page that asks, or with an error to the client", headers(("Location" = String))),
+        (status = 400, description = "A page: the client or its redirect URI is not registered", body = String, content_type = "text/html"),
+        (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn authorize(State(app): State<App>, network: ClientNetwork, uri: Uri) -> Result<Response, Problem> {
+    let (parameters, repeated) = read(uri.query().unwrap_or_default());
+    let get = |name: &str| parameters.get(name).filter(|_| !repeated.iter().any(|twice| twice == name));
+    let client_id: Option<ClientId> = get("client_id").and_then(|id| id.parse().ok());
+    let client = match client_id {
+        Some(id) => app.accounts.client(&id).await?,
+        None => None,
+    };
+    let Some(client) = client else { return Ok(pages::unknown_application()) };
+    let redirect_uri = get("redirect_uri").filter(|uri| client.redirects_to(uri));
+    let Some(redirect_uri) = redirect_uri else { return Ok(pages::unknown_redirect_uri()) };
+    let request = if repeated.is_empty() {
+        AuthorizationRequest::read(&parameters, &client, redirect_uri, app.clock.now())
+    } else {
+        Err(Denied::new("invalid_request", "a parameter is there twice"))
+    };
+    match request {
+        Ok(request) => {
+            app.throttle.admit_network(network).await?;
+            let now = app.clock.now();
+            let id = authorization::keep_request(&app.accounts, &request, now, &app.random).await?;
+            let page = app.consent_url.as_ref().map_or(PAGE, Url::as_str);
+            see_other(&answer(page, &[("request", &id.expose())]))
+        }
+        Err(Denied { error, description }) => {
+            let mut members = vec![("error", error), ("error_description", &description)];
+            members.extend(get("state").map(|state| ("state", state.as_str())));
+            members.push(("iss", app.signer.issuer()));
+            see_other(&answer(redirect_uri, &members))
+        }
+    }
+}
+
+/// The parameters of a query, and the names of those that are there twice (RFC 6749, section 3.1).
+fn read(query: &str) -> (BTreeMap<String, String>, Vec<String>) {
+    let (mut parameters, mut repeated) = (BTreeMap::new(), Vec::new());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if parameters.insert(name.to_string(), value.into_owned()).is_some() {
+            repeated.push(name.into_owned());
+        }
+    }
+    (parameters, repeated)
+}
+
+/// Sends the browser on. The page there does not learn the URL of this one.
+fn see_other(to: &str) -> Result<Response, Problem> {
+    let to = location(to).map_err(Problem::internal)?;
+    let referrer = (REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok((StatusCode::SEE_OTHER, [(LOCATION, to), referrer]).into_response())
+}

@@ -1,0 +1,168 @@
+//! What serde finds wrong with a body, as field errors: all of them, each with its pointer and in words that a client
+//! understands.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problem::FieldError;
+
+/// At most this many bad fields of one body are listed.
+const FAULT_LIMIT: usize = 50;
+
+/// Characters of a fault's detail.
+const DETAIL_LIMIT: usize = 300;
+
+pub(super) fn first_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    fault(&pointer_of(error.path()), &error.inner().to_string())
+}
+
+/// All bad fields. serde stops at the first, so that one is taken out of the value, or replaced by something that its
+/// type accepts when it cannot be absent, and the rest is read again.
+pub(super) fn faults<T: DeserializeOwned>(
+    mut value: Value,
+    first: &serde_path_to_error::Error<serde_json::Error>,
+) -> Vec<FieldError> {
+    let mut found = vec![first_fault(first)];
+    let mut mended = found.first().map(|fault| fault.pointer.clone()).unwrap_or_default();
+    // A field that was taken out may be asked for later, and is mended a second time then.
+    for _ in 0..2 * FAULT_LIMIT {
+        let Some(next) = next_fault::<T>(&mut value, &mended) else { break };
+        mended.clone_from(&next.pointer);
+        if found.iter().all(|known| known.pointer != next.pointer) {
+            found.push(next);
+        }
+    }
+    found.truncate(FAULT_LIMIT);
+    found
+}
+
+/// Mends the field at `pointer` and finds the next fault, if there is one.
+fn next_fault<T: DeserializeOwned>(value: &mut Value, pointer: &str) -> Option<FieldError> {
+    let stand_ins = [
+        None,
+        Some(Value::from(1)),
+        Some(Value::from("a")),
+        Some(Value::from(true)),
+        Some(Value::from("https://example.com")),
+        Some(Value::from("2999-01-01T00:00:00Z")),
+        Some(Value::Array(Vec::new())),
+        Some(Value::Object(serde_json::Map::new())),
+    ];
+    for stand_in in stand_ins {
+        if !replace(value, pointer, stand_in) {
+            return None;
+        }
+        match serde_path_to_error::deserialize::<_, T>(&*value) {
+            Ok(_) => return None,
+            Err(error) => {
+                let next = fault(&pointer_of(error.path()), &error.inner().to_string());
+                if next.pointer != pointer {
+                    return Some(next);
+                }
+                // The next stand-in is tried.
+            }
+        }
+    }
+    None
+}
+
+/// Sets or removes the member of an object that `pointer` names; `false` when it names none.
+fn replace(value: &mut Value, pointer: &str, stand_in: Option<Value>) -> bool {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let Some(Value::Object(members)) = value.pointer_mut(parent) else { return false };
+    match stand_in {
+        Some(stand_in) => members.insert(name, stand_in),
+        None => members.remove(&name),
+    };
+    true
+}
+
+pub(super) fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => {
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
+            }
+            Segment::Map { key } => pointer.push_str(&pointer_to(key)),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// The pointer to a member of an object (RFC 6901).
+pub(super) fn pointer_to(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Turns serde's message into a code and a detail. A type's own refusal may be written `code: detail`, with the code
+/// in lower case and underscores; it is taken apart here.
+pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
+    let message = match message.rfind(" at line ") {
+        Some(end) => message.get(..end).unwrap_or(message),
+        None => message,
+    };
+    // It may quote the value, which has any length.
+    let message = message.char_indices().nth(DETAIL_LIMIT).map_or(message, |(end, _)| message.split_at(end).0);
+    let quoted = || message.split('`').nth(1).unwrap_or_default();
+    let under = |name: &str| {
+        if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
+    };
+    if message.starts_with("missing field") {
+        return FieldError::new(under(quoted()), "missing_field", "is required");
+    }
+    if message.starts_with("unknown field") {
+        // The path ends with the field already, and its name is the client's: it may have any characters.
+        return FieldError::new(pointer, "unknown_field", "is not a field of this request");
+    }
+    if message.starts_with("duplicate field") {
+        return FieldError::new(under(quoted()), "duplicate_field", "is there more than once");
+    }
+    for (prefix, code) in [
+        ("invalid type", "invalid_type"),
+        ("invalid value", "invalid_value"),
+        ("unknown variant", "unknown_value"),
+        ("invalid length", "invalid_length"),
+    ] {
+        if let Some(told) = message.strip_prefix(prefix) {
+            let (given, expected) = told.split_once(", expected ").unwrap_or((told, "another one"));
+            let given = given.trim_start_matches(": ").trim();
+            return FieldError::new(pointer, code, format!("must be {}, and is {given}", in_json(expected)));
+        }
+    }
+    // jiff tells at which step of its reading it failed.
+    if message.starts_with("failed to") {
+        return FieldError::new(
+            pointer,
+            "invalid",
+            "must be a time by RFC 3339 such as `2026-05-04T09:30:00Z`, before 9999-12-31",
+        );
+    }
+    match message.split_once(": ") {
+        Some((code, detail))
+            if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
+        {
+            FieldError { pointer: pointer.to_owned(), code: code.to_owned().into(), detail: detail.to_owned() }
+        }
+        _ => FieldError::new(pointer, "invalid", message),
+    }
+}
+
+/// What serde expected, in the words of JSON instead of Rust's.
+fn in_json(expected: &str) -> &str {
+    match expected.split(' ').next().unwrap_or_default() {
+        "struct" | "map" => "an object",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" | "isize" => "a whole number in range",
+        "f32" | "f64" => "a number",
+        _ => match expected {
+            "a map" => "an object",
+            "a sequence" => "an array",
+            "a boolean" => "true or false",
+            _ => expected,
+        },
+    }
+}
