@@ -106,8 +106,6 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         Some(end) => message.get(..end).unwrap_or(message),
         None => message,
     };
-    // It may quote the value, which has any length.
-    let message = message.char_indices().nth(DETAIL_LIMIT).map_or(message, |(end, _)| message.split_at(end).0);
     let quoted = || message.split('`').nth(1).unwrap_or_default();
     let under = |name: &str| {
         if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
@@ -129,9 +127,10 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         ("invalid length", "invalid_length"),
     ] {
         if let Some(told) = message.strip_prefix(prefix) {
-            let (given, expected) = told.split_once(", expected ").unwrap_or((told, "another one"));
+            let (given, expected) = told.rsplit_once(", expected ").unwrap_or((told, "another one"));
             let given = given.trim_start_matches(": ").trim();
-            return FieldError::new(pointer, code, format!("must be {}, and is {given}", in_json(expected)));
+            let detail = format!("must be {}, and is {given}", in_json(expected));
+            return FieldError::new(pointer, code, shortened(&detail).to_owned());
         }
     }
     // jiff tells at which step of its reading it failed.
@@ -146,10 +145,19 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         Some((code, detail))
             if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') =>
         {
-            FieldError { pointer: pointer.to_owned(), code: code.to_owned().into(), detail: detail.to_owned() }
+            FieldError {
+                pointer: pointer.to_owned(),
+                code: code.to_owned().into(),
+                detail: shortened(detail).to_owned(),
+            }
         }
-        _ => FieldError::new(pointer, "invalid", message),
+        _ => FieldError::new(pointer, "invalid", shortened(message).to_owned()),
     }
+}
+
+/// A detail may quote the value, which has any length.
+fn shortened(detail: &str) -> &str {
+    detail.char_indices().nth(DETAIL_LIMIT).map_or(detail, |(end, _)| detail.split_at(end).0)
 }
 
 /// What serde expected, in the words of JSON instead of Rust's.
