@@ -2,7 +2,7 @@
 //! any of it. What is done within, such as fair queues, is in `services/ministack`, which starts it.
 //!
 //! What needs nothing done here: routes (the gateway serves them), triggers (the pollers do), schedules, and outputs
-//! (none are used). The records of a stream do not survive a restart of the endpoint, as they do on AWS for a day; so a
+//! (none are used). The newest records alone of a stream survive a restart of the endpoint, where AWS keeps those of a day; so a
 //! stack reads its streams to the end before it stops.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,17 @@ pub(crate) async fn after_change(
         }
     }
     Ok(())
+}
+
+/// Puts a secret's ARN into a policy that refers to it: `!Ref` gives that on AWS, and the secret's name here.
+pub(crate) fn name_secrets_in_full(template: &Template, statement: &mut Value) {
+    let Some(resource) = statement.get_mut("Resource") else { return };
+    let Some(id) = resource.get("Ref").and_then(Value::as_str) else { return };
+    let declared = template.section("Resources").get(id).and_then(|declared| declared.get("Type"));
+    if declared.is_some_and(|kind| kind == "AWS::SecretsManager::Secret") {
+        let arn = format!("arn:aws:secretsmanager:${{AWS::Region}}:${{AWS::AccountId}}:secret:${{{id}}}*");
+        *resource = serde_json::json!({"Fn::Sub": arn});
+    }
 }
 
 async fn expire(clients: &Clients, table: &str, attribute: &str) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use shared::config::Environment;
 use shared::lambda::{Function, Service};
 use tokio::sync::oneshot;
 
-pub(crate) use environment::{Addresses, environment_of, parameters};
+pub(crate) use environment::{Addresses, environment_of, parameters, parameters_at};
 
 use crate::running::Running;
 use crate::template::DeclaredFunction;
@@ -79,14 +79,18 @@ async fn build(functions: Functions, handler: &str, environment: Environment) ->
 }
 
 impl Instance {
-    /// Builds the one of `functions` that `declared` names.
+    /// Builds the one of `functions` that `declared` names. With `policies` it calls AWS as the user that is deployed for
+    /// it, who may do what its policies allow; else, as its environment says, as the one who may do all.
     pub(crate) async fn start(
         functions: Functions,
         declared: DeclaredFunction,
         environment: Environment,
+        policies: bool,
         running: Running,
     ) -> anyhow::Result<Arc<Self>> {
-        let function = build(functions, &declared.handler, environment.clone()).await?;
+        let own =
+            if policies { environment.with("AWS_ACCESS_KEY_ID", &declared.logical_id) } else { environment.clone() };
+        let function = build(functions, &declared.handler, own).await?;
         Ok(Arc::new(Self::of(declared, environment, function, running)))
     }
 

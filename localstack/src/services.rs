@@ -39,6 +39,8 @@ pub struct Options {
     /// The Python virtual environment with `MiniStack` and Valkey. Made when it is missing or out of date; stacks may share
     /// it.
     pub venv: PathBuf,
+    /// Whether `MiniStack` evaluates the policies of its callers.
+    pub policies: bool,
     /// Use these AWS APIs instead of starting `MiniStack`.
     pub aws_endpoint: Option<String>,
     /// Use this database instead of starting `PostgreSQL`.
@@ -56,6 +58,7 @@ pub struct Services {
     pub database_url: String,
     /// The cache: `redis://:PASSWORD@127.0.0.1:PORT`.
     pub redis_url: String,
+    policies: bool,
     servers: Vec<Server>,
     supervisor: Supervisor,
     data: PathBuf,
@@ -100,11 +103,17 @@ impl Services {
             aws_endpoint: aws.url,
             database_url: postgres.url,
             redis_url: redis.url,
+            policies: options.policies && options.aws_endpoint.is_none(),
             servers: [aws.server, postgres.server, redis.server].into_iter().flatten().collect(),
             supervisor,
             data,
             _lock: lock,
         })
+    }
+
+    /// Whether the AWS APIs evaluate the policies of their callers.
+    pub fn holds_to_policies(&self) -> bool {
+        self.policies
     }
 
     /// Where this stack's data is. For an ephemeral stack a fresh directory, deleted when the stack is over.

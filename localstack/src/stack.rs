@@ -33,9 +33,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// A throw-away stack on any free port, for tests.
+    /// A throw-away stack on any free port, for tests: its functions are held to their policies.
     pub fn ephemeral(functions: Functions) -> Self {
-        Self::of(functions, Storage::Ephemeral, 0)
+        let mut options = Self::of(functions, Storage::Ephemeral, 0);
+        options.services.policies = true;
+        options
     }
 
     /// A stack on `port` whose data stays in `data`.
@@ -46,7 +48,14 @@ impl Options {
     /// A stack on `port` that starts all of its servers. Its Python environment is the one that all stacks share.
     pub fn of(functions: Functions, storage: Storage, port: u16) -> Self {
         let venv = default_data().join("venv");
-        let services = services::Options { storage, venv, aws_endpoint: None, database_url: None, redis_url: None };
+        let services = services::Options {
+            storage,
+            venv,
+            policies: false,
+            aws_endpoint: None,
+            database_url: None,
+            redis_url: None,
+        };
         Self { functions, port, services }
     }
 }

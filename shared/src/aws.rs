@@ -4,6 +4,7 @@
 //! `aws-config` and its chain of credential providers are left out: a Lambda always has its role's credentials in
 //! its environment, and so has the local stack.
 
+mod connect;
 mod secrets;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::SharedHttpClient;
 
+pub use self::connect::connect;
 pub use self::secrets::{SecretError, Secrets};
 use crate::config::{ConfigError, Environment, Secret};
 

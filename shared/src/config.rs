@@ -2,15 +2,25 @@
 //!
 //! A function never reads the process's environment itself: it is given an [`Environment`], so that the local
 //! stack can run many functions, each with the variables its block of the template declares, in one process.
+//!
+//! The parts of a function read their own values, each by a [`Reader`]. While
+//! [`Service::build`](crate::lambda::Service::build) builds them, a fault ends none of them: it is collected, something
+//! stands in for the value, and all faults are reported together. What was built on stand-ins is never run.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::BoxError;
 
 /// The variables of one function.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(Arc<BTreeMap<String, Secret>>);
+pub struct Environment {
+    variables: Arc<BTreeMap<String, Secret>>,
+    /// What readers have found, where and while it is collected.
+    faults: Arc<Mutex<Option<Vec<String>>>>,
+}
 
 impl Environment {
     /// The process's own environment: what a Lambda runs with.
@@ -21,19 +31,30 @@ impl Environment {
 
     /// A variable's text, when it is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(Secret::expose).filter(|value| !value.is_empty())
+        self.variables.get(name).map(Secret::expose).filter(|value| !value.is_empty())
     }
 
     /// All variables with their values: what a process of its own is started with.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.expose()))
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.expose()))
     }
 
     /// The same variables with one more, or with another value for one.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut variables = BTreeMap::clone(&self.0);
+        let mut variables = BTreeMap::clone(&self.variables);
         variables.insert(name.to_owned(), Secret::new(value));
-        Self(Arc::new(variables))
+        Self { variables: Arc::new(variables), ..self.clone() }
+    }
+
+    /// The same variables, whose readers leave their faults to [`Self::collected`] and go on.
+    pub(crate) fn collecting(&self) -> Self {
+        Self { faults: Arc::new(Mutex::new(Some(Vec::new()))), ..self.clone() }
+    }
+
+    /// Ends the collecting, and tells the faults: each once, in the order in which they were found. Who reads later gets
+    /// an error again.
+    pub(crate) fn collected(&self) -> Vec<String> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Starts to read a set of values; [`Reader::finish`] tells all that is wrong with them.
@@ -44,7 +65,8 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(Arc::new(variables.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()))
+        let variables = variables.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        Self { variables: Arc::new(variables), faults: Arc::default() }
     }
 }
 
@@ -56,8 +78,8 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A value that must be there. When it is not, or does not parse, the fault is kept and the type's default
-    /// stands in until [`Reader::finish`] refuses the whole.
+    /// A value that must be there. When it is not, or does not parse, the fault is kept and something stands in for it
+    /// until the whole is refused.
     pub fn required<T>(&mut self, name: &str) -> T
     where
         T: FromStr<Err: fmt::Display> + Default,
@@ -68,7 +90,8 @@ impl Reader<'_> {
         if self.environment.get(name).is_none() {
             self.faults.push(format!("{name} is not set"));
         }
-        T::default()
+        // Of a number one: what is built from it may refuse 0, and would hide the faults that come after.
+        "1".parse().unwrap_or_default()
     }
 
     /// A value that may be absent.
@@ -87,9 +110,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Refuses the configuration when anything was missing or bad.
+    /// Refuses the configuration when anything was missing or bad. Where faults are collected it is refused later, with
+    /// those of all readers.
     pub fn finish(self) -> Result<(), ConfigError> {
-        if self.faults.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.faults }) }
+        let mut collected = self.environment.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(collected) = &mut *collected {
+            for fault in self.faults {
+                // What several parts of a function read is one fault.
+                if !collected.contains(&fault) {
+                    collected.push(fault);
+                }
+            }
+            return Ok(());
+        }
+        if self.faults.is_empty() { Ok(()) } else { Err(ConfigError::new(self.faults, None)) }
+    }
+
+    /// The same for who cannot fail: where faults are not collected, they are logged.
+    pub(crate) fn leave(self) {
+        if let Err(error) = self.finish() {
+            tracing::error!(%error, "bad values of the configuration are left out");
+        }
     }
 }
 
@@ -98,6 +139,14 @@ impl Reader<'_> {
 #[error("the configuration has {} fault(s): {}", faults.len(), faults.join("; "))]
 pub struct ConfigError {
     faults: Vec<String>,
+    /// What the start ended with. It may follow from what stood in for the missing, and be a fault of its own as well.
+    source: Option<BoxError>,
+}
+
+impl ConfigError {
+    pub(crate) const fn new(faults: Vec<String>, source: Option<BoxError>) -> Self {
+        Self { faults, source }
+    }
 }
 
 /// A text that never appears in logs or debug output.
@@ -150,5 +199,29 @@ mod tests {
         }
         assert!(!message.contains("hunter2"));
         assert!(!format!("{environment:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn collected_faults_end_no_reader_and_are_told_each_once_in_their_order() {
+        let environment: Environment = [("PORT".to_owned(), "hunter2".to_owned())].into_iter().collect();
+        let environment = environment.collecting();
+        let mut first = environment.reader();
+        assert_eq!(first.required::<u16>("PORT"), 1);
+        let _: String = first.required("TABLE");
+        first.finish().unwrap();
+        // A copy with another variable is of the same function.
+        let environment = environment.with("OTHER", "1");
+        let mut second = environment.reader();
+        let _: String = second.required("TABLE");
+        let _: String = second.required("QUEUE");
+        second.leave();
+
+        let faults = environment.collected();
+        assert!(faults[0].starts_with("PORT is not valid: ") && !faults[0].contains("hunter2"), "{faults:?}");
+        assert_eq!(faults[1..], ["TABLE is not set", "QUEUE is not set"]);
+        // From then on a fault is an error.
+        let mut late = environment.reader();
+        let _: String = late.required("TABLE");
+        late.finish().unwrap_err();
     }
 }

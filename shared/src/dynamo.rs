@@ -6,6 +6,7 @@
 
 mod error;
 mod expression;
+mod item;
 mod transaction;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use aws_sdk_dynamodb::types::{
 pub use self::error::{Cancellation, DynamoError};
 use self::error::{cancelled, sorted};
 pub use self::expression::{Check, Delete, Put, Query, Update};
+pub use self::item::{item, key, number, text};
 pub use self::transaction::{Lost, TransactWrite};
 use crate::BoxFuture;
 
@@ -31,13 +33,19 @@ const BATCH_ROUNDS: usize = 5;
 /// The attributes of an item, or of a key.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// A key under construction: `[("pk", s("…"))].into()`.
+/// A key under construction: by [`key`], or `[("pk", s("…"))].into()` where a table has another.
 #[derive(Clone, Debug)]
 pub struct Key(Item);
 
 impl<const N: usize> From<[(&str, AttributeValue); N]> for Key {
     fn from(attributes: [(&str, AttributeValue); N]) -> Self {
         Self(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
+impl From<Key> for Item {
+    fn from(key: Key) -> Self {
+        key.0
     }
 }
 

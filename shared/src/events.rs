@@ -5,7 +5,10 @@
 //! platform's relay reads the table's stream and publishes them. It costs no call and no further write. *Directly*
 //! ([`Events::publish`]) where there is no item to carry them. Either way an event may come twice, with the same id.
 //!
-//! Subscribers filter by the message attributes `type` and `tenant`.
+//! An event belongs to the trace in which it was made, by the extension attribute `traceparent`
+//! (<https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md>); `tracestate` is left out.
+//!
+//! Subscribers filter by the message attributes `type` and `tenant`; a third is `traceparent`, as of any message.
 
 pub mod export;
 pub mod identity;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::dynamo::{AttributeValue, s};
 use crate::id::{Id, Kind, TenantId};
 use crate::random::Random;
+use crate::telemetry::{TRACEPARENT, TraceContext};
 use crate::time::Timestamp;
 use crate::{BoxError, BoxFuture};
 
@@ -61,12 +65,15 @@ pub struct Event<D = serde_json::Value> {
     datacontenttype: String,
     /// Whose it is (an extension attribute).
     pub tenantid: TenantId,
+    /// The trace that it belongs to (an extension attribute); none when no invocation made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// The details.
     pub data: D,
 }
 
 impl<D: EventData> Event<D> {
-    /// What happened to `subject` of `tenant` just now.
+    /// What happened to `subject` of `tenant` just now, by the work at hand.
     #[allow(clippy::needless_pass_by_value)] // ids are passed by value
     pub fn new(tenant: TenantId, subject: impl ToString, data: D, now: Timestamp, random: &Random) -> Self {
         Self {
@@ -78,6 +85,7 @@ impl<D: EventData> Event<D> {
             time: now,
             datacontenttype: "application/json".to_owned(),
             tenantid: tenant,
+            traceparent: TraceContext::current(),
             data,
         }
     }
@@ -154,11 +162,13 @@ fn entry<D: Serialize>((index, event): (usize, &Event<D>)) -> Result<PublishBatc
             .build()
             .map_err(|error| PublishError::Sns(error.into()))
     };
-    PublishBatchRequestEntry::builder()
+    let mut entry = PublishBatchRequestEntry::builder()
         .id(index.to_string())
         .message(serde_json::to_string(event)?)
         .message_attributes("type", attribute(&event.kind)?)
-        .message_attributes("tenant", attribute(&event.tenantid.to_string())?)
-        .build()
-        .map_err(|error| PublishError::Sns(error.into()))
+        .message_attributes("tenant", attribute(&event.tenantid.to_string())?);
+    if let Some(trace) = event.traceparent {
+        entry = entry.message_attributes(TRACEPARENT, attribute(&trace.to_string())?);
+    }
+    entry.build().map_err(|error| PublishError::Sns(error.into()))
 }

@@ -106,7 +106,7 @@ impl<S: Source> Exporter<S> {
             blobs: self.blobs.clone(),
             tenant: *tenant,
             folder: request.folder,
-            place: self.random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 12),
+            place: self.random.word(12),
             open: BTreeMap::new(),
             part: Part { files, ..Part::default() },
         };

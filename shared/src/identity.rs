@@ -1,4 +1,5 @@
-//! Who calls: the verified [`Principal`], and the extractors [`Caller`] and [`Sensitive`] by which a handler asks for one.
+//! Who calls: the verified [`Principal`], and the extractors [`Caller`], [`Sensitive`] and [`OpenIdCaller`] by which a
+//! handler asks for one.
 //!
 //! A credential is an access token (a JWT signed with Ed25519, [`token`]) or an API key ([`api_key`]). Both are verified
 //! inside the function. What is needed for that (public keys, key records, revocations) is read from the identity table
@@ -11,7 +12,6 @@ pub mod authenticate;
 mod caller;
 mod credential;
 pub mod credits;
-pub mod foreign_token;
 pub mod permission;
 mod principal;
 pub mod revocation;
@@ -20,7 +20,8 @@ pub mod store;
 pub mod token;
 
 pub use authenticate::Authenticator;
-pub use caller::{Caller, STEP_UP_WITHIN, Sensitive};
+pub use caller::{Caller, OpenIdCaller, STEP_UP_WITHIN, Sensitive};
 pub use permission::{Permission, Scopes};
 pub use principal::{Principal, PrincipalKind, Role};
 pub use revocation::Revoked;
+pub use ring_provider::install as install_crypto_provider;

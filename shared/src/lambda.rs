@@ -4,14 +4,16 @@
 //! clock) into a [`Function`], which is one of: HTTP ([`Function::http`]), a queue's consumer ([`Function::queue`],
 //! [`Function::batches`]), a scheduled task ([`Function::schedule`]), a consumer of a table's stream
 //! ([`Function::stream`], [`Function::stream_batches`]), or a plain event handler ([`Function::event`]). A service's
-//! binary is one line, [`run`], which runs the function that `_HANDLER` names (`links.redirect`); the local stack builds
-//! the same functions and calls [`Function::invoke`] with the same events.
+//! binary is one line, [`run`], which runs the function that `_HANDLER` names (`links.redirect`, or by one of its
+//! endpoints `links.follow_link`); the local stack builds the same functions and calls [`Function::invoke`] with the same
+//! events.
 
 mod deferred;
 mod http;
 mod queue;
 mod run;
 mod schedule;
+mod service;
 mod stream;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub use deferred::Deferred;
 pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received};
 pub use run::run;
 pub use schedule::{Task, Tick};
+pub use service::{Build, Service, StartError};
 pub use stream::{StreamBatchConsumer, StreamConsumer, StreamFailure, StreamRecord};
 
 use crate::aws::Aws;
@@ -35,7 +38,7 @@ use crate::{BoxError, BoxFuture};
 /// What a function is built from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    /// The full name, as `Handler:` in the template says it: `links.api`.
+    /// The full name, `links.api`, also where `Handler:` in the template names one of its endpoints.
     pub name: &'static str,
     /// The variables of this function.
     pub environment: Environment,
@@ -67,63 +70,6 @@ impl Runtime {
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
-}
-
-/// Builds one function; run once for each instance, so what it reads and connects is paid at a cold start only.
-pub type Build = fn(Runtime) -> BoxFuture<'static, Result<Function, BoxError>>;
-
-/// A service: its name and its functions by theirs.
-#[derive(Debug)]
-pub struct Service {
-    /// The crate's name: the part of `Handler:` before the dot, and the name of the binary.
-    pub name: &'static str,
-    /// The functions by full name (`links.api`).
-    pub functions: &'static [(&'static str, Build)],
-}
-
-impl Service {
-    /// Builds the function called `handler`.
-    pub async fn build(&self, handler: &str, environment: Environment) -> Result<Function, StartError> {
-        let runtime_of = |name| Runtime::new(name, environment);
-        self.build_with(handler, runtime_of).await
-    }
-
-    /// Builds the function called `handler` from the runtime that `runtime_of` makes for it.
-    pub async fn build_with(
-        &self,
-        handler: &str,
-        runtime_of: impl FnOnce(&'static str) -> Result<Runtime, ConfigError> + Send,
-    ) -> Result<Function, StartError> {
-        let Some((name, build)) = self.functions.iter().find(|(name, _)| *name == handler) else {
-            return Err(StartError::UnknownHandler { handler: handler.to_owned(), service: self.name });
-        };
-        let runtime = runtime_of(name)?;
-        build(runtime).await.map_err(|source| StartError::Build { handler: name, source })
-    }
-}
-
-/// Why a function did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// `_HANDLER` names nothing of this service.
-    #[error("the service {service} has no function {handler:?}")]
-    UnknownHandler {
-        /// What was asked for.
-        handler: String,
-        /// The service asked.
-        service: &'static str,
-    },
-    /// The environment is incomplete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The function's own start failed.
-    #[error("{handler} could not start")]
-    Build {
-        /// The function.
-        handler: &'static str,
-        /// Why.
-        source: BoxError,
-    },
 }
 
 /// A function that is ready to be invoked. Clones share one instance.
@@ -224,9 +170,11 @@ where
 }
 
 /// How long an invocation may still run, by its context's deadline (milliseconds since the Unix epoch).
-/// A context without a deadline (a direct call in a test) has a minute.
+/// A context without a deadline has a minute: that of a direct call in a test, and of `cargo lambda watch`, which tells a
+/// length of time where a time belongs.
 pub fn remaining(context: &Context) -> Duration {
-    if context.deadline == 0 {
+    // In September 2001; there was no Lambda before.
+    if context.deadline < 1_000_000_000_000 {
         return Duration::from_mins(1);
     }
     // The deadline is the platform's wall clock; the injected clock has no part in it.

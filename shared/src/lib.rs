@@ -3,22 +3,25 @@
 //! | module | concern |
 //! |---|---|
 //! | [`lambda`] | how a function runs: the list of a service's functions, HTTP, queues, schedules, streams |
-//! | [`http`] | what every endpoint does the same way: problems, extractors, pagination, idempotency, entity tags |
+//! | [`http`] | what every endpoint does the same way: problems, extractors, pagination, idempotency, entity tags, versions |
 //! | [`identity`] | who calls: principal, API keys, access tokens, permissions |
+//! | [`password_hash`] | hashes of passwords, one at a time for each core |
 //! | [`limits`] | exact rate limits on Redis or DynamoDB |
 //! | [`queue`] | sending messages, now or at any later second |
 //! | [`events`] | domain events as CloudEvents, published directly or through the outbox |
 //! | [`export`] | a service's part of the export of a tenant |
-//! | [`dynamo`], [`postgres`], [`cache`], [`aws`] | the stores, behind plain functions that are compiled once |
+//! | [`dynamo`], [`postgres`], [`blob`], [`aws`] | the stores, behind plain functions that are compiled once |
+//! | [`cache`] | what an instance keeps for a while |
 //! | [`outbound`] | the one HTTP client for URLs that others choose |
 //! | [`mail`] | mails, and their sending by SMTP or into a folder |
 //! | [`signing`] | signatures of requests by Standard Webhooks, made and verified |
-//! | [`config`], [`time`], [`random`], [`id`], [`refusal`], [`telemetry`] | configuration, the clock, randomness, ids, why a value is refused, logs |
+//! | [`config`], [`time`], [`random`], [`id`], [`digest`], [`text`], [`refusal`], [`telemetry`] | configuration, the clock, randomness, ids, hashes as texts, the rule of a line, why a value is refused, logs |
 
 pub mod aws;
 pub mod blob;
 pub mod cache;
 pub mod config;
+pub mod digest;
 pub mod dynamo;
 pub mod events;
 pub mod export;

@@ -33,6 +33,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
+use crate::http::Problem;
 use crate::{BoxError, BoxFuture};
 
 pub use crate::time::Timestamp;
@@ -88,6 +89,16 @@ pub enum LimitError {
     /// The caller's mistake.
     #[error("the check of rate limits is not valid: {0}")]
     Invalid(&'static str),
+}
+
+/// What protects something fails closed: a store that is away is 503.
+impl From<LimitError> for Problem {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Unavailable(_) => Self::unavailable(error),
+            LimitError::Invalid(_) => Self::internal(error),
+        }
+    }
 }
 
 impl LimitError {

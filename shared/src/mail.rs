@@ -8,6 +8,6 @@ mod line;
 mod mime;
 mod transport;
 
-pub use line::{is_invisible, one_line};
+pub use line::one_line;
 pub use mime::{InvalidMessageId, LONGEST_SUBJECT, Mail, MessageId, Recipient, is_address};
 pub use transport::{InvalidTransport, SendError, Transport};

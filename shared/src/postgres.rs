@@ -1,10 +1,10 @@
 //! Postgres for a Lambda: lazily connected, bounded in time, safe behind a transaction pooler, one tenant for each
 //! transaction.
 //!
-//! All work happens in a [`Transaction`] that names its tenant ([`Postgres::tenant_transaction`], or
-//! [`Postgres::in_tenant`] with retries). The transaction takes the role [`APP_ROLE`], which owns nothing and cannot
-//! bypass row-level security, and sets `tenfold.tenant`, which the policies read through `tenfold.current_tenant()`.
-//! Without a tenant a policy matches no row.
+//! All work happens in a [`Transaction`] that names its tenant ([`Postgres::tenant_transaction`]) and is ended whatever
+//! came of the work ([`Transaction::end`]); [`Postgres::repeated`] does it again where others were in its way. The
+//! transaction takes the role [`APP_ROLE`], which owns nothing and cannot bypass row-level security, and sets
+//! `tenfold.tenant`, which the policies read through `tenfold.current_tenant()`. Without a tenant a policy matches no row.
 //!
 //! # The connection
 //! An instance has one connection (more where [`Settings::max_connections`] says so). It is made by the first call
@@ -53,7 +53,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a call waits for a connection, with all attempts to make one.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often [`Postgres::in_tenant`] does its work at most.
+/// How often [`Postgres::repeated`] does its work at most.
 pub const ATTEMPTS: u32 = 3;
 
 /// A connection that was idle for longer is tried before it is used.
@@ -176,23 +176,12 @@ impl Postgres {
         Ok(Transaction::new(transaction))
     }
 
-    /// Does `work` in a transaction of `tenant` and commits it. Serialization failures, deadlocks, lock time-outs and
-    /// a lost connection are answered by doing all of it again, [`ATTEMPTS`] times in all, with a random pause of up
-    /// to 50 and then 200 ms. So `work` has no effects outside of the transaction.
+    /// Does `once`, which begins a transaction and ends it ([`Transaction::end`]), and does all of it again after a
+    /// serialization failure, a deadlock, a lock time-out or a lost connection: [`ATTEMPTS`] times in all, with a random
+    /// pause of up to 50 and then 200 ms. So `once` has no effects outside of the transaction.
     ///
     /// When the connection is lost in the commit itself nobody knows whether it took place: that is
-    /// [`PostgresError::CommitUnknown`] and not tried again. A [`Problem`](crate::http::Problem) that `work` fails with
-    /// undoes the transaction and is the answer.
-    pub fn in_tenant<'a, T, W>(&'a self, tenant: &'a TenantId, work: W) -> BoxFuture<'a, Result<T, PostgresError>>
-    where
-        T: Send + 'a,
-        W: for<'t> Fn(&'t mut Transaction) -> BoxFuture<'t, Result<T, PostgresError>> + Send + Sync + 'a,
-    {
-        Box::pin(async move { self.repeated(|| self.once(tenant, &work)).await })
-    }
-
-    /// Does `once`, which begins and commits a transaction of its own, again under the conditions of
-    /// [`Self::in_tenant`].
+    /// [`PostgresError::CommitUnknown`] and not tried again.
     pub async fn repeated<T, F>(&self, mut once: impl FnMut() -> F) -> Result<T, PostgresError>
     where
         F: Future<Output = Result<T, PostgresError>>,
@@ -210,15 +199,6 @@ impl Postgres {
             tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
             attempt += 1;
         }
-    }
-
-    async fn once<T, W>(&self, tenant: &TenantId, work: &W) -> Result<T, PostgresError>
-    where
-        W: for<'t> Fn(&'t mut Transaction) -> BoxFuture<'t, Result<T, PostgresError>>,
-    {
-        let mut transaction = self.tenant_transaction(tenant).await?;
-        let done = work(&mut transaction).await;
-        transaction.end(done).await
     }
 }
 

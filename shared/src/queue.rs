@@ -8,15 +8,20 @@
 //! write's transaction ([`Sender::due_write`]), and [`Sender::nudge`] afterwards sends what is due too soon for the
 //! scheduler to be in time.
 //!
+//! A message belongs to the trace in which it was made, and carries it as the message attribute `traceparent`, however long
+//! it waits in the due index.
+//!
 //! What can never be handled goes to a dead-letter queue with its reason ([`DeadLetters`]).
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use serde::Serialize;
 
 use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, s};
+use crate::telemetry::{TRACEPARENT, TraceContext};
 use crate::time::{Clock, Timestamp};
 use crate::{BoxError, BoxFuture};
 
@@ -42,10 +47,12 @@ pub struct Message {
     /// What makes the message one of its kind: a second message with the same id and time replaces the first in the
     /// due index.
     pub id: String,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 impl Message {
-    /// A message with `body` as JSON.
+    /// A message with `body` as JSON, of the trace of the work at hand.
     #[allow(clippy::needless_pass_by_value)] // ids are passed by value
     pub fn json<B: Serialize>(
         queue_url: &str,
@@ -58,7 +65,14 @@ impl Message {
             body: serde_json::to_string(body)?,
             group: group.to_string(),
             id: id.into(),
+            trace: TraceContext::current(),
         })
+    }
+
+    /// The same as part of another trace, where that is known.
+    #[must_use]
+    pub fn in_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace: trace.or(self.trace), ..self }
     }
 }
 
@@ -132,7 +146,7 @@ impl Sender {
     /// The entry in the due index, to be part of a transaction. Follow it with [`Self::nudge`].
     pub fn due_write(&self, message: &Message, at: Timestamp) -> TransactWrite {
         let (pk, sk) = due_key(&message.id, at);
-        let item: Item = [
+        let mut item: Item = [
             ("pk".to_owned(), s(pk)),
             ("sk".to_owned(), s(sk)),
             ("due_at".to_owned(), n(at.as_millisecond())),
@@ -142,6 +156,7 @@ impl Sender {
             ("id".to_owned(), s(&message.id)),
         ]
         .into();
+        item.extend(message.trace.map(|trace| (TRACEPARENT.to_owned(), s(trace.to_string()))));
         TransactWrite::Put(Put::new(&self.due_table, item))
     }
 
@@ -185,10 +200,7 @@ impl DeadLetters {
         Box::pin(async move {
             // SQS refuses control characters in attributes, and a reason may quote the message.
             let reason: String = reason.chars().filter(|character| !character.is_control()).take(500).collect();
-            let attribute = |text: &str| {
-                let attribute = MessageAttributeValue::builder().data_type("String").string_value(text).build();
-                attribute.map_err(|error| SendError::Sqs(error.into()))
-            };
+            let attribute = |text: &str| text_attribute(text).map_err(|error| SendError::Sqs(error.into()));
             let mut call = self
                 .sqs
                 .send_message()
@@ -198,6 +210,9 @@ impl DeadLetters {
                 .message_attributes("reason", attribute(&reason)?);
             if let Some(id) = message_id {
                 call = call.message_attributes("source_message_id", attribute(id)?);
+            }
+            if let Some(trace) = TraceContext::current() {
+                call = call.message_attributes(TRACEPARENT, attribute(&trace.to_string())?);
             }
             call.send().await.map_err(|error| SendError::Sqs(error.into()))?;
             tracing::error!(message_id, reason, "what can never be handled went to the dead-letter queue");
@@ -218,15 +233,23 @@ pub fn delay_seconds(delay: Duration) -> i32 {
     i32::try_from(seconds.min(LONGEST_DELAY.as_secs())).unwrap_or(0)
 }
 
+/// A message attribute that is a text.
+pub fn text_attribute(text: &str) -> Result<MessageAttributeValue, BuildError> {
+    MessageAttributeValue::builder().data_type("String").string_value(text).build()
+}
+
 async fn send(sqs: &Client, message: &Message, delay: Duration) -> Result<(), SendError> {
-    sqs.send_message()
+    let mut call = sqs
+        .send_message()
         .queue_url(&message.queue_url)
         .message_body(&message.body)
         .message_group_id(&message.group)
-        .delay_seconds(delay_seconds(delay))
-        .send()
-        .await
-        .map_err(|error| SendError::Sqs(error.into()))?;
+        .delay_seconds(delay_seconds(delay));
+    if let Some(trace) = message.trace {
+        let attribute = text_attribute(&trace.to_string()).map_err(|error| SendError::Sqs(error.into()))?;
+        call = call.message_attributes(TRACEPARENT, attribute);
+    }
+    call.send().await.map_err(|error| SendError::Sqs(error.into()))?;
     Ok(())
 }
 

@@ -42,6 +42,12 @@ impl Random {
         base * (1 << attempt.saturating_sub(1).min(6)) / u32::from(u16::MAX) * fraction
     }
 
+    /// A name of `length` characters that nothing else has: lower-case letters and digits without those that are taken for
+    /// one another, each worth about five bits.
+    pub fn word(&self, length: usize) -> String {
+        self.text(b"abcdefghjkmnpqrstvwxyz0123456789", length)
+    }
+
     /// A text of `length` characters, each drawn with equal probability from `alphabet`
     /// (1 to 256 ASCII characters; an empty one gives an empty text).
     pub fn text(&self, alphabet: &[u8], length: usize) -> String {

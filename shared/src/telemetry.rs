@@ -1,7 +1,13 @@
-//! How logs are written: one JSON object for each line, and an error with its whole cause chain.
+//! How logs are written: one JSON object for each line, and an error with its whole cause chain. Which trace the work at
+//! hand belongs to: [`TraceContext`].
 
+mod trace;
+
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use trace::{InvalidTraceparent, TRACEPARENT, TraceContext};
 
 /// Sends the process's logs to `writer`, one JSON object for each line; `TENFOLD_LOG` filters them (`tracing`'s
 /// directives, default `info`). A second call changes nothing.
@@ -10,7 +16,15 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_from_env("TENFOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(writer).try_init();
+    let _ = tracing::subscriber::set_global_default(subscriber(filter, writer));
+}
+
+/// What writes lines to `writer` in the form of [`init_logs`]: for a test that reads its own.
+pub fn subscriber<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(writer).finish()
 }
 
 /// An error with all its causes, outermost first.

@@ -47,6 +47,11 @@ impl Clock {
     }
 }
 
+/// `at` cut to the millisecond, which is what is stored and shown.
+pub fn to_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
 /// `at` as RFC 3339 UTC with a `Z` and exactly three decimals, so that text order is time order.
 pub fn rfc3339_millis(at: Timestamp) -> String {
     format!("{at:.3}")

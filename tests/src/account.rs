@@ -186,31 +186,6 @@ impl Account {
         self.http.request(method, format!("{}{path}", stack().url())).bearer_auth(&self.access_token)
     }
 
-    /// `GET`.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.request(Method::GET, path).answer().await
-    }
-
-    /// `DELETE`.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.request(Method::DELETE, path).answer().await
-    }
-
-    /// `POST` with a JSON body.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::POST, path).json(body).answer().await
-    }
-
-    /// `PUT` with a JSON body.
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::PUT, path).json(body).answer().await
-    }
-
-    /// `PATCH` with a merge patch.
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::PATCH, path).json(body).answer().await
-    }
-
     /// Refreshes the tokens; the answer's are this account's from now on.
     pub async fn refresh(&mut self) -> Value {
         let answer = post("/v1/auth/refresh", &json!({"refresh_token": self.refresh_token})).await.expect(200).json();
@@ -218,3 +193,5 @@ impl Account {
         answer
     }
 }
+
+methods!(Account);

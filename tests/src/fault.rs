@@ -24,6 +24,8 @@ pub enum Fault {
     InTransaction,
     /// The service fails.
     ServerError,
+    /// Nothing is done, and there is no answer, for as long as the caller waits.
+    Silence,
     /// Nothing is done, and the answer is 200 with this body: what only a service in trouble would say.
     Instead(&'static str),
 }
@@ -119,6 +121,7 @@ impl Traffic {
         match fault {
             None => self.forward(parts, body).await,
             Some(Fault::LostRequest) => anyhow::bail!("the request is lost"),
+            Some(Fault::Silence) => std::future::pending().await,
             Some(Fault::LostAnswer) => {
                 self.forward(parts, body).await?;
                 anyhow::bail!("the answer is lost")

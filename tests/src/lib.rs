@@ -7,6 +7,9 @@
 // All of this crate is for tests: it fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+#[macro_use]
+mod methods;
+
 pub mod account;
 mod conformance;
 mod fault;

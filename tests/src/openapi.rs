@@ -15,8 +15,8 @@ use localstack::template::workspace_root;
 use serde_json::{Value, json};
 use shared::http::versions::Version;
 use shared::http::versions::document::version_1;
-use shared::identity::STEP_UP_WITHIN;
 use shared::identity::access::{Access, Callers, Needs};
+use shared::identity::{OpenIdCaller, STEP_UP_WITHIN};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
@@ -45,7 +45,7 @@ fn descriptions() -> Vec<(&'static str, OpenApi)> {
         ("auth.pages", auth::pages::router().into_openapi()),
         ("jobs.api", jobs::api::router().into_openapi()),
         ("links.api", links::api::router().into_openapi()),
-        ("links.redirect", links::follow::openapi()),
+        ("links.redirect", links::redirect::openapi()),
         ("notes.api", notes::api::router().into_openapi()),
         ("health.api", health::openapi()),
         ("platform.documents", platform::documents::description()),
@@ -70,6 +70,7 @@ pub fn document(version: Version) -> String {
     };
     // Of what each version has.
     schemas::describe_patches(&mut document);
+    schemas::describe_optional_bodies(&mut document);
     schemas::leave_out_unused(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
@@ -142,6 +143,7 @@ fn tell_access(operation: &mut Operation) {
             let client = SecurityRequirement::new("oauth_client", Vec::<String>::new());
             std::iter::once(client).chain(or_nobody.then(SecurityRequirement::default)).collect()
         }
+        Access::OpenId => vec![SecurityRequirement::new("bearer", [OpenIdCaller::SCOPE])],
         Access::Permitted(needs) => {
             let schemes = match needs.callers {
                 Callers::All => &["bearer", "api_key"][..],
@@ -150,9 +152,16 @@ fn tell_access(operation: &mut Operation) {
             schemes.iter().map(|scheme| SecurityRequirement::new(*scheme, [needs.permission])).collect()
         }
     });
-    if let Access::Permitted(needs) = access {
-        tell_refusal(operation, "401", "unauthenticated", &unauthenticated(needs));
-        tell_refusal(operation, "403", "forbidden", &forbidden(needs));
+    match access {
+        Access::Public | Access::OAuthClient { .. } => {}
+        Access::OpenId => {
+            tell_refusal(operation, "401", "unauthenticated", "no valid credential");
+            tell_refusal(operation, "403", "forbidden", "no application that acts for a user, or one without openid");
+        }
+        Access::Permitted(needs) => {
+            tell_refusal(operation, "401", "unauthenticated", &unauthenticated(needs));
+            tell_refusal(operation, "403", "forbidden", &forbidden(needs));
+        }
     }
 }
 

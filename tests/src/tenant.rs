@@ -150,32 +150,9 @@ impl Tenant {
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", stack().url())).bearer_auth(&self.api_key)
     }
-
-    /// `GET`.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.request(Method::GET, path).answer().await
-    }
-
-    /// `DELETE`.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.request(Method::DELETE, path).answer().await
-    }
-
-    /// `POST` with a JSON body.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::POST, path).json(body).answer().await
-    }
-
-    /// `PUT` with a JSON body.
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::PUT, path).json(body).answer().await
-    }
-
-    /// `PATCH` with a merge patch.
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        self.request(Method::PATCH, path).json(body).answer().await
-    }
 }
+
+methods!(Tenant);
 
 /// The stack's identity table.
 ///

@@ -11,6 +11,14 @@ use shared::time::Timestamp;
 
 use crate::stack;
 
+/// The `iss` of the stack's tokens: its URL.
+///
+/// # Panics
+/// When the stack does not start.
+pub fn issuer() -> String {
+    stack().url().to_owned()
+}
+
 /// Signs with the stack's own keys.
 ///
 /// # Panics
@@ -23,7 +31,7 @@ pub fn signer() -> Signer {
 /// business.
 pub fn claims(tenant: TenantId, now: Timestamp, random: &Random) -> Claims {
     Claims {
-        iss: "tenfold".to_owned(),
+        iss: issuer(),
         aud: "tenfold-api".to_owned(),
         sub: UserId::new(now, random).to_string(),
         client_id: "tenfold".to_owned(),

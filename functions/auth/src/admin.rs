@@ -5,6 +5,8 @@
 //! without an id). The address counts as proved. It answers the user and the tenant; an address that has a verified account
 //! is answered with that one, and nothing is changed.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::dynamo::Dynamo;
@@ -17,13 +19,14 @@ use shared::refusal::Refusal;
 use shared::time::Timestamp;
 use shared::{BoxError, BoxFuture};
 
-use crate::api::signup::{created, first_membership};
 use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
+use crate::first_tenant::created;
+use crate::membership::Membership;
 use crate::password::{HashingFailed, Password, PasswordHash};
 use crate::session::Device;
 use crate::store::{AccountStore, NewAccount, WriteError};
-use crate::tenant::{Settings, Tenant};
+use crate::tenant::Tenant;
 use crate::user::{Name, SecondFactors, User, UserId};
 
 /// What is asked for.
@@ -59,30 +62,38 @@ pub enum AdminError {
     Store(#[from] WriteError),
 }
 
-/// Builds the function. It reads `ACCOUNTS_TABLE`.
+/// Builds the function. It reads `ACCOUNTS_TABLE` and `PRODUCT_NAME` (`Tenfold` without it).
 pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
     Box::pin(async move {
         let mut reader = runtime.environment.reader();
         let accounts: String = reader.required("ACCOUNTS_TABLE");
+        let product_name: Option<String> = reader.optional("PRODUCT_NAME");
         reader.finish()?;
+        let product_name: Arc<str> = product_name.as_deref().unwrap_or("Tenfold").into();
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
-        let accounts = AccountStore::alone(dynamo, accounts, runtime.random.clone());
+        let accounts = AccountStore::new(dynamo, accounts);
         Ok(Function::event(runtime.deferred.clone(), move |event, context| {
-            let (runtime, accounts) = (runtime.clone(), accounts.clone());
+            let (runtime, accounts, product_name) = (runtime.clone(), accounts.clone(), product_name.clone());
             let origin = Origin { request_id: context.request_id, device: Device::default() };
-            async move { Ok(make(&runtime, &accounts, event, &origin).await?) }
+            async move { Ok(make(&runtime, &accounts, &product_name, event, &origin).await?) }
         }))
     })
 }
 
-async fn make(runtime: &Runtime, accounts: &AccountStore, event: Value, origin: &Origin) -> Result<Value, AdminError> {
+async fn make(
+    runtime: &Runtime,
+    accounts: &AccountStore,
+    product_name: &str,
+    event: Value,
+    origin: &Origin,
+) -> Result<Value, AdminError> {
     let new: NewOwner = serde_json::from_value(event)?;
     let email = new.email.clone();
     if let Some(user) = accounts.user_by_email(&email).await? {
         return existing(&user);
     }
     let name = new.name.as_ref().map_or("", Name::as_str);
-    new.password.check_choice(&[email.as_str(), name])?;
+    new.password.check_choice(&[email.as_str(), name, product_name])?;
     let hash = new.password.hashed(&runtime.random).await?;
     let now = runtime.clock.now();
     let (user, tenant) = owner(new, hash, now, &runtime.random);
@@ -93,7 +104,7 @@ async fn make(runtime: &Runtime, accounts: &AccountStore, event: Value, origin: 
     let account = NewAccount {
         user: &user,
         tenant: is_new.then_some(&tenant),
-        membership: &first_membership(&user, Role::Owner),
+        membership: &Membership::at_home(&user, Role::Owner, now),
         outbox: Some(told.outbox()?),
     };
     match accounts.create_account(account, vec![accounts.audit_write(&record)?]).await {
@@ -118,15 +129,7 @@ fn existing(user: &User) -> Result<Value, AdminError> {
 
 fn owner(new: NewOwner, hash: PasswordHash, now: Timestamp, random: &Random) -> (User, Tenant) {
     let tenant_id = new.tenant_id.unwrap_or_else(|| TenantId::new(now, random));
-    let tenant = Tenant {
-        id: tenant_id,
-        name: new.tenant_name.unwrap_or_else(Name::unnamed),
-        settings: Settings::default(),
-        created_at: now,
-        updated_at: now,
-        tokens_ended_at: None,
-        revision: 1,
-    };
+    let tenant = Tenant::of_own(tenant_id, new.tenant_name.as_ref(), now);
     let user = User {
         id: UserId::new(now, random),
         email: new.email,
@@ -135,6 +138,7 @@ fn owner(new: NewOwner, hash: PasswordHash, now: Timestamp, random: &Random) -> 
         password: Some(hash),
         second_factors: SecondFactors::default(),
         home_tenant_id: tenant_id,
+        first_tenant: None,
         created_at: now,
         updated_at: now,
         revision: 1,

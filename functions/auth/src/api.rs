@@ -1,6 +1,7 @@
 //! `auth.api`: signing up, in and out, under `/v1/auth`, and one's own account at `/v1/me`; one file for each endpoint.
 
 pub mod authorizations;
+pub mod credential_owner;
 pub mod email;
 pub mod exchange;
 mod factors;

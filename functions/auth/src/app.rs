@@ -18,14 +18,14 @@ use shared::time::Clock;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::audit::{AuditRecord, Origin};
+use crate::audit::{ANONYMOUS, Action, AuditRecord, Origin};
 use crate::factor::passkey::RelyingParty;
 use crate::mail::task::{MailTask, Occasion};
 use crate::mail::templates::Product;
 use crate::signer::Signer;
-use crate::store::{AccountStore, Write, WriteError};
+use crate::store::{Accounts, Write, WriteError};
 use crate::throttle::Throttle;
-use crate::user::UserId;
+use crate::user::{User, UserId};
 
 /// The most tenants that a user is a member of.
 pub const MOST_TENANTS: usize = 20;
@@ -34,7 +34,7 @@ pub const MOST_TENANTS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Core {
     pub(crate) authenticator: Authenticator,
-    pub(crate) accounts: AccountStore,
+    pub(crate) accounts: Accounts,
     /// Of the functions whose POSTs create things: `auth.users`.
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) cursors: Cursors,
@@ -85,7 +85,7 @@ impl Core {
         let authenticator = Authenticator::new(runtime)?;
         Ok(Self {
             cursors: Cursors::new(authenticator.store().clone()),
-            accounts: AccountStore::new(dynamo.clone(), accounts_table, authenticator.store().clone()),
+            accounts: Accounts::new(dynamo.clone(), accounts_table, authenticator.store().clone()),
             authenticator,
             idempotency: idempotency_table.map(|table| Idempotency::new(dynamo, table, runtime.clock.clone())),
             clock: runtime.clock.clone(),
@@ -102,6 +102,33 @@ impl Core {
             if let Err(error) = accounts.audit(&record).await {
                 let error = shared::telemetry::chain(&error);
                 tracing::error!(error, action = record.action.as_str(), "an audit record was lost");
+            }
+        };
+        self.deferred.defer(Box::pin(work)).await;
+    }
+
+    /// The same about whoever `found` finds, if anybody: it is looked for after the answer, too, whose time must not tell
+    /// whether there is somebody.
+    pub(crate) async fn audit_whom_later(
+        &self,
+        found: impl Future<Output = Result<Option<User>, WriteError>> + Send + 'static,
+        action: Action,
+        detail: Option<&'static str>,
+        origin: Origin,
+    ) {
+        let (core, now) = (self.clone(), self.clock.now());
+        let work = async move {
+            let written = match found.await {
+                Ok(None) => Ok(()),
+                Ok(Some(user)) => {
+                    let record = origin.record(user.home_tenant_id, action, ANONYMOUS, now, &core.random).on(user.id);
+                    let record = detail.into_iter().fold(record, AuditRecord::with);
+                    core.accounts.audit(&record).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                tracing::error!(error = shared::telemetry::chain(&error), "an audit record was lost");
             }
         };
         self.deferred.defer(Box::pin(work)).await;
@@ -125,7 +152,7 @@ impl App {
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let limiter = DynamoLimiter::new(dynamo.clone(), limits_table, runtime.random.clone());
         Ok(Self {
-            throttle: Throttle::new(core.accounts.clone(), limiter, core.clock.clone(), core.random.clone())?,
+            throttle: Throttle::new((*core.accounts).clone(), limiter, core.clock.clone(), core.random.clone())?,
             signer: Signer::new(runtime)?,
             relying_party: RelyingParty::new(&runtime.environment, &product_name)?,
             product_name,

@@ -6,9 +6,9 @@
 //! | `GET /.well-known/oauth-authorization-server` | the authorization server's metadata (RFC 8414) |
 //! | `GET /.well-known/openid-configuration` | the same document, for clients that look there (RFC 8414, section 5) |
 //!
-//! RFC 8414 has the issuer be the URL that the metadata is found under. It is, where the deployment has a public URL:
-//! then all functions have that as their `TOKEN_ISSUER`. Without one (as in the local stack) the issuer is the text
-//! `tenfold`, which is the `iss` of the tokens; a client that compares it with the URL refuses the document.
+//! RFC 8414 has the issuer be the URL that the metadata is found under. It is, where there is a public URL, as in the local
+//! stack: then all functions have that as their `TOKEN_ISSUER`. A deployment without one has the text `tenfold`, which is
+//! the `iss` of its tokens; a client that compares it with the URL refuses the document.
 //!
 //! # Calls
 //! One read of half a unit for the keys; none for the metadata.
@@ -19,16 +19,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, HOST, HeaderValue};
-use http::uri::Authority;
+use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 use shared::config::ConfigError;
 use shared::dynamo::Dynamo;
-use shared::http::{Document, ETag, Preconditions, Problem, ProblemType, Tagged};
+use shared::http::{Document, ETag, Preconditions, Problem, PublicUrl, Tagged};
 use shared::identity::store::IdentityStore;
 use shared::lambda::{Function, Runtime};
 use shared::{BoxError, BoxFuture};
-use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -64,7 +62,7 @@ fn endpoints() -> OpenApiRouter<Installation> {
 struct Installation {
     identity: IdentityStore,
     issuer: String,
-    public_url: Option<Url>,
+    public_url: PublicUrl,
 }
 
 impl Installation {
@@ -72,28 +70,14 @@ impl Installation {
         let mut reader = runtime.environment.reader();
         let table: String = reader.required("IDENTITY_TABLE");
         let issuer = reader.required("TOKEN_ISSUER");
-        let public_url = reader.optional("PUBLIC_URL");
+        let public_url = PublicUrl::new(reader.optional("PUBLIC_URL"));
         reader.finish()?;
         let identity = IdentityStore::new(Dynamo::new(runtime.aws.dynamo.clone()), table, runtime.random.clone());
         Ok(Self { identity, issuer, public_url })
     }
 
-    /// The URL that clients use: without a configured one, the host that this request names.
-    fn base(&self, headers: &HeaderMap) -> Option<Url> {
-        if let Some(url) = &self.public_url {
-            return Some(url.clone());
-        }
-        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let scheme = if header("x-forwarded-proto") == Some("http") { "http" } else { "https" };
-        let host: Authority = header(HOST.as_str())?.parse().ok()?;
-        // An authority may have a user name.
-        (!host.as_str().contains('@')).then(|| Url::parse(&format!("{scheme}://{host}/")).ok()).flatten()
-    }
-
     fn metadata(&self, headers: &HeaderMap) -> Result<Metadata, Problem> {
-        let base = self.base(headers);
-        let base = base.ok_or_else(|| Problem::new(ProblemType::BadRequest, "the Host header is not a host"))?;
-        Metadata::new(&self.issuer, &base).map_err(Problem::internal)
+        Metadata::new(&self.issuer, &self.public_url.of(headers)?).map_err(Problem::internal)
     }
 }
 
@@ -119,7 +103,7 @@ async fn jwks(State(installation): State<Installation>, conditions: Precondition
 
 /// The authorization server's metadata.
 ///
-/// RFC 8414. The issuer is the deployment's public URL, where it has one.
+/// RFC 8414, OpenID Connect Discovery 1.0. The issuer is the deployment's public URL, where it has one.
 #[utoipa::path(
     get, path = "/.well-known/oauth-authorization-server", operation_id = "oauth_authorization_server", tag = "discovery",
     params(("If-None-Match" = Option<String>, Header)),

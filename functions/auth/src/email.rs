@@ -13,12 +13,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::refusal::Refusal;
 use unicode_normalization::UnicodeNormalization as _;
 use utoipa::openapi::RefOr;
@@ -59,7 +58,7 @@ impl EmailAddress {
     /// SHA-256 of the key in base64url, 43 characters: what stands for the address in keys of tables and limits. It
     /// does not keep the address secret from somebody who guesses it.
     pub fn hash(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, self.key.as_bytes()))
+        sha256_base64url(&self.key)
     }
 
     /// Enough to be recognised by its owner: `a…@example.com`.

@@ -31,6 +31,13 @@ fn reason_to_refuse(category: &str) -> Option<&'static str> {
 }
 
 #[test]
+fn what_is_refused_in_a_line_is_refused_in_an_address() {
+    use shared::text::{is_invisible, is_unprintable};
+    let bad = |character: &char| is_unprintable(*character) || is_invisible(*character);
+    assert_eq!(('\0'..=char::MAX).filter(bad).find(|character| !is_unseen(*character)), None);
+}
+
+#[test]
 #[allow(clippy::print_stderr)] // a test that is skipped says so
 fn the_cases_of_isemail_hold() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/isemail/tests.xml");

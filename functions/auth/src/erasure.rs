@@ -1,13 +1,13 @@
 //! Deleting an account: at once what gives access and what others see, later what is left.
 
-use shared::dynamo::{Delete, DynamoError, Item, Key, s};
+use shared::dynamo::{Delete, DynamoError, Item, Key, s, text};
 use shared::events::Event;
 use shared::events::identity::UserDeleted;
 use shared::identity::revocation::Revoked;
 use shared::random::Random;
 use shared::time::Timestamp;
 
-use crate::store::{AccountStore, MemberChange, SweepEntry, SweepReason, Write, WriteError, key, user_partition};
+use crate::store::{AccountStore, Accounts, SweepEntry, SweepReason, Write, WriteError, key, user_partition};
 use crate::user::{User, UserId};
 
 /// Items of a user that are read at a time.
@@ -15,10 +15,11 @@ const PAGE: usize = 100;
 /// What claims something for one user has the sort key of the user's own item for its partition key.
 const CLAIMS: [&str; 2] = ["identity", "passkey"];
 
-/// Deletes a user in one transaction: the address is free again, the memberships are gone, and the tokens are refused.
-/// The sweeper removes the rest. [`WriteError::LastOwner`] when a tenant with other members would have no owner.
+/// Deletes a user in one transaction: the address is free again, the memberships are gone, and the tokens are refused. A
+/// tenant in which nobody is left ends with it: its API keys and OAuth clients are refused, too. The sweeper removes the
+/// rest. [`WriteError::LastOwner`] when a tenant with other members would have no owner.
 pub async fn delete_account(
-    accounts: &AccountStore,
+    accounts: &Accounts,
     user: &User,
     mut along: Vec<Write>,
     now: Timestamp,
@@ -27,13 +28,8 @@ pub async fn delete_account(
     let memberships = accounts.memberships(&user.id).await?;
     let mut writes = vec![accounts.user_deletion(user), accounts.release_email(&user.email)];
     for membership in &memberships {
-        // Whoever is alone in a tenant may leave it without an owner: nobody is left behind.
-        let (members, _) = accounts.members(&membership.tenant_id, None, 2).await?;
-        writes.extend(if members.len() > 1 {
-            accounts.member_changed(MemberChange { before: membership, after: None, outbox: None })?
-        } else {
-            accounts.last_member_removed(membership)
-        });
+        // Whoever is alone in a tenant may leave it without an owner, and ends it.
+        writes.extend(accounts.departure(membership, now).await?);
     }
     let tenant_ids = memberships.iter().map(|membership| membership.tenant_id).collect();
     let data = UserDeleted { user_id: user.id.to_string(), tenant_ids };
@@ -76,5 +72,5 @@ async fn give_up(accounts: &AccountStore, user: &UserId, claim: Key) -> Result<(
 }
 
 fn sort_key(item: &Item) -> &str {
-    item.get("sk").and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+    text(item, "sk").unwrap_or_default()
 }

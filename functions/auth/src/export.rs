@@ -22,7 +22,7 @@ use shared::{BoxError, BoxFuture};
 
 use crate::audit::{Action, AuditId, AuditRecord};
 use crate::store::audit::AuditFilter;
-use crate::store::{AccountStore, Keyset, MemberFilter};
+use crate::store::{Accounts, Keyset, MemberFilter};
 use crate::users::api_keys::view::ApiKeyView;
 use crate::users::clients::view::ClientView;
 use crate::view::{MemberView, RoleView, TenantView};
@@ -37,7 +37,7 @@ const LEASE: Duration = Duration::from_mins(1);
 type Written = Result<Option<String>, BoxError>;
 
 struct Identity {
-    accounts: AccountStore,
+    accounts: Accounts,
     clock: Clock,
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
         let settings = QueueSettings::read(&runtime.environment, "EXPORT")?.with_lease(LEASE);
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let identity = IdentityStore::new(dynamo.clone(), identity_table, runtime.random.clone());
-        let source = Identity { accounts: AccountStore::new(dynamo, table, identity), clock: runtime.clock.clone() };
+        let source = Identity { accounts: Accounts::new(dynamo, table, identity), clock: runtime.clock.clone() };
         let exporter = Exporter::new(&runtime, source)?;
         Ok(Function::queue(&runtime, settings, exporter))
     })

@@ -60,8 +60,8 @@ pub struct SignedIn {
     /// The tenant that the access token names.
     #[schema(value_type = String, example = "tenant_01k9z4n2y6e0qv3m8t5w7x9abc")]
     pub tenant_id: TenantId,
-    /// Whether the tenant requires a second factor that the user has yet to set up: until then the token gives access
-    /// to the user's own account alone.
+    /// Whether the tenant requires a second factor that was not proved in this session: until one is set up in it, or
+    /// proved at `/v1/auth/step-up`, its tokens give access to the user's own account alone.
     pub second_factor_required: bool,
     /// Send it with later log-ins from the same device: its wrong tries are counted apart from strangers'. Absent in the
     /// answer to a refresh.
@@ -96,6 +96,8 @@ pub struct Proved<'a> {
     pub tenant_id: Option<TenantId>,
     /// By which methods (RFC 8176).
     pub methods: Vec<String>,
+    /// The device that has signed in before, if it is one.
+    pub device: Option<KnownDevice>,
     /// Where from.
     pub origin: &'a Origin,
 }
@@ -116,7 +118,7 @@ impl App {
         along: Vec<Write>,
     ) -> Result<SignedIn, Problem> {
         let now = self.clock.now();
-        let (membership, tenant) = self.place(&proved.user.id, proved.tenant_id, proved.user.home_tenant_id).await?;
+        let (membership, tenant) = self.place_of_sign_in(proved.user, proved.tenant_id).await?;
         let new = NewSession {
             user_id: proved.user.id,
             tenant_id: tenant.id,
@@ -135,7 +137,7 @@ impl App {
         writes.push(self.accounts.audit_write(&record)?);
         writes.extend(self.crowded_out(&proved.user.id, now).await?);
         self.accounts.transact(writes).await.map_err(used_already)?;
-        let device = KnownDevice::issue(self.device_key().await?, &proved.user.id, &self.random);
+        let device = KnownDevice::issue(self.device_key().await?, proved.user, &self.random);
         let mut answer = self.tokens(&session, &refresh, proved.user, &membership, &tenant).await?;
         answer.device_token = Some(device.expose().to_owned());
         Ok(answer)
@@ -151,23 +153,28 @@ impl App {
         Ok(ended.flat_map(|session| self.accounts.session_ended(user, &session.id, now)).collect())
     }
 
-    /// The membership and tenant that a user's tokens shall name: the one asked for, else the home tenant, else any.
-    pub(crate) async fn place(
-        &self,
-        user: &UserId,
-        asked: Option<TenantId>,
-        home: TenantId,
-    ) -> Result<(Membership, Tenant), Problem> {
-        let none = || Problem::new(ProblemType::Forbidden, "the account has no active membership in the tenant");
-        let (membership, tenant) = self.accounts.member_of(&asked.unwrap_or(home), user).await?;
+    /// The membership and tenant that a user's tokens shall name: those of `tenant`.
+    pub(crate) async fn place(&self, user: &UserId, tenant: &TenantId) -> Result<(Membership, Tenant), Problem> {
+        let (membership, tenant) = self.accounts.member_of(tenant, user).await?;
+        let membership = membership.filter(Membership::is_active).ok_or_else(no_membership)?;
+        Ok((membership, tenant.ok_or_else(without_tenant)?))
+    }
+
+    /// The same for a sign-in: those of the tenant asked for, else of the home tenant, else of any; and a new tenant for
+    /// who was removed from the last one.
+    async fn place_of_sign_in(&self, user: &User, asked: Option<TenantId>) -> Result<(Membership, Tenant), Problem> {
+        if let Some(asked) = asked {
+            return self.place(&user.id, &asked).await;
+        }
+        let (membership, tenant) = self.accounts.member_of(&user.home_tenant_id, &user.id).await?;
         if let Some(membership) = membership.filter(Membership::is_active) {
             return Ok((membership, tenant.ok_or_else(without_tenant)?));
         }
-        if asked.is_some() {
-            return Err(none());
+        let memberships = self.accounts.memberships(&user.id).await?;
+        if memberships.is_empty() {
+            return Ok(self.placed_anew(user).await?);
         }
-        let memberships = self.accounts.memberships(user).await?;
-        let membership = memberships.into_iter().find(Membership::is_active).ok_or_else(none)?;
+        let membership = memberships.into_iter().find(Membership::is_active).ok_or_else(no_membership)?;
         let tenant = self.accounts.tenant(&membership.tenant_id).await?;
         Ok((membership, tenant.ok_or_else(without_tenant)?))
     }
@@ -181,7 +188,7 @@ impl App {
         membership: &Membership,
         tenant: &Tenant,
     ) -> Result<SignedIn, Problem> {
-        let access = self.access_token(session, user, membership, tenant).await?;
+        let access = self.access_token(session, membership, tenant).await?;
         Ok(SignedIn {
             status: "signed_in",
             access_token: access.access_token,
@@ -191,7 +198,7 @@ impl App {
             session_id: session.id.to_string(),
             session_expires_at: session.idle_expires_at,
             tenant_id: tenant.id,
-            second_factor_required: lacks_second_factor(user, tenant),
+            second_factor_required: lacks_second_factor(session, tenant),
             device_token: None,
             user: UserView::of(user),
         })
@@ -201,14 +208,13 @@ impl App {
     pub(crate) async fn access_token(
         &self,
         session: &Session,
-        user: &User,
         membership: &Membership,
         tenant: &Tenant,
     ) -> Result<AccessToken, Problem> {
         let scope = match &session.application {
-            Some(_) if lacks_second_factor(user, tenant) => return Err(second_factor_first()),
+            Some(_) if lacks_second_factor(session, tenant) => return Err(second_factor_first()),
             Some(application) => grant::text(&application.scopes),
-            None if lacks_second_factor(user, tenant) => "account:read account:write".to_owned(),
+            None if lacks_second_factor(session, tenant) => "account:read account:write".to_owned(),
             None => "*".to_owned(),
         };
         let permissions = self.custom_permissions(membership).await?;
@@ -277,18 +283,24 @@ pub(crate) fn used_already(error: WriteError) -> Problem {
     }
 }
 
+fn no_membership() -> Problem {
+    Problem::new(ProblemType::Forbidden, "the account has no active membership in the tenant")
+}
+
 fn without_tenant() -> Problem {
     Problem::internal("a membership has no tenant")
 }
 
 /// Why there is no token for an application: nobody gives what they do not have.
 pub(crate) fn second_factor_first() -> Problem {
-    Problem::new(ProblemType::Forbidden, "the tenant requires a second factor: set one up first")
+    let detail = "the tenant requires a second factor: set one up, or prove yours at /v1/auth/step-up, first";
+    Problem::new(ProblemType::Forbidden, detail)
 }
 
-/// Whether the tenant requires a second factor that the user has yet to set up.
-pub(crate) const fn lacks_second_factor(user: &User, tenant: &Tenant) -> bool {
-    tenant.settings.second_factor_required && !user.second_factors.any()
+/// Whether the tenant requires a second factor that was not proved in the session: the user may have none, or may have set
+/// it up in another session.
+pub(crate) fn lacks_second_factor(session: &Session, tenant: &Tenant) -> bool {
+    tenant.settings.second_factor_required && assurance(&session.methods) != TWO_FACTORS
 }
 
 /// The `acr` of a session that was proved by these methods.

@@ -7,7 +7,8 @@
 //! | retiring | yes | no | gone, after [`VERIFIES_FOR`]: by then every token of it has expired |
 //!
 //! A ring has one current and one next key at all times. So a verifier knows each key before it signs and for as long as
-//! a token of it lives; the exceptions are the first ring, and a compromised key, whose tokens are refused on purpose.
+//! a token of it lives; the exceptions are the first ring, and the one after a compromise: whoever has one key may have
+//! those beside which it was sealed and kept, so that all are new then, and what the old ones signed is refused on purpose.
 //! This module is the rules alone; [`seal`] keeps the private halves secret, and [`vault`] stores the ring.
 
 pub mod seal;
@@ -93,7 +94,7 @@ pub enum Reason {
     Due,
     /// Somebody asked: it takes place now, if the next key has been public for long enough.
     Asked,
-    /// Others may have the current key: it takes place now, and what that key signed is refused from now on.
+    /// Others may have a key: all are new, and what any of the old ones signed is refused from now on.
     Compromised,
 }
 
@@ -106,7 +107,7 @@ pub struct TooEarly {
 }
 
 impl KeyRing {
-    /// The first ring. Its current key signs at once: there is no other.
+    /// A ring of new keys alone. Its current key signs at once: there is no other.
     pub fn new(now: Timestamp, current: KeyPair, next: KeyPair) -> Self {
         Self {
             next: Next { key: next, created_at: now },
@@ -115,9 +116,10 @@ impl KeyRing {
         }
     }
 
-    /// The ring with all that is due at `now` and all that `reason` demands; `new` is the next key after a rotation.
-    /// None when there is nothing to do.
-    pub fn rotate(&self, now: Timestamp, new: KeyPair, reason: Reason) -> Result<Option<Self>, TooEarly> {
+    /// The ring with all that is due at `now` and all that `reason` demands; of `new` the first is the next key after a
+    /// rotation, and both are the ring when the keys before are compromised. None when there is nothing to do.
+    pub fn rotate(&self, now: Timestamp, new: [KeyPair; 2], reason: Reason) -> Result<Option<Self>, TooEarly> {
+        let [new, other] = new;
         let age = |since: Timestamp| now.duration_since(since);
         let ready = age(self.next.created_at) >= PUBLISHED_BEFORE;
         let mut retiring = self.retiring.clone();
@@ -128,26 +130,34 @@ impl KeyRing {
                 let ready_at = self.next.created_at.checked_add(PUBLISHED_BEFORE).unwrap_or(Timestamp::MAX);
                 return Err(TooEarly { ready_at });
             }
-            Reason::Asked | Reason::Compromised => true,
+            Reason::Asked => true,
+            Reason::Compromised => return Ok(Some(Self::new(now, other, new))),
         };
         if !rotates {
             let dropped = retiring.len() < self.retiring.len();
             return Ok(dropped.then(|| Self { retiring, ..self.clone() }));
         }
-        if reason != Reason::Compromised {
-            retiring.push(self.current.retired(now));
-        }
+        retiring.push(self.current.retired(now));
         let Next { key, created_at } = self.next.clone();
         let current = Current { key, created_at, signs_since: now };
         Ok(Some(Self { next: Next { key: new, created_at: now }, current, retiring }))
     }
 
-    /// A ring in place of one whose private halves are lost: what the lost current key signed stays valid.
+    /// A ring in place of one whose private halves do not open any more: what its current key signed stays valid.
     pub fn replaced(&self, now: Timestamp, current: KeyPair, next: KeyPair) -> Self {
         let mut ring = Self::new(now, current, next);
         ring.retiring.clone_from(&self.retiring);
         ring.retiring.push(self.current.retired(now));
         ring
+    }
+
+    /// Whether a rotation for `reason`, meant for the ring whose current key was `kid`, has taken place.
+    pub fn is_after(&self, reason: Reason, kid: &str) -> bool {
+        match reason {
+            Reason::Due | Reason::Asked => self.current.key.public.kid != kid,
+            // Another rotation would still have it verify.
+            Reason::Compromised => self.public().keys.iter().all(|key| key.kid != kid),
+        }
     }
 
     /// What verifiers know.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `{"command": "status"}` | tells the keys' ids, states and times |
 //! | `{"command": "rotate"}` | has the next key sign from now on; refused within an hour of the rotation before |
-//! | `{"command": "rotate", "compromised": true}` | the same at once, and the tokens of the key before are refused. An instance that signs with that key notices within five minutes |
+//! | `{"command": "rotate", "compromised": true}` | has all keys be new at once: the tokens of those before are refused. An instance that signs with one notices within five minutes |
 //!
 //! and answers each with `{"keys": […]}`. Nothing private is told.
 

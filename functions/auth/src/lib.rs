@@ -9,17 +9,18 @@
 //! | [`key_ring`], [`signer`], [`keys`] | the keys that sign access tokens; `auth.keys` rotates them |
 //! | [`seal`] | what is stored and not for whoever reads the tables |
 //! | [`discovery`] | `auth.discovery`: the public keys and metadata |
-//! | [`oauth`] | tokens for machines, revocation, introspection |
+//! | [`oauth`] | tokens for machines and applications, who their users are, revocation, introspection |
 //! | [`social`] | `auth.social`: signing in by another provider |
+//! | [`foreign_token`] | id tokens of providers and assertions of clients: what others signed |
 //! | [`throttle`] | slows guessing down |
 //! | [`audit`] | what happened, for the tenant to read |
 //! | [`pages`] | `auth.pages`: where links in mails lead without an application of the owner's |
-//! | [`mail`] | `auth.mail`: what is written to users, from a queue |
+//! | [`mail`] | `auth.mail`: what is written to users, from a queue, by templates |
 //! | [`erasure`], [`sweeper`] | deleting accounts; `auth.sweeper` does the rest of it each hour |
 //! | [`store`] | the accounts table |
 //! | [`admin`] | `auth.admin`: the first owner of a tenant |
 //! | [`api`], [`view`] | `auth.api`: signing up, in and out; one's own account |
-//! | [`users`] | `auth.users`: members, roles, API keys, settings and the audit trail, for a tenant's administrators |
+//! | [`users`] | `auth.users`: members, roles, API keys, OAuth clients, mails, settings and the audit trail, for administrators |
 //! | [`export`] | `auth.export`: what the export of a tenant has of identity |
 
 pub mod admin;
@@ -31,6 +32,8 @@ pub mod email;
 pub mod erasure;
 pub mod export;
 pub mod factor;
+pub mod first_tenant;
+pub mod foreign_token;
 pub mod issue;
 pub mod key_ring;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! `auth.oauth`: tokens for machines (RFC 6749, sections 2.3 and 4.4; RFC 7523), access for applications of others (RFC 6749,
-//! section 4.1; RFC 7636), revocation (RFC 7009) and introspection (RFC 7662), under `/oauth`.
+//! section 4.1; RFC 7636), who their users are (OpenID Connect Core 1.0), revocation (RFC 7009) and introspection (RFC 7662),
+//! under `/oauth`.
 //!
 //! These endpoints speak OAuth: forms are sent, and a refusal is the JSON object of RFC 6749, section 5.2, which every
 //! OAuth client reads. What is no refusal of theirs (404, 405, 429, 500, 503) is a problem document as everywhere.
@@ -12,10 +13,11 @@
 //! | a session's refresh token, and no credentials | the session's next tokens |
 //! | a token of a session, and no credentials | the end of the session |
 //! | a client's credentials and a token of the same tenant | what the token is good for |
+//! | an application's access token with `openid` | who its user is |
 //!
 //! # The authorization code flow
 //! ```text
-//! application ── GET /oauth/authorize ──► page ── the user signs in, and decides at /v1/auth/authorizations ──►
+//! application ── /oauth/authorize ──► page ── the user signs in, and decides at /v1/auth/authorizations ──►
 //! application ── POST /oauth/token with code and verifier ──► tokens
 //! ```
 //! It is safe against:
@@ -33,6 +35,7 @@
 //! | an application that does more | [`grant`]; a token is held to its scopes, to what may be delegated, and to the user's roles, with each request |
 //! | an application that stays | the user ends it at `/v1/auth/grants`, or by signing out everywhere |
 
+pub mod access_time;
 pub mod assertion;
 pub mod authorization;
 pub mod authorize;
@@ -48,6 +51,7 @@ pub mod redirect_uri;
 mod refusal;
 pub mod revoke;
 pub mod token;
+pub mod userinfo;
 
 use shared::lambda::{Function, Runtime};
 use shared::{BoxError, BoxFuture};
@@ -62,10 +66,11 @@ pub use refusal::{OAuthError, Refused};
 /// The routes, with their descriptions.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(authorize::authorize))
+        .routes(routes!(authorize::authorize, authorize::authorize_by_form))
         .routes(routes!(token::token))
         .routes(routes!(revoke::revoke))
         .routes(routes!(introspect::introspect))
+        .routes(routes!(userinfo::userinfo, userinfo::userinfo_by_post))
 }
 
 pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {

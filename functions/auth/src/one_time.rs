@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::{digest, hmac};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::id::TenantId;
 use shared::random::Random;
 use shared::time::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use shared::time::{SignedDuration, Timestamp};
 use crate::email::EmailAddress;
 use crate::password::PasswordHash;
 use crate::session::{Device, SessionId};
+use crate::throttle::KnownDevice;
 use crate::user::UserId;
 
 const PREFIX: &str = "tf_ot_";
@@ -75,11 +77,14 @@ pub enum Purpose {
         /// What the password was: void when it is another by now.
         before: PasswordSeal,
     },
-    /// Logs in whoever holds the mail and the browser that asked for it; `user_id` is none for an address without an
-    /// account, whose ticket never works.
+    /// Logs in whoever holds the mail: by its code with the ticket of who asked for it, or by its link. `user_id` is none
+    /// for an address without an account, whose ticket never works.
     PasswordlessSignIn {
         /// Whose.
         user_id: Option<UserId>,
+        /// Of a link: the ticket of who asked, which is used up with it. So a mail signs in once, by the link or by the code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_by: Option<TicketHash>,
         /// The hash of the address: what tries of the code are counted under, as a ticket is had for the asking.
         address: String,
         /// The tenant asked for.
@@ -95,6 +100,11 @@ pub enum Purpose {
         methods: Vec<String>,
         /// Where from.
         device: Device,
+        /// What the password was: void when it is another by now, as after a reset.
+        password: PasswordSeal,
+        /// The device that signed in before, whose wrong tries are counted apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known_device: Option<KnownDevice>,
     },
     /// A ceremony whose state the server keeps: the options of a passkey's registration or log-in, a social log-in under
     /// way, or its result until the client fetches it. `state` is the JSON of whoever began it.
@@ -117,15 +127,19 @@ pub struct AddressChange {
 }
 
 /// Which password a user has, without telling it: the SHA-256 of its hash, base64url; none without one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordSeal(Option<String>);
 
 impl PasswordSeal {
     /// That of a stored password.
     pub fn of(password: Option<&PasswordHash>) -> Self {
-        let seal = |hash: &PasswordHash| digest::digest(&digest::SHA256, hash.expose().as_bytes());
-        Self(password.map(|hash| URL_SAFE_NO_PAD.encode(seal(hash))))
+        Self(password.map(|hash| sha256_base64url(hash.expose())))
+    }
+
+    /// The text; `-` without a password.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("-")
     }
 }
 
@@ -167,7 +181,7 @@ impl Ticket {
 
     /// What it is stored under.
     pub fn hash(&self) -> TicketHash {
-        TicketHash(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &self.0)))
+        TicketHash(sha256_base64url(self.0.as_slice()))
     }
 }
 

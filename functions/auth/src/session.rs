@@ -269,8 +269,12 @@ impl Session {
     }
 
     /// The session after the user proved themselves again, by `methods`.
-    pub fn proved_again(mut self, methods: &[&str], now: Timestamp) -> Self {
-        self.authenticated_at = now;
+    pub fn proved_again(self, methods: &[&str], now: Timestamp) -> Self {
+        Self { authenticated_at: now, ..self }.proved_as_well(methods)
+    }
+
+    /// The session after the user proved another factor by `methods`, and not all that a sign-in asks for.
+    pub fn proved_as_well(mut self, methods: &[&str]) -> Self {
         for method in methods {
             if self.methods.iter().all(|known| known != method) {
                 self.methods.push((*method).to_owned());

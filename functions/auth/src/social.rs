@@ -37,7 +37,6 @@ pub mod start;
 
 use shared::config::Secret;
 use shared::dynamo::Dynamo;
-use shared::identity::store::IdentityStore;
 use shared::lambda::{Function, Runtime};
 use shared::limits::DynamoLimiter;
 use shared::outbound::{Outbound, Settings};
@@ -88,9 +87,7 @@ impl Social {
         };
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let limiter = DynamoLimiter::new(dynamo.clone(), limits_table, runtime.random.clone());
-        // No credential is verified here and no session ended: there is no identity table.
-        let identity = IdentityStore::new(dynamo.clone(), String::new(), runtime.random.clone());
-        let accounts = AccountStore::new(dynamo, accounts_table, identity);
+        let accounts = AccountStore::new(dynamo, accounts_table);
         Ok(Self {
             throttle: Throttle::new(accounts.clone(), limiter, runtime.clock.clone(), runtime.random.clone())?,
             accounts,

@@ -3,7 +3,7 @@
 //! | pk | sk | what |
 //! |---|---|---|
 //! | `<tenant>` | `tenant` | the tenant's record |
-//! | `<tenant>` | `owners` | how many owners it has, so that the last one stays |
+//! | `<tenant>` | `owners` | how many owners it has, so that the last one stays, and how many have joined, so that nobody joins as it ends |
 //! | `<tenant>` | `member#<user id>` | a membership, as the tenant lists it; carries events in `outbox` |
 //! | `<tenant>` | `role#<name>` | a custom role |
 //! | `<tenant>` | `api_key#<key id>` | an API key, as the tenant lists it; what verifies it is in the identity table |
@@ -33,6 +33,7 @@ pub mod api_keys;
 pub mod audit;
 mod bounds;
 mod clients;
+mod departures;
 mod factors;
 mod grants;
 mod holders;
@@ -59,11 +60,11 @@ pub use users::NewAccount;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Put, TransactWrite, n, s};
+pub(crate) use shared::dynamo::key;
+use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Put, TransactWrite, n};
 use shared::events::OUTBOX;
 use shared::http::Problem;
 use shared::identity::store::IdentityStore;
-use shared::random::Random;
 use shared::time::Timestamp;
 
 use crate::audit::{AuditRecord, KEPT};
@@ -74,7 +75,33 @@ use crate::user::UserId;
 pub struct AccountStore {
     dynamo: Dynamo,
     table: String,
+}
+
+/// The table with the identity table beside it, for functions that also end what gives access. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    store: AccountStore,
     identity: IdentityStore,
+}
+
+impl Accounts {
+    /// The store in `table`, with the identity table beside it.
+    pub const fn new(dynamo: Dynamo, table: String, identity: IdentityStore) -> Self {
+        Self { store: AccountStore::new(dynamo, table), identity }
+    }
+
+    /// The identity table, in which every function verifies credentials.
+    pub const fn identity(&self) -> &IdentityStore {
+        &self.identity
+    }
+}
+
+impl std::ops::Deref for Accounts {
+    type Target = AccountStore;
+
+    fn deref(&self) -> &AccountStore {
+        &self.store
+    }
 }
 
 /// Why a write was not done.
@@ -137,20 +164,13 @@ impl Write {
     }
 }
 
-pub(crate) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
-    [("pk", s(pk)), ("sk", s(sk))].into()
-}
-
 pub(crate) fn user_partition(user: &UserId) -> String {
     format!("user#{user}")
 }
 
 /// An item with its key and the attributes of `record`.
 pub(crate) fn item<T: Serialize>(pk: impl Into<String>, sk: impl Into<String>, record: &T) -> Result<Item, WriteError> {
-    let mut item: Item = serde_dynamo::to_item(record)?;
-    item.insert("pk".to_owned(), s(pk));
-    item.insert("sk".to_owned(), s(sk));
-    Ok(item)
+    Ok(shared::dynamo::item(pk, sk, record)?)
 }
 
 pub(crate) fn read<T: DeserializeOwned>(item: Item) -> Result<T, WriteError> {
@@ -172,20 +192,9 @@ pub(crate) fn removed_at(mut item: Item, at: Timestamp) -> Item {
 }
 
 impl AccountStore {
-    /// The store in `table`, with the identity table beside it.
-    pub const fn new(dynamo: Dynamo, table: String, identity: IdentityStore) -> Self {
-        Self { dynamo, table, identity }
-    }
-
-    /// The store without the identity table, for functions that end no session: whatever needs that table fails.
-    pub fn alone(dynamo: Dynamo, table: String, random: Random) -> Self {
-        let identity = IdentityStore::new(dynamo.clone(), String::new(), random);
-        Self { dynamo, table, identity }
-    }
-
-    /// The identity table, in which every function verifies credentials.
-    pub const fn identity(&self) -> &IdentityStore {
-        &self.identity
+    /// The store in `table`.
+    pub const fn new(dynamo: Dynamo, table: String) -> Self {
+        Self { dynamo, table }
     }
 
     /// The client, for the parts of this store in other modules of this service.

@@ -3,7 +3,7 @@
 //! Each hour it reads what is due of each shard. It may run twice at once, and stop at any line: an entry is removed when all
 //! of its work is done, and all of it can be done again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::dynamo::Dynamo;
 use shared::identity::store::IdentityStore;
@@ -13,7 +13,7 @@ use shared::time::Timestamp;
 use shared::{BoxError, BoxFuture};
 
 use crate::erasure::{delete_account, erase};
-use crate::store::{AccountStore, SHARDS, SweepEntry, SweepReason, WriteError};
+use crate::store::{Accounts, SHARDS, SweepEntry, SweepReason, WriteError};
 
 /// Entries that are read at a time.
 const PAGE: usize = 50;
@@ -21,13 +21,12 @@ const PAGE: usize = 50;
 const MARGIN: Duration = Duration::from_secs(10);
 
 struct Sweeper {
-    accounts: AccountStore,
+    accounts: Accounts,
     random: Random,
 }
 
 impl Task for Sweeper {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
-        let started = Instant::now();
         let mut failed = None;
         for shard in 0..SHARDS {
             let mut last = None;
@@ -37,7 +36,7 @@ impl Task for Sweeper {
                     break;
                 }
                 for entry in &due {
-                    if tick.remaining.saturating_sub(started.elapsed()) < MARGIN {
+                    if !tick.has_time(MARGIN) {
                         tracing::warn!("the rest is left to the next hour");
                         return failed.map_or(Ok(()), Err);
                     }
@@ -84,7 +83,7 @@ pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxErro
         reader.finish()?;
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let identity = IdentityStore::new(dynamo.clone(), identity, runtime.random.clone());
-        let accounts = AccountStore::new(dynamo, accounts, identity);
+        let accounts = Accounts::new(dynamo, accounts, identity);
         let sweeper = Sweeper { accounts, random: runtime.random.clone() };
         Ok(Function::schedule(&runtime, sweeper))
     })

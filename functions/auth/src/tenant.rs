@@ -48,8 +48,8 @@ pub struct Settings {
     /// A session ends when it was not used for this long: 300 to 31536000.
     #[schema(example = 1_209_600)]
     pub session_idle_seconds: u32,
-    /// Whether every member must set up a second factor. Until then a member's tokens give access to their own
-    /// account alone.
+    /// Whether every member must prove a second factor. The tokens of a session in which none was proved give access to
+    /// the member's own account alone.
     pub second_factor_required: bool,
 }
 

@@ -6,7 +6,8 @@
 //! as failed before it is looked at, and taken back when it succeeds, so that tries at once gain nothing.
 //!
 //! A stranger who fails on purpose must not lock the owner out. So a device that signed in before has a count of its own
-//! ([`KnownDevice`]), and a link by mail needs no password.
+//! ([`KnownDevice`]), for passwords and for second factors; and a link by mail needs no password. Mails are counted by what
+//! they are for ([`MailKind`]): whoever uses up those of a kind has sent the owner as many of it.
 //!
 //! It fails closed: what it protects is a secret.
 
@@ -14,16 +15,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::{digest, hmac};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::dynamo::{Delete, DynamoError, Put, TransactWrite, n};
 use shared::http::{ClientNetwork, Problem, ProblemType};
-use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
+use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, Limiter as _, Policy};
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp};
 
+use crate::one_time::PasswordSeal;
 use crate::store::{AccountStore, Write, WriteError, item, key, read, removed_at};
-use crate::user::UserId;
+use crate::user::User;
 
 /// Failures in a row that cost no waiting.
 pub const FREE_FAILURES: u32 = 5;
@@ -35,10 +38,37 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const RACES: u32 = 6;
 /// Tries of one network in a minute.
 const TRIES_OF_A_NETWORK: u32 = 60;
-/// Mails to one address in an hour.
+/// Mails of one kind to one address in an hour.
 const MAILS_TO_AN_ADDRESS: u32 = 6;
 /// Mails that one network may cause in an hour.
 const MAILS_OF_A_NETWORK: u32 = 60;
+
+/// What a mail is for, as far as the number of mails to an address goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// A sign-up with the address.
+    SignUp,
+    /// Another mail that proves the address.
+    VerifyEmail,
+    /// A change to the address.
+    ChangeEmail,
+    /// A new password.
+    ResetPassword,
+    /// A sign-in by mail.
+    SignIn,
+}
+
+impl MailKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign-up",
+            Self::VerifyEmail => "verify-email",
+            Self::ChangeEmail => "change-email",
+            Self::ResetPassword => "reset-password",
+            Self::SignIn => "sign-in",
+        }
+    }
+}
 
 /// Counts tries. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -128,22 +158,18 @@ impl Throttle {
     }
 
     /// Admits one mail to `address` (a hash), or refuses with 429. The answer is the same for every address.
-    pub async fn admit_mail(&self, address: &str, network: ClientNetwork) -> Result<(), Problem> {
+    pub async fn admit_mail(&self, kind: MailKind, address: &str, network: ClientNetwork) -> Result<(), Problem> {
         let network = hashed(&network.to_string());
+        let to = format!("{}#{address}", kind.as_str());
         let limits = [
-            Limit { policy: &self.mails_to, key: address, cost: 1 },
+            Limit { policy: &self.mails_to, key: &to, cost: 1 },
             Limit { policy: &self.mails_of, key: &network, cost: 1 },
         ];
         self.limit(&limits, "too many mails were asked for").await
     }
 
     async fn limit(&self, limits: &[Limit<'_>], detail: &'static str) -> Result<(), Problem> {
-        match self.limiter.check("auth", limits, self.clock.now()).await {
-            Ok(decision) if decision.allowed => Ok(()),
-            Ok(decision) => Err(decision.refusal(detail)),
-            Err(error @ LimitError::Unavailable(_)) => Err(Problem::unavailable(error)),
-            Err(error) => Err(Problem::internal(error)),
-        }
+        self.limiter.check("auth", limits, self.clock.now()).await?.admitted(detail).map(drop)
     }
 
     /// Admits one try for `subject`, whose network was admitted.
@@ -201,23 +227,30 @@ fn too_soon(milliseconds: i64) -> Problem {
 
 /// What is counted by is not stored as it is.
 fn hashed(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    sha256_base64url(text)
 }
 
 /// Proves that a device has signed in to an account before, so that its tries are counted apart from strangers'
 /// (a device cookie: <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>).
-/// It opens nothing by itself.
-#[derive(Clone, Debug)]
+/// It opens nothing by itself, and is one for as long as the user's password stays: who knew an earlier one has no count of
+/// their own any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KnownDevice(String);
 
 const DEVICE_PREFIX: &str = "tf_dv_";
 
 impl KnownDevice {
     /// A token for a device that has just signed in.
-    pub fn issue(key: &hmac::Key, user: &UserId, random: &Random) -> Self {
+    pub fn issue(key: &hmac::Key, user: &User, random: &Random) -> Self {
         let nonce = URL_SAFE_NO_PAD.encode(random.bytes::<16>());
-        let tag = URL_SAFE_NO_PAD.encode(hmac::sign(key, format!("device {user} {nonce}").as_bytes()));
+        let tag = URL_SAFE_NO_PAD.encode(hmac::sign(key, Self::signed(user, &nonce).as_bytes()));
         Self(format!("{DEVICE_PREFIX}{nonce}.{tag}"))
+    }
+
+    fn signed(user: &User, nonce: &str) -> String {
+        let password = PasswordSeal::of(user.password.as_ref());
+        format!("device {} {nonce} {}", user.id, password.as_str())
     }
 
     /// The text, for the client.
@@ -226,18 +259,18 @@ impl KnownDevice {
     }
 
     /// The device that `text` proves, if it is a token of this user's.
-    pub fn find(key: &hmac::Key, user: Option<&UserId>, text: Option<&str>) -> Option<Self> {
+    pub fn find(key: &hmac::Key, user: Option<&User>, text: Option<&str>) -> Option<Self> {
         let (nonce, tag) = text?.strip_prefix(DEVICE_PREFIX)?.split_once('.')?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
-        hmac::verify(key, format!("device {} {nonce}", user?).as_bytes(), &tag).ok()?;
+        hmac::verify(key, Self::signed(user?, nonce).as_bytes(), &tag).ok()?;
         text.map(|text| Self(text.to_owned()))
     }
 
-    /// What a try of a password is counted under: the device when it is known, else the account.
-    pub fn subject(device: Option<&Self>, account: &str) -> String {
+    /// What a try of `what` is counted under: the device when it is known, else the account.
+    pub fn subject(device: Option<&Self>, what: &str, account: &str) -> String {
         match device {
-            Some(device) => format!("device#{account}#{}", device.0),
-            None => format!("password#{account}"),
+            Some(device) => format!("{what}-by-device#{account}#{}", device.0),
+            None => format!("{what}#{account}"),
         }
     }
 }
@@ -245,7 +278,11 @@ impl KnownDevice {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use shared::id::TenantId;
+
     use super::*;
+    use crate::password::PasswordHash;
+    use crate::user::{SecondFactors, UserId};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -269,17 +306,43 @@ mod tests {
         assert_eq!(failures.more(at(7 + 24 * 3600)).count, 1);
     }
 
+    fn user(second: i64, password: &str) -> User {
+        let random = Random::seeded(second.unsigned_abs());
+        User {
+            id: UserId::new(at(second), &random),
+            email: "ann@example.com".to_owned().try_into().unwrap(),
+            email_verified_at: Some(at(second)),
+            name: None,
+            password: Some(PasswordHash::of(password.as_bytes(), &random).unwrap()),
+            second_factors: SecondFactors::default(),
+            home_tenant_id: TenantId::new(at(second), &random),
+            first_tenant: None,
+            created_at: at(second),
+            updated_at: at(second),
+            revision: 1,
+        }
+    }
+
     #[test]
-    fn a_device_is_known_to_its_own_account_alone() {
+    fn a_device_is_known_to_its_own_account_alone_and_until_the_password_changes() {
         let random = Random::seeded(1);
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
-        let (ann, ben) = (UserId::new(at(1), &random), UserId::new(at(2), &random));
+        let (ann, ben) = (user(1, "one"), user(2, "one"));
         let device = KnownDevice::issue(&key, &ann, &random);
-        let of = |user: Option<&UserId>, text: Option<&str>| {
-            KnownDevice::subject(KnownDevice::find(&key, user, text).as_ref(), "hash")
+        let of = |user: Option<&User>, text: Option<&str>| {
+            KnownDevice::subject(KnownDevice::find(&key, user, text).as_ref(), "password", "hash")
         };
-        assert!(of(Some(&ann), Some(device.expose())).starts_with("device#hash#"));
-        for (user, text) in [(Some(&ben), Some(device.expose())), (None, Some(device.expose())), (Some(&ann), None)] {
+        assert!(of(Some(&ann), Some(device.expose())).starts_with("password-by-device#hash#"));
+        let changed = User { password: user(3, "two").password, ..ann.clone() };
+        let without = User { password: None, ..ann.clone() };
+        let device = Some(device.expose());
+        for (user, text) in [
+            (Some(&ben), device),
+            (Some(&changed), device),
+            (Some(&without), device),
+            (None, device),
+            (Some(&ann), None),
+        ] {
             assert_eq!(of(user, text), "password#hash");
         }
         assert_eq!(of(Some(&ann), Some("tf_dv_x.y")), "password#hash");

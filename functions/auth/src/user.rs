@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shared::id::{Id, Kind, TenantId};
 use shared::refusal::Refusal;
-use shared::text::is_unprintable;
+use shared::text::line;
 use shared::time::Timestamp;
 
 use crate::email::EmailAddress;
+use crate::first_tenant::FirstTenant;
 use crate::password::PasswordHash;
 
 /// The kind of a user's id.
@@ -39,8 +40,12 @@ pub struct User {
     /// The second factors that are set up, so that a log-in asks for one.
     #[serde(default)]
     pub second_factors: SecondFactors,
-    /// The tenant that was made or joined at sign-up: what a log-in names that names no other.
+    /// The tenant that the user began in: what a log-in names that names no other. While the address is not proved it is
+    /// that of a tenant of the user's own, which is not there yet.
     pub home_tenant_id: TenantId,
+    /// What the sign-up asked for, until the address is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_tenant: Option<FirstTenant>,
     /// When the user signed up.
     pub created_at: Timestamp,
     /// When the record was last changed.
@@ -53,6 +58,12 @@ impl User {
     /// Whether the address was proved.
     pub const fn is_verified(&self) -> bool {
         self.email_verified_at.is_some()
+    }
+
+    /// The account without anything that a stranger may have chosen who signed up with the address: password, name, tenant.
+    pub fn without_choices(self) -> Self {
+        let first_tenant = self.first_tenant.map(|_| FirstTenant::Own { name: None });
+        Self { password: None, name: None, first_tenant, ..self }
     }
 
     /// The record after a change at `now`.
@@ -79,8 +90,8 @@ impl SecondFactors {
     }
 }
 
-/// What a person or tenant is called: 1 to 100 characters on one line, without control or direction characters, and
-/// without blanks at its ends.
+/// What a person or tenant is called: 1 to 100 characters on one line, without control or direction characters. Blanks at
+/// its ends are cut off.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
@@ -104,17 +115,7 @@ impl TryFrom<String> for Name {
     type Error = Refusal;
 
     fn try_from(text: String) -> Result<Self, Refusal> {
-        let length = text.chars().count();
-        if !(1..=Self::LONGEST).contains(&length) {
-            return Err(Refusal::new("invalid_length", format!("must have 1 to {} characters", Self::LONGEST)));
-        }
-        if text.trim() != text {
-            return Err(Refusal::new("blank_ends", "must not begin or end with blanks"));
-        }
-        if text.chars().any(is_unprintable) {
-            return Err(Refusal::new("invalid_character", "must not have control or text direction characters"));
-        }
-        Ok(Self(text))
+        line(&text, Self::LONGEST).map(|name| Self(name.to_owned()))
     }
 }
 
@@ -157,9 +158,10 @@ mod tests {
         for good in ["A", "Zoë van der Meer", "李小龍", &"x".repeat(100)] {
             assert!(Name::try_from(good.to_owned()).is_ok(), "{good}");
         }
-        for bad in ["", " a", "a ", "a\nb", "a\0b", "\u{202e}abc", &"x".repeat(101)] {
+        for bad in ["", " ", "a\nb", "a\0b", "\u{202e}abc", &"x".repeat(101)] {
             assert!(Name::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }
+        assert_eq!(Name::try_from(" a ".to_owned()).map(String::from), Ok("a".to_owned()));
     }
 
     #[test]

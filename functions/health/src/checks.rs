@@ -228,11 +228,25 @@ mod tests {
     #[tokio::test]
     async fn a_mute_dependency_is_down_in_time_and_holds_up_no_other() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-        let mute = || -> BoxFuture<'static, Result<(), BoxError>> { Box::pin(std::future::pending()) };
+        // Nobody goes on before all three have been asked: none waits for the time-out of another, so that the whole
+        // takes no longer than one.
+        assert!(TIMEOUT < Duration::from_secs(1));
+        let all_asked = Arc::new(tokio::sync::Barrier::new(3));
+        let probe = |answer: fn() -> BoxFuture<'static, Result<(), BoxError>>| {
+            let all_asked = all_asked.clone();
+            move || -> BoxFuture<'static, Result<(), BoxError>> {
+                let all_asked = all_asked.clone();
+                Box::pin(async move {
+                    all_asked.wait().await;
+                    answer().await
+                })
+            }
+        };
+        let mute: fn() -> BoxFuture<'static, Result<(), BoxError>> = || Box::pin(std::future::pending());
         let dependencies = vec![
-            Dependency::critical("mute", mute),
-            Dependency::critical("a", answers),
-            Dependency::optional("c", mute),
+            Dependency::critical("mute", probe(mute)),
+            Dependency::critical("a", probe(answers)),
+            Dependency::optional("c", probe(mute)),
         ];
         let report = checks(dependencies, &clock).report().await;
         let statuses: Vec<_> = report.checks.iter().map(|check| check.status).collect();

@@ -1,5 +1,4 @@
-//! The endpoints under `/v2/jobs`, one file each, and the function that serves them with those of [`crate::queues`] and
-//! [`crate::schedules`].
+//! `jobs.api`: the endpoints under `/v2/jobs`, one file each, with those of [`queues`] and [`schedules`].
 
 pub mod cancel;
 pub mod create;
@@ -8,8 +7,10 @@ pub mod file;
 pub mod get;
 pub mod list;
 pub mod made;
+pub mod queues;
 pub mod reschedule;
 pub mod retry;
+pub mod schedules;
 pub mod signing_key;
 pub mod signing_secret;
 pub mod work;
@@ -20,7 +21,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{queues, schedules};
 
 /// The routes, with their descriptions.
 pub fn router() -> OpenApiRouter<App> {

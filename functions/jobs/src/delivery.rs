@@ -5,6 +5,8 @@
 //! is the job's id with its claim, so that an attempt that comes twice has one id. There is a signature of each scheme
 //! ([`Scheme`]), and a receiver checks the one for which it has a key.
 //!
+//! The header `traceparent` has the trace of the request, or of the tick of a schedule, that made the job.
+//!
 //! An answer of 2xx ends the job, and a JSON body of it is its result; 202 says that the work goes on, and that
 //! `POST /v2/jobs/{id}/complete` will say how it ended. 410 says that no attempt can succeed. Any other is a failure, after
 //! which `Retry-After` is honoured.
@@ -20,6 +22,7 @@ use shared::id::TenantId;
 use shared::outbound::{Outbound, OutboundError, Request, Response};
 use shared::random::Random;
 use shared::signing::Signer;
+use shared::telemetry::{TRACEPARENT, TraceContext};
 use shared::time::{Clock, SignedDuration, Timestamp};
 
 use crate::attempt::{Failure, Outcome};
@@ -118,6 +121,11 @@ impl Delivery {
             return Ok(Delivered::Ended(Outcome::failed(Failure::new("signing", "the request could not be signed"))));
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(trace) = TraceContext::current()
+            && let Ok(trace) = HeaderValue::try_from(trace.to_string())
+        {
+            headers.insert(TRACEPARENT, trace);
+        }
         let mut request = Request::new(Method::POST, url);
         request.headers = headers;
         request.body = body.into();

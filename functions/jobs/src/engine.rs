@@ -12,7 +12,7 @@ use shared::id::TenantId;
 use shared::lambda::Runtime;
 use shared::queue::{SendError, Sender};
 use shared::random::Random;
-use shared::telemetry::chain;
+use shared::telemetry::{TraceContext, chain};
 use shared::time::{Clock, Timestamp};
 
 use crate::attempt::{Attempt, Failure, Next, Outcome};
@@ -73,7 +73,7 @@ impl Engine {
         if job.runner == Runner::Pull || !job.waits_for.is_empty() {
             return Ok(());
         }
-        self.send(&Ready::of(job), job.priority, job.ready_at).await
+        self.send(&Ready::of(job), job.trace, job.priority, job.ready_at).await
     }
 
     /// The same after a write that is done: a message that is not sent now is sent by the sweeper.
@@ -83,34 +83,41 @@ impl Engine {
         }
     }
 
-    /// Has the worker look at a job at `at`.
-    pub async fn send(&self, ready: &Ready, priority: Priority, at: Timestamp) -> Result<(), SendError> {
+    /// Has the worker look at a job at `at`, as part of the job's trace.
+    pub async fn send(
+        &self,
+        ready: &Ready,
+        trace: Option<TraceContext>,
+        priority: Priority,
+        at: Timestamp,
+    ) -> Result<(), SendError> {
         let id = format!("job#{}", ready.job_id);
-        self.send_message(&Message::Run(ready.clone()), ready.tenant_id, id, priority, at).await
+        let message = self.message(&Message::Run(ready.clone()), ready.tenant_id, id, priority)?;
+        self.sender.send_at(&message.in_trace(trace), at).await
     }
 
     /// Has the worker let the parked jobs of a queue go on.
     pub async fn send_release(&self, message: &Message, tenant: TenantId) -> Result<(), SendError> {
-        self.send_message(message, tenant, "release".to_owned(), Priority::High, self.clock.now()).await
+        let message = self.message(message, tenant, "release".to_owned(), Priority::High)?;
+        self.sender.send(&message).await
     }
 
     /// Has the worker deal with a tick of a schedule, at the tick.
     pub async fn send_tick(&self, tenant: TenantId, schedule: ScheduleId, tick: Timestamp) -> Result<(), SendError> {
         let message = Message::Tick { tenant_id: tenant, schedule_id: schedule, tick_at: tick };
-        self.send_message(&message, tenant, format!("tick#{schedule}"), Priority::High, tick).await
+        let message = self.message(&message, tenant, format!("tick#{schedule}"), Priority::High)?;
+        self.sender.send_at(&message, tick).await
     }
 
-    async fn send_message(
+    fn message(
         &self,
         message: &Message,
         tenant: TenantId,
         id: String,
         priority: Priority,
-        at: Timestamp,
-    ) -> Result<(), SendError> {
+    ) -> Result<shared::queue::Message, SendError> {
         let message = shared::queue::Message::json(self.levels.of(priority), tenant, id, message);
-        let message = message.map_err(|error| SendError::Sqs(error.into()))?;
-        self.sender.send_at(&message, at).await
+        message.map_err(|error| SendError::Sqs(error.into()))
     }
 
     /// Ends the attempt of a job that the caller has claimed, and starts what follows. [`StoreError::Stale`] when the claim
@@ -210,7 +217,7 @@ impl Engine {
         for parked in self.jobs.parked(tenant, queue, scope, LOOK_AT).await? {
             match self.jobs.unpark(tenant, scope, &parked).await {
                 Ok(()) => {
-                    self.send(&parked.ready, parked.priority, self.clock.now()).await?;
+                    self.send(&parked.ready, parked.trace, parked.priority, self.clock.now()).await?;
                     return Ok(true);
                 }
                 Err(StoreError::Stale | StoreError::Conflict) => {}
@@ -223,7 +230,7 @@ impl Engine {
     /// Lets a job go on that says it is parked in `scope`, and has no place there.
     pub async fn release_alone(&self, job: &Job, scope: &str) -> Result<(), BoxError> {
         match self.jobs.unpark_alone(job, scope).await {
-            Ok(()) => Ok(self.send(&Ready::of(job), job.priority, self.clock.now()).await?),
+            Ok(()) => Ok(self.send(&Ready::of(job), job.trace, job.priority, self.clock.now()).await?),
             Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -313,9 +320,14 @@ impl Engine {
         let settings = self.queues.settings_of_used(&job.tenant_id, &new.queue).await?;
         let payload = Payload::inline(new.payload.as_deref());
         let is_built_in = handlers::is_built_in(&new.kind);
-        // What is made here keeps the rules: it was checked when it was asked for.
-        let made = new.into_job(origin, &settings, is_built_in).map(|made| Job { payload, ..made });
-        Ok(made.ok())
+        match new.into_job(origin, &settings, is_built_in) {
+            Ok(made) => Ok(Some(Job { payload, ..made })),
+            Err(faults) => {
+                // It was checked when it was asked for, so the rules have changed since. The job that it follows has ended.
+                tracing::error!(job_id = %job.id, ?faults, "the job that follows is refused");
+                Ok(None)
+            }
+        }
     }
 }
 

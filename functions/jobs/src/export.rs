@@ -17,11 +17,11 @@ use shared::lambda::{Function, QueueSettings, Runtime};
 use shared::time::{Clock, Timestamp};
 use shared::{BoxError, BoxFuture};
 
+use crate::api::queues::view::QueueView;
+use crate::api::schedules::view::{RunView, ScheduleView};
 use crate::job::Job;
 use crate::payload::{Payload, Payloads};
-use crate::queues::view::QueueView;
 use crate::schedule::record::{Schedule, ScheduleId};
-use crate::schedules::view::{RunView, ScheduleView};
 use crate::store::{JobStore, PARTITIONS, StoreError};
 use crate::view::JobView;
 

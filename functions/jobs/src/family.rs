@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use shared::telemetry::chain;
+use shared::time::to_millisecond;
 
 use crate::engine::Engine;
 use crate::job::{Job, JobId, ParentFailure, Phase};
@@ -54,13 +55,13 @@ impl Engine {
             let done = if cancels {
                 self.cancel_waiting(&job, now).await
             } else {
-                self.jobs.unblock(&job, &parent.id, job.ready_at.max(crate::rules::millisecond(now))).await
+                self.jobs.unblock(&job, &parent.id, job.ready_at.max(to_millisecond(now))).await
             };
             match done {
                 Ok(()) if cancels => return Ok(Some(Job { phase: Phase::Cancelled, waits_for: Vec::new(), ..job })),
                 Ok(()) => {
                     if job.waits_for.len() == 1 {
-                        let ready_at = job.ready_at.max(crate::rules::millisecond(now));
+                        let ready_at = job.ready_at.max(to_millisecond(now));
                         self.dispatch_or_leave(&Job { ready_at, waits_for: Vec::new(), ..job }).await;
                     }
                     return Ok(None);

@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::id::{Id, Kind, TenantId};
+use shared::telemetry::TraceContext;
 use shared::time::{SignedDuration, Timestamp};
 use utoipa::ToSchema;
 
@@ -291,6 +292,9 @@ pub struct Job {
     pub created_at: Timestamp,
     /// By whom: a user, an API key, a schedule or a job.
     pub created_by: String,
+    /// The trace in which it was made: its messages and attempts belong to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "shared::time::millis_or_null")]
     pub finished_at: Option<Timestamp>,

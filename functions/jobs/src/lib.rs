@@ -15,7 +15,7 @@
 //! | [`engine`], [`message`] | what moves jobs |
 //! | [`family`] | jobs that depend on others |
 //! | [`handlers`], [`delivery`] | the work that is built in, and jobs that are sent to a URL |
-//! | [`api`], [`queues`], [`schedules`], [`view`] | `jobs.api`: the endpoints under `/v2/jobs`, `/v2/queues` and `/v2/schedules` |
+//! | [`api`], [`view`] | `jobs.api`: the endpoints under `/v2/jobs`, `/v2/queues` and `/v2/schedules`, and a job as they show it |
 //! | [`worker`] | `jobs.worker`: does jobs, from three queues, one for each priority |
 //! | [`sweeper`], [`scheduler`] | `jobs.sweeper`: makes the jobs of schedules, finds lost messages and ended leases |
 //! | [`changes`], [`statistics`] | `jobs.changes`: counts the jobs of each queue by what becomes of them, and lets go of what the bucket holds of jobs that are not kept any more |
@@ -39,12 +39,10 @@ pub mod message;
 pub mod name;
 pub mod payload;
 pub mod queue;
-pub mod queues;
 pub mod rates;
 pub mod rules;
 pub mod schedule;
 pub mod scheduler;
-pub mod schedules;
 pub mod settings;
 pub mod statistics;
 pub mod store;

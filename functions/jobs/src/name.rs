@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::refusal::Refusal;
+use shared::text::{check_length, check_printable, line};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
@@ -20,16 +21,14 @@ fn dotted(text: &str, longest: usize) -> Result<(), Refusal> {
     Err(Refusal::new("invalid", "is made of a-z, 0-9, _ and -, in words joined by dots"))
 }
 
-/// Any printable text.
-fn printable(text: &str, longest: usize) -> Result<(), Refusal> {
-    match text.chars().count() {
-        0 => Err(Refusal::new("empty", "must not be empty")),
-        length if length > longest => Err(Refusal::new("too_long", format!("may have at most {longest} characters"))),
-        _ if text.chars().any(char::is_control) => {
-            Err(Refusal::new("control_character", "must not have control characters"))
-        }
-        _ => Ok(()),
+/// Refuses what no text has that is taken to the letter. Whether people can read it is looked at where it is written, and is
+/// no part of the types: what was kept before stays readable.
+pub(crate) fn check_no_controls(text: &str, longest: usize) -> Result<(), Refusal> {
+    check_length(text, longest)?;
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::new("control_character", "must not have control characters"));
     }
+    Ok(())
 }
 
 /// Defines a text type: its name, its rule, the most characters, and an example.
@@ -101,19 +100,19 @@ text_type! {
 }
 text_type! {
     /// What a job is unique by, or what it shares a limit of concurrency with: 1 to 200 characters.
-    JobKey, printable, 200, "customer-4711"
+    JobKey, check_no_controls, 200, "customer-4711"
 }
 text_type! {
     /// What a job is called in its batch: 1 to 64 characters. Nobody else sees it.
-    JobRef, printable, 64, "extract"
+    JobRef, check_no_controls, 64, "extract"
 }
 text_type! {
     /// A word to find jobs by: 1 to 50 characters. Case counts.
-    Tag, printable, 50, "import"
+    Tag, check_no_controls, 50, "import"
 }
 text_type! {
     /// What a schedule is called: 1 to 100 characters.
-    ScheduleName, printable, 100, "Nightly export"
+    ScheduleName, check_no_controls, 100, "Nightly export"
 }
 
 impl JobType {
@@ -130,13 +129,20 @@ impl QueueName {
     }
 }
 
+impl ScheduleName {
+    /// The name as it is kept.
+    pub fn kept(&self) -> Result<Self, Refusal> {
+        line(self.as_str(), 100).map(|name| Self(name.to_owned()))
+    }
+}
+
 impl Default for QueueName {
     fn default() -> Self {
         Self("default".to_owned())
     }
 }
 
-/// At most 10 different tags.
+/// At most 10 tags, each once, in the order in which they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "Vec<Tag>", into = "Vec<Tag>")]
 pub struct Tags(Vec<Tag>);
@@ -147,6 +153,11 @@ impl Tags {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Refuses tags that could look like others.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.0.iter().try_for_each(|tag| check_printable(tag.as_str()))
     }
 }
 
@@ -184,6 +195,25 @@ impl utoipa::ToSchema for Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_read_turns_no_direction() {
+        for (text, is_good) in [("Nightly export", true), ("exe.\u{202e}gnp", false), ("a\u{61c}", false)] {
+            let tags: Option<Tags> = serde_json::from_value(serde_json::json!([text])).ok();
+            assert_eq!(tags.is_some_and(|tags| tags.check().is_ok()), is_good, "{text:?}");
+            let name = text.parse::<ScheduleName>();
+            assert_eq!(name.is_ok_and(|name| name.kept().is_ok()), is_good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_given_twice_is_one() {
+        let read = |tags: &[String]| serde_json::from_value::<Tags>(serde_json::json!(tags));
+        let given = ["b", "a", "b", "c", "a"].map(str::to_owned);
+        assert_eq!(read(&given).map(|tags| serde_json::json!(tags)).ok(), Some(serde_json::json!(["b", "a", "c"])));
+        let ten: Vec<String> = (0..20).map(|tag| (tag % 10).to_string()).collect();
+        assert!(read(&ten).is_ok() && read(&[&ten[..], &given].concat()).is_err());
+    }
 
     #[test]
     fn names_are_dotted_words() {

@@ -26,8 +26,8 @@ pub enum RateError {
 impl From<RateError> for Problem {
     fn from(error: RateError) -> Self {
         match error {
-            RateError::Limit(LimitError::Unavailable(_)) => Self::unavailable(error),
-            _ => Self::internal(error),
+            RateError::Limit(error) => error.into(),
+            error @ RateError::Policy(_) => Self::internal(error),
         }
     }
 }

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::id::TenantId;
 use shared::refusal::{Fault, Refusal};
-use shared::time::{SignedDuration, Timestamp};
+use shared::telemetry::TraceContext;
+use shared::time::{SignedDuration, Timestamp, to_millisecond};
 use utoipa::ToSchema;
 
 use crate::backoff::Backoff;
@@ -197,7 +198,7 @@ impl NewJob {
             priority: self.priority,
             runner,
             phase: Phase::Waiting,
-            ready_at: millisecond(ready_at),
+            ready_at: to_millisecond(ready_at),
             attempt: 0,
             max_attempts: self.max_attempts.unwrap_or(settings.max_attempts),
             claims: 0,
@@ -222,8 +223,9 @@ impl NewJob {
             result: None,
             history: Vec::new(),
             retention_days: settings.retention_days,
-            created_at: millisecond(origin.now),
+            created_at: to_millisecond(origin.now),
             created_by: origin.created_by,
+            trace: TraceContext::current(),
             finished_at: None,
             revision: 1,
         })
@@ -233,9 +235,4 @@ impl NewJob {
 /// Whether `at` is further ahead than a job may be put.
 pub(crate) fn is_too_far(at: Timestamp, now: Timestamp) -> bool {
     at.duration_since(now) > SignedDuration::from_secs(FURTHEST_SECONDS.into())
-}
-
-/// Times are stored and compared to the millisecond.
-pub(crate) fn millisecond(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }

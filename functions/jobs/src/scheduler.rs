@@ -14,25 +14,25 @@
 //! schedule, a transaction of three writes and a message, and one more read with `skip` or `cancel_previous`. One that is
 //! decided at its time: a message, and two reads, more.
 
-use std::time::Instant;
-
 use futures::stream::{self, StreamExt as _};
 use shared::BoxError;
 use shared::id::TenantId;
+use shared::lambda::Tick;
 use shared::queue::HORIZON;
 use shared::telemetry::chain;
-use shared::time::{SignedDuration, Timestamp};
+use shared::time::{SignedDuration, Timestamp, to_millisecond};
 
 use crate::engine::Engine;
 use crate::handlers;
 use crate::job::Job;
-use crate::rules::{NewJob, Origin, millisecond};
+use crate::rules::{NewJob, Origin};
 use crate::schedule::record::{Overlap, Schedule, ScheduleId};
 use crate::schedule::recurrence::jitter;
 use crate::schedule::run::{Run, Skipped, job_id};
 use crate::schedule::step::Step;
 use crate::store::attention::SHARDS;
 use crate::store::{Along, InsertError, StoreError};
+use crate::sweeper::STOP_MARGIN;
 
 /// Schedules that are read at once in a shard.
 const PAGE: usize = 100;
@@ -50,15 +50,19 @@ const CANCELS: usize = 4;
 /// How far ahead a tick is that no further run sees before it has come: they come each minute, and not to the second.
 const LAST_RUN: SignedDuration = SignedDuration::from_secs(75);
 
-/// Deals with the ticks that are due at `now` or soon after. Nothing is begun after `stop_at`. Answers how many jobs
-/// were made.
-pub(crate) async fn fire_due(engine: &Engine, now: Timestamp, stop_at: Instant) -> Result<usize, BoxError> {
-    let until = now.checked_add(SignedDuration::try_from(HORIZON)?)?;
-    let scheduler = Scheduler { engine, now, until };
+/// Deals with the ticks that are due as the sweeper runs or soon after. No page of them is begun when less than
+/// [`STOP_MARGIN`] of its time is left: the next run goes on. Answers how many jobs were made.
+pub(crate) async fn fire_due(engine: &Engine, run: &Tick) -> Result<usize, BoxError> {
+    let until = run.now.checked_add(SignedDuration::try_from(HORIZON)?)?;
+    let scheduler = Scheduler { engine, now: run.now, until };
     let mut fired = 0;
     for shard in 0..SHARDS {
         let mut start = None;
         loop {
+            if !run.has_time(STOP_MARGIN) {
+                tracing::warn!(shard, "the schedules of further shards are left to the next run");
+                return Ok(fired);
+            }
             let due = engine.jobs.due_schedules(shard, until, start, PAGE).await?;
             let each = due.schedules.into_iter().map(|(tenant, id)| scheduler.fire_or_leave(tenant, id));
             let each: Vec<_> = each.collect();
@@ -67,7 +71,7 @@ pub(crate) async fn fire_due(engine: &Engine, now: Timestamp, stop_at: Instant) 
                 .fold(0, |sum, count| std::future::ready(sum + count))
                 .await;
             start = due.next;
-            if start.is_none() || Instant::now() >= stop_at {
+            if start.is_none() {
                 break;
             }
         }
@@ -164,7 +168,7 @@ impl Scheduler<'_> {
     /// What a step comes to; none while it waits.
     async fn turn(&self, schedule: &Schedule, step: Step) -> Result<Option<Turn>, BoxError> {
         let mut after = Schedule { revision: schedule.revision + 1, ..schedule.clone() };
-        let fired_at = millisecond(self.now);
+        let fired_at = to_millisecond(self.now);
         let mut run = Run { tick_at: None, resumed_at: None, fired_at, job_id: None, skipped: None };
         let mut job = None;
         match step {
@@ -249,6 +253,6 @@ impl Scheduler<'_> {
     fn ready_at(&self, schedule: &Schedule, tick: Timestamp) -> Timestamp {
         let most = std::time::Duration::from_secs(schedule.jitter_seconds.into());
         let jitter = SignedDuration::try_from(jitter(&schedule.id.to_string(), tick, most)).unwrap_or_default();
-        millisecond(tick.checked_add(jitter).unwrap_or(tick).max(self.now))
+        to_millisecond(tick.checked_add(jitter).unwrap_or(tick).max(self.now))
     }
 }

@@ -47,7 +47,7 @@ pub use span::Span;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::blob::BlobError;
-use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, TransactWrite, s};
+use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, TransactWrite, key};
 use shared::http::Problem;
 use shared::id::TenantId;
 
@@ -110,10 +110,6 @@ impl From<StoreError> for Problem {
     }
 }
 
-pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
-    [("pk", s(pk)), ("sk", s(sk))].into()
-}
-
 /// Which of the tenant's partitions a job is in.
 pub fn partition(id: &JobId) -> u32 {
     crc32fast::hash(id.uuid().as_bytes()) % PARTITIONS
@@ -129,10 +125,7 @@ pub(super) fn job_key(tenant: &TenantId, id: &JobId) -> Key {
 
 /// An item with its key and the attributes of `record`.
 pub(super) fn item<T: Serialize>(pk: impl Into<String>, sk: impl Into<String>, record: &T) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(record)?;
-    item.insert("pk".to_owned(), s(pk));
-    item.insert("sk".to_owned(), s(sk));
-    Ok(item)
+    Ok(shared::dynamo::item(pk, sk, record)?)
 }
 
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {

@@ -8,7 +8,7 @@
 //! # Calls
 //! A run with nothing to see: one query for each of [`SHARDS`] shards, half a read unit each, and as many for schedules.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use shared::lambda::{Function, Runtime, Task, Tick};
@@ -23,8 +23,8 @@ use crate::scheduler;
 use crate::store::StoreError;
 use crate::store::attention::{Found, GRACE, SHARDS};
 
-/// Kept back from the function's time: nothing is begun after that.
-const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// Kept back from the function's time: no page of jobs or schedules is begun with less.
+pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(10);
 
 /// Jobs that are read at once in a shard.
 const PAGE: usize = 100;
@@ -42,11 +42,14 @@ struct Sweeper {
 
 impl Task for Sweeper {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
-        let stop_at = Instant::now() + tick.remaining.saturating_sub(STOP_MARGIN);
-        let fired = scheduler::fire_due(&self.engine, tick.now, stop_at).await;
+        let fired = scheduler::fire_due(&self.engine, &tick).await;
         let mut seen = 0;
-        for shard in 0..SHARDS {
+        'shards: for shard in 0..SHARDS {
             loop {
+                if !tick.has_time(STOP_MARGIN) {
+                    tracing::warn!(shard, "the jobs of further shards are left to the next run");
+                    break 'shards;
+                }
                 let found = self.engine.jobs.to_sweep(shard, tick.now, PAGE).await?;
                 let count = found.len();
                 let looks: Vec<_> = found.into_iter().map(|found| self.look(found, tick.now)).collect();
@@ -57,7 +60,7 @@ impl Task for Sweeper {
                     .await;
                 seen += count;
                 // What could not be moved is at the head of the next page as well.
-                if count < PAGE || moved == 0 || Instant::now() >= stop_at {
+                if count < PAGE || moved == 0 {
                     break;
                 }
             }
@@ -99,7 +102,7 @@ impl Sweeper {
                         engine.release_alone(&job, scope).await?;
                     }
                 } else if job.ready_at <= now {
-                    engine.send(&Ready::of(&job), job.priority, now).await?;
+                    engine.send(&Ready::of(&job), job.trace, job.priority, now).await?;
                     tracing::warn!(job_id = %job.id, "a waiting job was sent again");
                 }
                 engine.jobs.sweep_again(&job, &found.at, next_look(&job, now)).await

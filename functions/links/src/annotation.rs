@@ -5,19 +5,18 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use shared::refusal::Refusal;
+use shared::text::check_length;
 
-/// Checks a text's length in characters and that it has no control characters but those of `allowed`.
+/// Checks a text's length in characters and that it has no control characters but those of `allowed`. That it does not turn
+/// the direction of text is looked at when it is written ([`crate::rules`]): what was kept before stays readable.
 fn checked(text: &str, longest: usize, allowed: &[char]) -> Result<String, Refusal> {
     // White space at the ends is a slip of the hand: it is cut off and not refused.
     let text = text.trim();
     if text.chars().any(|character| character.is_control() && !allowed.contains(&character)) {
         return Err(Refusal::new("control_character", "must not have control characters"));
     }
-    match text.chars().count() {
-        0 => Err(Refusal::new("empty", "must not be empty")),
-        length if length > longest => Err(Refusal::new("too_long", format!("may have at most {longest} characters"))),
-        _ => Ok(text.to_owned()),
-    }
+    check_length(text, longest)?;
+    Ok(text.to_owned())
 }
 
 /// Defines a text type: its name, the most characters, and the control characters that it may have.

@@ -1,13 +1,11 @@
 //! What the functions of this service are built from.
 
 use axum::extract::{FromRef, FromRequestParts};
-use http::HeaderMap;
 use http::request::Parts;
-use http::uri::Authority;
 use shared::BoxError;
 use shared::dynamo::Dynamo;
 use shared::http::idempotency::Idempotency;
-use shared::http::{Cursors, Problem, ProblemType};
+use shared::http::{Cursors, Problem, PublicUrl};
 use shared::identity::Authenticator;
 use shared::lambda::Runtime;
 use shared::password_hash::PasswordHash;
@@ -42,7 +40,7 @@ impl App {
         let idempotency_table: String = reader.required("IDEMPOTENCY_TABLE");
         let due_table: String = reader.required("DUE_TABLE");
         let expiries_queue_url: String = reader.required("EXPIRIES_QUEUE_URL");
-        let public_url = PublicUrl(reader.optional("PUBLIC_URL"));
+        let public_url = PublicUrl::new(reader.optional("PUBLIC_URL"));
         reader.finish()?;
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let authenticator = Authenticator::new(runtime)?;
@@ -78,10 +76,6 @@ impl FromRef<App> for PublicUrl {
     }
 }
 
-/// `PUBLIC_URL`: where clients reach the deployment. Without one it is the host that each request names.
-#[derive(Clone, Debug)]
-pub struct PublicUrl(pub(crate) Option<Url>);
-
 /// The address under which slugs live, as this request's client sees it: `https://short.example/l/`.
 #[derive(Clone, Debug)]
 pub struct Base(pub Url);
@@ -101,45 +95,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let base = match PublicUrl::from_ref(state).0 {
-            Some(url) => url.join("/l/").ok(),
-            None => asked_base(&parts.headers),
-        };
-        base.map(Self).ok_or_else(|| Problem::new(ProblemType::BadRequest, "the Host header is not a host"))
-    }
-}
-
-/// The base by the headers of a request. They may be the client's own words: what is no host and port is none.
-fn asked_base(headers: &HeaderMap) -> Option<Url> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = if header("x-forwarded-proto") == Some("http") { "http" } else { "https" };
-    let host: Authority = header("host")?.parse().ok()?;
-    // An authority may have a user name.
-    if host.as_str().contains('@') {
-        return None;
-    }
-    Url::parse(&format!("{scheme}://{host}/l/")).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_base_is_a_host_and_nothing_else() {
-        let base = |scheme: &str, host: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-proto", scheme.parse().unwrap());
-            headers.insert("host", host.parse().unwrap());
-            asked_base(&headers).map(String::from)
-        };
-        assert_eq!(base("https", "short.example").as_deref(), Some("https://short.example/l/"));
-        assert_eq!(base("http", "127.0.0.1:9000").as_deref(), Some("http://127.0.0.1:9000/l/"));
-        assert_eq!(base("javascript", "short.example").as_deref(), Some("https://short.example/l/"));
-        for bad in ["", "[", "a b", "user@evil.example", "evil.example/x", "evil.example?x", "evil.example#x"] {
-            assert_eq!(base("https", bad), None, "{bad}");
-        }
-        assert_eq!(asked_base(&HeaderMap::new()), None);
+        let base = PublicUrl::from_ref(state).of(&parts.headers)?;
+        base.join("/l/").map(Self).map_err(Problem::internal)
     }
 }

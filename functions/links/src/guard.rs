@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shared::http::{ClientNetwork, ETag, Problem};
-use shared::limits::{Decision, DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
+use shared::limits::{Decision, DynamoLimiter, InvalidPolicy, Limit, Limiter as _, Policy};
 use shared::time::Timestamp;
 
 use crate::link::Link;
@@ -42,12 +42,7 @@ impl Guard {
             Limit { policy: &self.of_a_network, key: &one, cost: 1 },
             Limit { policy: &self.of_all, key: &all, cost: 1 },
         ];
-        let decision = self.limiter.check(&link.tenant_id.to_string(), &limits, now).await;
-        match decision {
-            Ok(decision) if decision.allowed => Ok(decision),
-            Ok(decision) => Err(decision.refusal("too many passwords were tried")),
-            Err(error @ LimitError::Unavailable(_)) => Err(Problem::unavailable(error)),
-            Err(error) => Err(Problem::internal(error)),
-        }
+        let decision = self.limiter.check(&link.tenant_id.to_string(), &limits, now).await?;
+        decision.admitted("too many passwords were tried")
     }
 }

@@ -6,7 +6,8 @@ use shared::password_hash::PasswordHash;
 use shared::time::Timestamp;
 
 use crate::annotation::{Note, Tags, Title};
-use crate::redirect::{ClickLimit, RedirectStatus};
+use crate::click_limit::ClickLimit;
+use crate::redirect_status::RedirectStatus;
 use crate::slug::Slug;
 use crate::target::Target;
 
@@ -78,11 +79,6 @@ impl Link {
     pub fn version(&self) -> String {
         format!("{}-{}", self.revision, self.clicks_used)
     }
-}
-
-/// `at` cut to the millisecond, which is what is stored and shown.
-pub(crate) fn to_millisecond(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 #[cfg(test)]

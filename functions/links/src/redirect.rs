@@ -1,138 +1,294 @@
-//! How a visitor is sent on, and how often.
+//! `links.redirect`: `GET /l/{slug}`, the public address of a link.
+//!
+//! On its path is at most one read of half a unit, and none when the link was read within [`MAX_STALENESS`]. It writes
+//! nothing, but for a link with a click limit, whose count is taken there, and for a password that is tried, whose tries
+//! are counted. The click goes to the queue after the answer has gone out (`unsent`); when the instance is killed in
+//! between, that click is not counted.
 
-use serde::{Deserialize, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+mod answer;
+mod unsent;
 
-use shared::refusal::Refusal;
+use std::time::Duration;
 
-/// The status that a redirect answers with (RFC 9110, section 15.4). 302 is the default: a browser keeps a permanent
-/// one for ever, after which the link can no longer be changed or counted there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(try_from = "u16", into = "u16")]
-pub enum RedirectStatus {
-    /// 301.
-    MovedPermanently,
-    /// 302.
-    #[default]
-    Found,
-    /// 307.
-    TemporaryRedirect,
-    /// 308.
-    PermanentRedirect,
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode};
+use shared::cache::Cache;
+use shared::dynamo::Dynamo;
+use shared::http::{ClientNetwork, Document, Path, Problem, PublicUrl, body_within};
+use shared::lambda::{Function, Runtime};
+use shared::limits::DynamoLimiter;
+use shared::random::Random;
+use shared::time::{Clock, SignedDuration};
+use shared::{BoxError, BoxFuture};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::answer::{gone, nothing_here, page, redirect, wants_html};
+use self::unsent::Unsent;
+use crate::app::Base;
+use crate::click::Click;
+use crate::guard::Guard;
+use crate::link::Link;
+use crate::pages;
+use crate::password;
+use crate::slug::Slug;
+use crate::store::{LinkStore, Spending, WriteError};
+use crate::visit::{Decision, Step};
+use crate::visitor::Visitor;
+
+/// How long after an edit a visitor may still find the link as it was.
+pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(10);
+
+/// The most links that an instance remembers, of about a kilobyte each.
+const REMEMBERED: u64 = 10_000;
+
+/// How often a visit that is to spend a click is decided about while others edit the link.
+const RACES: u32 = 5;
+
+/// The first pause after meeting an edit.
+const RACE_PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest form with a password, in bytes.
+const FORM_LIMIT: usize = 4 * 1024;
+
+/// The redirect's state. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Door {
+    links: LinkStore,
+    remembered: Cache<String, Option<Link>>,
+    clicks: Unsent,
+    guard: Guard,
+    public_url: PublicUrl,
+    clock: Clock,
+    random: Random,
 }
 
-impl RedirectStatus {
-    const ALL: [Self; 4] = [Self::MovedPermanently, Self::Found, Self::TemporaryRedirect, Self::PermanentRedirect];
+impl axum::extract::FromRef<Door> for PublicUrl {
+    fn from_ref(door: &Door) -> Self {
+        door.public_url.clone()
+    }
+}
 
-    /// The number.
-    pub const fn code(self) -> u16 {
-        match self {
-            Self::MovedPermanently => 301,
-            Self::Found => 302,
-            Self::TemporaryRedirect => 307,
-            Self::PermanentRedirect => 308,
+/// A request at the door.
+struct Visit {
+    base: Base,
+    slug: Slug,
+    step: Step,
+    visitor: Visitor,
+    /// Whether the client would rather have HTML than a problem document.
+    wants_html: bool,
+    unlocked: bool,
+}
+
+/// A password that was sent, and from where.
+struct Try {
+    password: String,
+    network: ClientNetwork,
+}
+
+/// The routes.
+fn router(door: Door) -> Router {
+    endpoints().with_state(door).split_for_parts().0
+}
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    endpoints().into_openapi()
+}
+
+fn endpoints() -> OpenApiRouter<Door> {
+    OpenApiRouter::new().routes(routes!(follow, confirm))
+}
+
+/// Follow a link.
+///
+/// With a `+` after the slug it shows where the link leads, and goes nowhere. Pages are for browsers, who name
+/// `text/html` in `Accept`; others get problem documents. An edit takes up to ten seconds to be seen.
+#[utoipa::path(
+    get, path = "/l/{slug}", operation_id = "follow_link", tag = "redirect",
+    params(("slug" = String, Path, example = "k7vq2mz")),
+    responses(
+        (status = 200, description = "A page: it asks for the password, or shows where the link leads", body = String, content_type = "text/html", example = "<!doctype html>"),
+        (status = "3XX", description = "301, 302, 307 or 308, as the link has it: on to the target", headers(("Location" = String))),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+async fn follow(
+    State(door): State<Door>,
+    base: Base,
+    Path(text): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (text, step) = match text.strip_suffix('+') {
+        Some(slug) => (slug.to_owned(), Step::Look),
+        None => (text, Step::Follow),
+    };
+    let Some(visit) = visit(base, &text, step, &headers, method == Method::HEAD) else {
+        return nothing_here(wants_html(&headers));
+    };
+    door.admit(visit, None).await
+}
+
+/// The form of a page: the password of a protected link, or the button of a preview, which has no fields.
+#[utoipa::path(
+    post, path = "/l/{slug}", operation_id = "confirm_link", tag = "redirect",
+    summary = "Follow a link from its page: with the password, or by the button",
+    params(("slug" = String, Path, example = "k7vq2mz")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", example = json!("password=open+sesame")),
+    responses(
+        (status = "3XX", description = "On to the target", headers(("Location" = String))),
+        (status = 403, description = "The page that asks for the password: it was another one", body = String, content_type = "text/html", example = "<!doctype html>"),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 429, description = "rate-limited: too many passwords were tried, by this client (10 a minute) or by all (100)", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+async fn confirm(
+    State(door): State<Door>,
+    base: Base,
+    Path(text): Path<String>,
+    network: ClientNetwork,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Result<Response, Problem> {
+    let form = body_within(request, FORM_LIMIT).await?;
+    let password = url::form_urlencoded::parse(&form)
+        .find(|(name, _)| name == "password")
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default();
+    let Some(visit) = visit(base, &text, Step::Confirm, &headers, false) else {
+        return nothing_here(wants_html(&headers));
+    };
+    door.admit(visit, Some(Try { password, network })).await
+}
+
+fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool) -> Option<Visit> {
+    Some(Visit {
+        base,
+        slug: text.parse().ok()?,
+        step,
+        visitor: Visitor::read(is_head, |name| headers.get(name)?.to_str().ok()),
+        wants_html: wants_html(headers),
+        unlocked: false,
+    })
+}
+
+impl Door {
+    /// Answers a visit, which may come with the form's password.
+    async fn admit(&self, mut visit: Visit, tried: Option<Try>) -> Result<Response, Problem> {
+        let Some(link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+        let mut limits = Vec::new();
+        if let (Some(tried), Some(hash)) = (tried, link.password_hash.clone()) {
+            limits = self.guard.admit(&link, tried.network, self.clock.now()).await?.headers();
+            visit.unlocked = password::matches(hash, tried.password).await.map_err(Problem::internal)?;
         }
+        let mut response = self.decide(link, visit).await?;
+        response.headers_mut().extend(limits);
+        Ok(response)
     }
-}
 
-impl TryFrom<u16> for RedirectStatus {
-    type Error = Refusal;
-
-    fn try_from(code: u16) -> Result<Self, Refusal> {
-        let found = Self::ALL.into_iter().find(|status| status.code() == code);
-        found.ok_or_else(|| Refusal::new("unknown_value", "must be 301, 302, 307 or 308"))
-    }
-}
-
-impl From<RedirectStatus> for u16 {
-    fn from(status: RedirectStatus) -> Self {
-        status.code()
-    }
-}
-
-impl utoipa::PartialSchema for RedirectStatus {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .enum_values(Some(Self::ALL.map(Self::code)))
-            .default(Some(302.into()))
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for RedirectStatus {}
-
-/// After how many clicks a link ends: 1 to 1,000,000,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(try_from = "i64", into = "i64")]
-pub struct ClickLimit(u32);
-
-impl ClickLimit {
-    const MOST: u32 = 1_000_000_000;
-
-    /// The number of clicks.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<i64> for ClickLimit {
-    type Error = Refusal;
-
-    fn try_from(clicks: i64) -> Result<Self, Refusal> {
-        match u32::try_from(clicks) {
-            Ok(clicks @ 1..=Self::MOST) => Ok(Self(clicks)),
-            _ => Err(Refusal::new("out_of_range", "must be from 1 to 1000000000")),
-        }
-    }
-}
-
-impl From<ClickLimit> for i64 {
-    fn from(limit: ClickLimit) -> Self {
-        limit.0.into()
-    }
-}
-
-impl utoipa::PartialSchema for ClickLimit {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .description(Some("After how many clicks the link ends."))
-            .minimum(Some(1))
-            .maximum(Some(Self::MOST))
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for ClickLimit {}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn four_statuses_are_offered_and_no_other() {
-        for code in 0..1000_u16 {
-            match RedirectStatus::try_from(code) {
-                Ok(status) => assert_eq!(u16::from(status), code),
-                Err(refusal) => assert_eq!(refusal.code, "unknown_value"),
+    /// Decides about a visit of `link`, takes its click where there is a limit, and answers it.
+    async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
+        // A link that was changed since it was remembered is decided about once more, as it is now.
+        for attempt in 1..=RACES {
+            let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
+            let Decision::Redirect { spends_click: true, .. } = decision else {
+                return self.answer(&link, &visit, decision).await;
+            };
+            let asked_at = self.clock.now();
+            let spending = match self.links.spend_click(&link).await {
+                // An edit is being written at this moment.
+                Err(WriteError::Conflict) => {
+                    tokio::time::sleep(self.random.pause(RACE_PAUSE, attempt)).await;
+                    continue;
+                }
+                spending => spending?,
+            };
+            match spending {
+                Spending::Spent => return self.answer(&link, &visit, decision).await,
+                Spending::Changed(None) => {
+                    self.remembered.remove(&visit.slug.key()).await;
+                    return nothing_here(visit.wants_html);
+                }
+                Spending::Changed(Some(fresh)) => {
+                    self.remembered.insert_as_of(visit.slug.key(), Some((*fresh).clone()), asked_at).await;
+                    // What was unlocked was the link as it was.
+                    visit.unlocked &= fresh.password_hash == link.password_hash;
+                    link = *fresh;
+                }
             }
         }
-        assert_eq!(RedirectStatus::ALL.map(RedirectStatus::code), [301, 302, 307, 308]);
-        assert_eq!(serde_json::to_string(&RedirectStatus::default()).unwrap(), "302");
+        // Edited again and again within this visit.
+        Err(WriteError::Conflict.into())
     }
 
-    #[test]
-    fn a_click_limit_has_bounds() {
-        for (json, code) in
-            [("0", "out_of_range"), ("-1", "out_of_range"), ("1000000001", "out_of_range"), ("1.5", "invalid type")]
-        {
-            let refused = serde_json::from_str::<ClickLimit>(json).unwrap_err().to_string();
-            assert!(refused.starts_with(code), "{refused}");
+    async fn find(&self, slug: &Slug) -> Result<Option<Link>, Problem> {
+        let key = slug.key();
+        if let Some(link) = self.remembered.get(&key).await {
+            return Ok(link);
         }
-        assert_eq!(serde_json::from_str::<ClickLimit>("1").unwrap().get(), 1);
-        assert_eq!(serde_json::from_str::<ClickLimit>("1000000000").unwrap().get(), 1_000_000_000);
+        let asked_at = self.clock.now();
+        let link = self.links.by_slug(slug).await?;
+        // A slug that is not there may be made in the next moment, so only links are remembered.
+        if link.is_some() {
+            self.remembered.insert_as_of(key, link.clone(), asked_at).await;
+        }
+        Ok(link)
     }
+
+    async fn answer(&self, link: &Link, visit: &Visit, decision: Decision) -> Result<Response, Problem> {
+        let action = format!("/l/{}", link.slug);
+        match decision {
+            Decision::NotFound => nothing_here(visit.wants_html),
+            Decision::Gone(reason) => gone(reason, visit.wants_html),
+            Decision::AskPassword { refused } => {
+                let status = if refused { StatusCode::FORBIDDEN } else { StatusCode::OK };
+                page(status, pages::password(&action, refused))
+            }
+            Decision::Preview { whole } => {
+                page(StatusCode::OK, pages::preview(link, &visit.base.short_url(&link.slug), &action, whole))
+            }
+            Decision::Redirect { status, .. } => {
+                self.count(link, visit).await;
+                redirect(link, status)
+            }
+        }
+    }
+
+    /// Has the click sent to the counting worker once the answer is out.
+    async fn count(&self, link: &Link, visit: &Visit) {
+        let click = Click::new(link, visit.visitor.clone(), self.clock.now(), &self.random);
+        self.clicks.send(&click).await;
+    }
+}
+
+pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>> {
+    Box::pin(async move {
+        let mut reader = runtime.environment.reader();
+        let table: String = reader.required("LINKS_TABLE");
+        let limits_table: String = reader.required("LIMITS_TABLE");
+        let clicks_queue_url: String = reader.required("CLICKS_QUEUE_URL");
+        let public_url = PublicUrl::new(reader.optional("PUBLIC_URL"));
+        reader.finish()?;
+        let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
+        let door = Door {
+            links: LinkStore::new(dynamo.clone(), table),
+            remembered: Cache::new(REMEMBERED, MAX_STALENESS, runtime.clock.clone()),
+            clicks: Unsent::new(
+                shared::queue::Outbound::new(runtime.aws.sqs.clone(), clicks_queue_url),
+                runtime.deferred.clone(),
+            ),
+            guard: Guard::new(DynamoLimiter::new(dynamo, limits_table, runtime.random.clone()))?,
+            public_url,
+            clock: runtime.clock.clone(),
+            random: runtime.random.clone(),
+        };
+        Ok(Function::http(&runtime, router(door)))
+    })
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use shared::id::TenantId;
 use shared::password_hash::PasswordHash;
 use shared::random::Random;
-use shared::time::Timestamp;
+use shared::refusal::{Fault, Refusal};
+use shared::text::check_printable;
+use shared::time::{Timestamp, to_millisecond};
 use url::Url;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
@@ -13,12 +15,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::annotation::{Note, Tags, Title};
 use crate::blocklist::Blocklist;
-use crate::link::{Link, LinkId, to_millisecond};
+use crate::click_limit::ClickLimit;
+use crate::link::{Link, LinkId};
 use crate::password::Password;
-use crate::redirect::{ClickLimit, RedirectStatus};
+use crate::redirect_status::RedirectStatus;
 use crate::slug::{Alias, Slug};
 use crate::target::Target;
-use shared::refusal::{Fault, Refusal};
 
 /// What a client sends to have a link made.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -178,6 +180,8 @@ impl NewLink {
         if self.alias.is_some() && self.unguessable {
             faults.push(Refusal::new("conflict", "cannot be combined with an alias").at("/unguessable"));
         }
+        check_title(self.title.as_ref(), &mut faults);
+        check_tags(&self.tags, &mut faults);
         rules.check_window(self.starts_at, self.expires_at, true, &mut faults);
         if faults.is_empty() { Ok(Draft(self)) } else { Err(faults) }
     }
@@ -265,6 +269,12 @@ impl Link {
         if edited.target != self.target {
             rules.check_target(&edited.target, &mut faults);
         }
+        if edited.title != self.title {
+            check_title(edited.title.as_ref(), &mut faults);
+        }
+        if edited.tags != self.tags {
+            check_tags(&edited.tags, &mut faults);
+        }
         if (edited.starts_at, edited.expires_at) != (self.starts_at, self.expires_at) {
             let is_new_end = edited.expires_at != self.expires_at;
             rules.check_window(edited.starts_at, edited.expires_at, is_new_end, &mut faults);
@@ -310,6 +320,14 @@ impl Edit {
     pub fn into_link(self, new_hash: Option<PasswordHash>) -> Link {
         Link { password_hash: new_hash.or(self.link.password_hash), ..self.link }
     }
+}
+
+fn check_title(title: Option<&Title>, faults: &mut Vec<Fault>) {
+    faults.extend(title.and_then(|title| check_printable(title.as_str()).err()).map(|refusal| refusal.at("/title")));
+}
+
+fn check_tags(tags: &Tags, faults: &mut Vec<Fault>) {
+    faults.extend(tags.iter().find_map(|tag| check_printable(tag.as_str()).err()).map(|refusal| refusal.at("/tags")));
 }
 
 impl Rules<'_> {

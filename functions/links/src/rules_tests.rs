@@ -167,3 +167,12 @@ fn a_new_password_is_not_written_out() {
     assert!(!serde_json::to_string(&editable).unwrap().contains("correct"));
     assert!(!format!("{editable:?}").contains("correct"));
 }
+
+#[test]
+fn a_title_or_tag_that_turns_the_direction_of_text_is_refused_unless_it_was_there() {
+    let turned = json!({"target": "https://example.com", "title": "exe.\u{202e}gnp", "tags": ["a\u{61c}"]});
+    assert_eq!(codes(check(turned)), [("/title", "control_character"), ("/tags", "control_character")]);
+    let before = Link { title: Some("exe.\u{202e}gnp".to_owned().try_into().unwrap()), ..link() };
+    assert!(edit(&before, &json!({"archived": true})).is_ok());
+    assert_eq!(codes(edit(&before, &json!({"title": "\u{200f}x"}))), [("/title", "control_character")]);
+}

@@ -19,7 +19,7 @@ pub use list::{ListQuery, ListedPage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::dynamo::{
-    AttributeValue, Cancellation, Delete, Dynamo, DynamoError, Item, Key, Put, TransactWrite, Update, n, s,
+    AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Lost, Put, TransactWrite, Update, item, key, n, s,
 };
 use shared::events::OUTBOX;
 use shared::http::Problem;
@@ -103,11 +103,11 @@ struct Door {
 }
 
 fn record_key(tenant: &TenantId, id: &LinkId) -> Key {
-    [("pk", s(tenant.to_string())), ("sk", s(format!("link#{id}")))].into()
+    key(tenant.to_string(), format!("link#{id}"))
 }
 
 fn door_key(slug: &Slug) -> Key {
-    [("pk", s(format!("slug#{}", slug.key()))), ("sk", s("link"))].into()
+    key(format!("slug#{}", slug.key()), "link")
 }
 
 fn read<T: DeserializeOwned>(item: Item) -> Result<T, WriteError> {
@@ -153,16 +153,11 @@ impl LinkStore {
         let record = Put::new(&self.table, record_item(link, along.outbox)?).only_if("attribute_not_exists(pk)");
         // The key goes first, because the first condition that failed is told: a request that is sent again finds its
         // own alias taken as well.
-        let key_writes = usize::from(along.idempotency.is_some());
-        let mut writes: Vec<_> = along.idempotency.into_iter().collect();
-        writes.extend([TransactWrite::Put(door), TransactWrite::Put(record)]);
-        writes.extend(along.due);
-        self.transact(writes, |at| match at.checked_sub(key_writes) {
-            None => WriteError::KeyUsed,
-            Some(0) => WriteError::SlugTaken,
-            Some(_) => WriteError::Stale,
-        })
-        .await
+        let mut writes: Vec<_> = along.idempotency.into_iter().map(|key| (key, WriteError::KeyUsed)).collect();
+        writes.push((TransactWrite::Put(door), WriteError::SlugTaken));
+        writes.push((TransactWrite::Put(record), WriteError::Stale));
+        writes.extend(along.due.map(|due| (due, WriteError::Stale)));
+        self.transact(writes).await
     }
 
     /// Writes an edited link over the one with the revision before. The count of the limit stays as it is.
@@ -187,9 +182,8 @@ impl LinkStore {
         if let Some(max) = door.get("max_clicks") {
             update = update.value(":max", max.clone());
         }
-        let mut writes = vec![TransactWrite::Put(record), TransactWrite::Update(update)];
-        writes.extend(along.due);
-        self.transact(writes, |_| WriteError::Stale).await
+        let writes = [TransactWrite::Put(record), TransactWrite::Update(update)].into_iter().chain(along.due);
+        self.transact(writes.map(|write| (write, WriteError::Stale)).collect()).await
     }
 
     /// Deletes a link of this revision. Its slug stays with its tenant.
@@ -197,17 +191,11 @@ impl LinkStore {
         let record = Delete::new(&self.table, record_key(&link.tenant_id, &link.id))
             .only_if("revision = :revision")
             .value(":revision", n(link.revision));
-        let tombstone = Put::new(
-            &self.table,
-            [
-                ("pk".to_owned(), s(format!("slug#{}", link.slug.key()))),
-                ("sk".to_owned(), s("link")),
-                ("tenant_id".to_owned(), s(link.tenant_id.to_string())),
-                ("deleted".to_owned(), AttributeValue::Bool(true)),
-            ]
-            .into(),
-        );
-        self.transact(vec![TransactWrite::Delete(record), TransactWrite::Put(tombstone)], |_| WriteError::Stale).await
+        let mut tombstone = Item::from(door_key(&link.slug));
+        tombstone.insert("tenant_id".to_owned(), s(link.tenant_id.to_string()));
+        tombstone.insert("deleted".to_owned(), AttributeValue::Bool(true));
+        let writes = [TransactWrite::Delete(record), TransactWrite::Put(Put::new(&self.table, tombstone))];
+        self.transact(writes.into_iter().map(|write| (write, WriteError::Stale)).collect()).await
     }
 
     /// Takes one click from the limit of `link` as it was read; exact under concurrency.
@@ -247,8 +235,7 @@ impl LinkStore {
 
     /// The tenant's blocked domains and the revision of the list; 0 before there is one.
     pub async fn blocklist(&self, tenant: &TenantId) -> Result<(Blocklist, u64), WriteError> {
-        let key: Key = [("pk", s(tenant.to_string())), ("sk", s("blocklist"))].into();
-        match self.dynamo.get(&self.table, key, true).await? {
+        match self.dynamo.get(&self.table, key(tenant.to_string(), "blocklist"), true).await? {
             None => Ok((Blocklist::default(), 0)),
             Some(item) => {
                 let stored: StoredBlocklist = read(item)?;
@@ -260,10 +247,7 @@ impl LinkStore {
     /// Sets the tenant's blocked domains, when the list still has the revision `before`.
     pub async fn put_blocklist(&self, tenant: &TenantId, domains: &Blocklist, before: u64) -> Result<(), WriteError> {
         let stored = StoredBlocklist { domains: domains.clone(), revision: before + 1 };
-        let mut item: Item = serde_dynamo::to_item(&stored)?;
-        item.insert("pk".to_owned(), s(tenant.to_string()));
-        item.insert("sk".to_owned(), s("blocklist"));
-        let put = Put::new(&self.table, item)
+        let put = Put::new(&self.table, item(tenant.to_string(), "blocklist", &stored)?)
             .only_if("attribute_not_exists(pk) OR revision = :before")
             .value(":before", n(before));
         match self.dynamo.put(put).await {
@@ -273,18 +257,13 @@ impl LinkStore {
         }
     }
 
-    /// Does all writes or none; `lost` names the failure when the condition of the write at an index did not hold.
-    async fn transact(&self, writes: Vec<TransactWrite>, lost: impl Fn(usize) -> WriteError) -> Result<(), WriteError> {
-        let reasons = match self.dynamo.transact(writes).await {
-            Ok(()) => return Ok(()),
-            Err(DynamoError::Cancelled { reasons }) => reasons,
-            Err(error) => return Err(error.into()),
-        };
-        match reasons.iter().position(|reason| matches!(reason, Cancellation::ConditionFailed(_))) {
-            Some(at) => Err(lost(at)),
-            None if reasons.contains(&Cancellation::Conflict) => Err(WriteError::Conflict),
-            None => Err(DynamoError::Cancelled { reasons }.into()),
-        }
+    /// Does all writes or none; each comes with what it means when its condition does not hold.
+    async fn transact(&self, writes: Vec<(TransactWrite, WriteError)>) -> Result<(), WriteError> {
+        self.dynamo.transact_or(writes).await.map_err(|lost| match lost {
+            Lost::Condition(meaning, _) => meaning,
+            Lost::Conflict => WriteError::Conflict,
+            Lost::Dynamo(error) => error.into(),
+        })
     }
 }
 
@@ -295,9 +274,7 @@ struct StoredBlocklist {
 }
 
 fn record_item(link: &Link, outbox: Option<AttributeValue>) -> Result<Item, WriteError> {
-    let mut item: Item = serde_dynamo::to_item(link)?;
-    item.insert("pk".to_owned(), s(link.tenant_id.to_string()));
-    item.insert("sk".to_owned(), s(format!("link#{}", link.id)));
+    let mut item = item(link.tenant_id.to_string(), format!("link#{}", link.id), link)?;
     if let Some(outbox) = outbox {
         item.insert(OUTBOX.to_owned(), outbox);
     }
@@ -315,10 +292,7 @@ fn door_item(link: &Link) -> Result<Item, WriteError> {
         tenant_id: link.tenant_id,
         link: shown,
     };
-    let mut item: Item = serde_dynamo::to_item(&door)?;
-    item.insert("pk".to_owned(), s(format!("slug#{}", link.slug.key())));
-    item.insert("sk".to_owned(), s("link"));
-    Ok(item)
+    Ok(item(format!("slug#{}", link.slug.key()), "link", &door)?)
 }
 
 /// The link behind a door; none behind the door of a deleted one.

@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use crate::annotation::{Note, Tags, Title};
 use crate::app::Base;
+use crate::click_limit::ClickLimit;
 use crate::link::{Link, LinkId};
-use crate::redirect::{ClickLimit, RedirectStatus};
+use crate::redirect_status::RedirectStatus;
 use crate::slug::Slug;
 use crate::target::Target;
 use crate::visit::Status;

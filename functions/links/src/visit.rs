@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::link::tests::link;
-    use crate::redirect::RedirectStatus;
+    use crate::redirect_status::RedirectStatus;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -1,6 +1,7 @@
 //! `notes.api`: the endpoints under `/v2/notes`, one file each.
 
 pub mod bulk;
+mod conditions;
 pub mod create;
 pub mod delete;
 pub mod get;

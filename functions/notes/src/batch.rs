@@ -3,15 +3,74 @@
 
 use std::collections::BTreeMap;
 
-use shared::http::{FieldError, Problem, ProblemType};
+use serde::{Deserialize, Serialize};
+use shared::http::{FieldError, MergePatch, Problem, ProblemType};
 use shared::random::Random;
 use shared::refusal::{Fault, Refusal};
 use shared::time::Timestamp;
+use utoipa::ToSchema;
 
-use crate::api::bulk::{BulkResult, Op, Operation};
 use crate::note::{Access, Actor, Draft, Note, NoteId};
 use crate::store::Held;
 use crate::text::Tags;
+
+/// One thing to do. Which members it has depends on `op`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NoteOperation)]
+pub struct Operation {
+    /// What to do.
+    pub op: Op,
+    /// The note of all but `create`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<NoteId>,
+    /// The version that the note must have, of all but `create`. It is needed where the tenant's settings demand that
+    /// each change names its version.
+    #[serde(default)]
+    pub if_version: Option<i64>,
+    /// The note of `create`.
+    #[serde(default)]
+    pub note: Option<Draft>,
+    /// The merge patch of `update`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub patch: Option<MergePatch>,
+    /// The tags that `tag` adds.
+    #[serde(default)]
+    pub add: Option<Tags>,
+    /// The tags that `tag` takes away.
+    #[serde(default)]
+    pub remove: Option<Tags>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = NoteOperationKind)]
+pub enum Op {
+    /// Makes a note.
+    Create,
+    /// Edits one.
+    Update,
+    /// Deletes one.
+    Delete,
+    /// Adds tags to one and takes others away.
+    Tag,
+}
+
+/// What one operation did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NoteOperationResult)]
+pub struct BulkResult {
+    /// What was done.
+    pub op: Op,
+    /// To which note.
+    #[schema(value_type = String)]
+    pub id: NoteId,
+    /// The version that it has since.
+    pub version: i64,
+}
 
 /// Operations under way.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use shared::id::{Id, Kind, TenantId};
 use shared::identity::{Principal, PrincipalKind};
 use shared::random::Random;
 use shared::refusal::{Fault, Refusal};
-use shared::time::Timestamp;
+use shared::time::{Timestamp, to_millisecond};
 use utoipa::ToSchema;
 
 use crate::text::{Content, Tags, Title};
@@ -221,11 +221,6 @@ pub struct Revision {
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: String,
-}
-
-/// `at` cut to the millisecond.
-fn to_millisecond(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 #[cfg(test)]

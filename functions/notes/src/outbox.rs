@@ -4,7 +4,7 @@
 //! did not happen, because the instance was killed or DynamoDB was away, and for what `notes.users` and `notes.purge` have
 //! to tell, this does it, each minute. So nothing that took place goes untold, and an event may be told twice.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use shared::lambda::{Function, Runtime, Task, Tick};
@@ -34,9 +34,8 @@ struct Outbox {
 impl Task for Outbox {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
         let Some(notes) = &self.notes else { return Ok(()) };
-        let started = Instant::now();
         let before = tick.now.checked_sub(GRACE).unwrap_or(Timestamp::UNIX_EPOCH);
-        while started.elapsed() + MARGIN < tick.remaining {
+        while tick.has_time(MARGIN) {
             let (entries, more) = notes.waiting(before).await?;
             let (sent, failure) = self.send(entries).await;
             if !sent.is_empty() {

@@ -3,7 +3,7 @@
 //!
 //! It works in batches of a transaction each, and stops in time; the next tick goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::lambda::{Function, Runtime, Task, Tick};
 use shared::time::{SignedDuration, Timestamp};
@@ -26,8 +26,7 @@ struct Purge {
 impl Task for Purge {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
         let Some(notes) = &self.notes else { return Ok(()) };
-        let started = Instant::now();
-        let in_time = || started.elapsed() + MARGIN < tick.remaining;
+        let in_time = || tick.has_time(MARGIN);
         let before = tick.now.checked_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
         while in_time() && notes.purge_notes(before, tick.now).await? {}
         while in_time() && notes.purge_keys(tick.now).await? {}

@@ -18,6 +18,7 @@ mod write;
 use shared::events::EventData;
 use shared::events::notes::{NoteChange, NoteDeleted, NoteRestored, NoteUpdated};
 use shared::http::{Problem, ProblemType};
+use shared::id::TenantId;
 use shared::postgres::{Postgres, PostgresError, Transaction};
 use shared::random::Random;
 use shared::time::Timestamp;
@@ -115,6 +116,36 @@ impl NoteStore {
                 Ok(self.postgres.repeated(&once).await?)
             }
             done => Ok(done?),
+        }
+    }
+
+    /// Begins a transaction of nobody's, which sees of every tenant what the policies for the errand show, and nobody's
+    /// rows besides.
+    async fn begin_errand(&self, errand: Errand) -> Result<Transaction, PostgresError> {
+        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
+        let mut transaction = self.postgres.tenant_transaction(&nobody).await?;
+        match sqlx::raw_sql(errand.setting()).execute(&mut transaction).await {
+            Ok(_) => Ok(transaction),
+            Err(error) => transaction.end(Err(error.into())).await,
+        }
+    }
+}
+
+/// What is done for all tenants at once.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// It sees what is to be told.
+    HandOver,
+    /// It sees what is to be dropped for good.
+    Purge,
+}
+
+impl Errand {
+    /// The statement that has its policies hold until the transaction ends.
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::HandOver => "SET LOCAL tenfold.hand_over = 'on'",
+            Self::Purge => "SET LOCAL tenfold.purge = 'on'",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Notes, revisions and shares as clients see them.
 
 use serde::Serialize;
-use shared::http::{ETag, Preconditions, Problem, ProblemType};
+use shared::http::ETag;
 use shared::time::rfc3339_millis;
 use utoipa::ToSchema;
 
@@ -299,21 +299,6 @@ impl From<Settings> for SettingsView {
 /// The entity tag of a tenant's settings.
 pub(crate) fn settings_etag(settings: &Settings) -> ETag {
     ETag::of_version(settings.version)
-}
-
-/// Refuses a change of a note that has another version than the request names.
-pub(crate) fn check_version(held: &Held, conditions: &Preconditions) -> Result<(), Problem> {
-    demand_version(held, conditions)?;
-    conditions.check(&etag(&held.note))
-}
-
-/// Refuses with 428 a change that names no version where the note's tenant demands one.
-pub(crate) fn demand_version(held: &Held, conditions: &Preconditions) -> Result<(), Problem> {
-    if held.version_required && !conditions.has_if_match() {
-        let detail = "the tenant wants If-Match with the ETag of what is changed; * is any";
-        return Err(Problem::new(ProblemType::PreconditionRequired, detail));
-    }
-    Ok(())
 }
 
 /// The entity tag of a note, by its version.

@@ -9,6 +9,7 @@
 
 use shared::dynamo::{AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Put, Query, TransactWrite, s};
 use shared::queue::SHARDS;
+use shared::telemetry::{TRACEPARENT, TraceContext};
 use shared::time::{Timestamp, rfc3339_millis};
 
 /// The partition of messages that were refused for good.
@@ -28,6 +29,8 @@ pub struct DueMessage {
     pub group: String,
     /// When it is to arrive.
     pub due_at: Timestamp,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
     /// The whole entry.
     pub entry: Item,
 }
@@ -133,6 +136,8 @@ fn message(entry: &Item) -> Result<DueMessage, String> {
         body: text("body")?,
         group: text("group")?,
         due_at: due_at.ok_or("due_at is not a time in milliseconds")?,
+        // No trace is no reason to keep a message back.
+        trace: text(TRACEPARENT).ok().and_then(|trace| trace.parse().ok()),
         entry: entry.clone(),
     })
 }
@@ -162,6 +167,16 @@ mod tests {
         let message = message(&entry()).unwrap();
         assert_eq!(message.due_at.as_millisecond(), 1500);
         assert_eq!((message.queue_url.as_str(), message.group.as_str()), ("http://queue", "tenant_1"));
+    }
+
+    #[test]
+    fn a_message_keeps_its_trace_and_goes_without_one() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (stored, read) in [(None, None), (Some(trace), trace.parse().ok()), (Some("garbage"), None)] {
+            let mut entry = entry();
+            entry.extend(stored.map(|stored| (TRACEPARENT.to_owned(), s(stored))));
+            assert_eq!(message(&entry).unwrap().trace, read);
+        }
     }
 
     #[test]

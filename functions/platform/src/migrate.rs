@@ -1,7 +1,7 @@
 //! `platform.migrate`: applies all services' Postgres migrations.
 //!
-//! Whoever deploys a release invokes it before the new code takes traffic (`aws lambda invoke`), and the local stack
-//! does the same. It answers `{"postgres": "migrated", "applied": 2, "services": {"platform": 2}}`, the numbers being
+//! Whoever deploys a release gives this function its new code first and invokes it, before the new code of the others takes
+//! traffic (docs/operations.md), and the local stack does the same. It answers `{"postgres": "migrated", "applied": 2, "services": {"platform": 2}}`, the numbers being
 //! those of this time, or `{"postgres": "off", "applied": 0}` where no database is configured. A failure fails the
 //! invocation: the deployment stops, and what was applied before it stays.
 //!

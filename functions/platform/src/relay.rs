@@ -3,7 +3,7 @@
 //! The stream's record is there if and only if the write took place, so an event is neither lost nor sent for nothing.
 //! It may be published twice, with the same id. A failure of SNS fails the record, which the platform retries from
 //! there. What can never be published (no event, or too large for SNS) goes to the dead-letter queue with the reason,
-//! and the stream goes on.
+//! and the stream goes on. An event keeps the trace that it was made in, and its line in the log says so.
 //!
 //! # Calls
 //! One publish for each changed item with new events (up to ten of them); none for an item without.
@@ -11,6 +11,7 @@
 use shared::events::{Event, Events};
 use shared::lambda::{Function, Runtime, StreamConsumer, StreamRecord};
 use shared::queue::DeadLetters;
+use shared::telemetry::TraceContext;
 use shared::{BoxError, BoxFuture};
 
 use crate::batch;
@@ -58,7 +59,19 @@ impl StreamConsumer for Relay {
         for batch in batch::pack(fitting, |(_, size)| *size) {
             let events: Vec<Event> = batch.into_iter().map(|(event, _)| event).collect();
             self.events.publish(&events).await?;
+            events.iter().for_each(log);
         }
         Ok(())
     }
+}
+
+fn log(event: &Event) {
+    tracing::info!(
+        function = "platform.relay",
+        event_id = %event.id,
+        kind = event.kind,
+        tenant = %event.tenantid,
+        trace_id = event.traceparent.map(TraceContext::trace_id),
+        "event"
+    );
 }

@@ -12,7 +12,7 @@
 mod refusal;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
@@ -22,8 +22,8 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use shared::dynamo::{Dynamo, DynamoError};
 use shared::lambda::{Function, Runtime, Task, Tick};
-use shared::queue::{HORIZON, delay_seconds};
-use shared::telemetry::chain;
+use shared::queue::{HORIZON, delay_seconds, text_attribute};
+use shared::telemetry::{TRACEPARENT, chain};
 use shared::time::{Clock, SignedDuration, Timestamp};
 use shared::{BoxError, BoxFuture};
 
@@ -35,6 +35,8 @@ use crate::due::{DueIndex, DueMessage};
 const STOP_MARGIN: Duration = Duration::from_secs(10);
 /// Batches of one shard that are on their way at once.
 const CONCURRENT_BATCHES: usize = 2;
+/// Kept free of a batch's bytes for each message's attributes.
+const ATTRIBUTE_BYTES: usize = 128;
 /// Removals of one batch that are on their way at once.
 const CONCURRENT_REMOVALS: usize = 10;
 
@@ -83,9 +85,8 @@ impl std::ops::AddAssign for Tally {
 impl Task for Scheduler {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
         let until = tick.now + SignedDuration::try_from(HORIZON)?;
-        let stop_at = Instant::now() + tick.remaining.saturating_sub(STOP_MARGIN);
         let shards: Vec<_> = DueIndex::shards().collect();
-        let drained = join_all(shards.iter().map(|shard| self.drain(shard, until, stop_at))).await;
+        let drained = join_all(shards.iter().map(|shard| self.drain(shard, until, &tick))).await;
         let mut tally = Tally::default();
         let mut failure = None;
         for (shard, (part, error)) in shards.iter().zip(drained) {
@@ -109,11 +110,11 @@ impl Task for Scheduler {
 
 impl Scheduler {
     /// Sends what is due in one shard, page by page.
-    async fn drain(&self, shard: &str, until: Timestamp, stop_at: Instant) -> (Tally, Option<DynamoError>) {
+    async fn drain(&self, shard: &str, until: Timestamp, tick: &Tick) -> (Tally, Option<DynamoError>) {
         let mut tally = Tally::default();
         let mut after = None;
         loop {
-            if Instant::now() >= stop_at {
+            if !tick.has_time(STOP_MARGIN) {
                 tally.cut_short = 1;
                 return (tally, None);
             }
@@ -129,7 +130,7 @@ impl Scheduler {
             }
             let batches: Vec<BoxFuture<'_, Tally>> = batches(page.messages)
                 .into_iter()
-                .map(|batch| -> BoxFuture<'_, _> { Box::pin(self.send(batch, stop_at)) })
+                .map(|batch| -> BoxFuture<'_, _> { Box::pin(self.send(batch, tick)) })
                 .collect();
             let mut sending = stream::iter(batches).buffer_unordered(CONCURRENT_BATCHES);
             while let Some(part) = sending.next().await {
@@ -144,10 +145,10 @@ impl Scheduler {
 
     /// Sends messages of one queue. A call that is refused as a whole is repeated message by message, so that the one
     /// at fault is found.
-    async fn send(&self, messages: Vec<DueMessage>, stop_at: Instant) -> Tally {
+    async fn send(&self, messages: Vec<DueMessage>, tick: &Tick) -> Tally {
         let all_left = Tally { left: messages.len(), ..Tally::default() };
         let Some(queue_url) = messages.first().map(|message| message.queue_url.clone()) else { return all_left };
-        if Instant::now() >= stop_at {
+        if !tick.has_time(STOP_MARGIN) {
             return all_left;
         }
         let answer = match self.call(&queue_url, &messages).await {
@@ -158,7 +159,7 @@ impl Scheduler {
                 Some(Refusal::Call(_)) => {
                     let mut tally = Tally::default();
                     for message in messages {
-                        tally += Box::pin(self.send(vec![message], stop_at)).await;
+                        tally += Box::pin(self.send(vec![message], tick)).await;
                     }
                     return tally;
                 }
@@ -241,7 +242,8 @@ fn batches(messages: Vec<DueMessage>) -> Vec<Vec<DueMessage>> {
     for message in messages {
         queues.entry(message.queue_url.clone()).or_default().push(message);
     }
-    queues.into_values().flat_map(|queue| batch::pack(queue, |message| message.body.len())).collect()
+    let size = |message: &DueMessage| message.body.len() + ATTRIBUTE_BYTES;
+    queues.into_values().flat_map(|queue| batch::pack(queue, size)).collect()
 }
 
 fn entry(
@@ -250,12 +252,15 @@ fn entry(
     now: Timestamp,
 ) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
     let left = Duration::try_from(message.due_at.duration_since(now)).unwrap_or(Duration::ZERO);
-    SendMessageBatchRequestEntry::builder()
+    let mut entry = SendMessageBatchRequestEntry::builder()
         .id(index.to_string())
         .message_body(&message.body)
         .message_group_id(&message.group)
-        .delay_seconds(delay_seconds(left))
-        .build()
+        .delay_seconds(delay_seconds(left));
+    if let Some(trace) = message.trace {
+        entry = entry.message_attributes(TRACEPARENT, text_attribute(&trace.to_string())?);
+    }
+    entry.build()
 }
 
 #[cfg(test)]
@@ -269,6 +274,7 @@ mod tests {
             body: body.to_owned(),
             group: "tenant".to_owned(),
             due_at: Timestamp::from_millisecond(due_at).unwrap(),
+            trace: None,
             entry: shared::dynamo::Item::new(),
         }
     }

@@ -61,7 +61,7 @@ Try it in a second terminal:
 
   # Shorten a link
   curl {url}/v2/links -H "Authorization: Bearer $KEY" \
-    --json '{{"target": "https://example.com/", "alias": "{alias}"}}'
+    -H 'Content-Type: application/json' -d '{{"target": "https://example.com/", "alias": "{alias}"}}'
 
   # Follow it
   curl -i {url}/l/{alias}

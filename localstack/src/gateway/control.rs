@@ -1,6 +1,7 @@
-//! The local stack's own endpoints below `/_tenfold/`: what `tenfold tick` and `tenfold invoke` call. They are no part of the API, and
+//! The local stack's own endpoints below `/_tenfold/`: what `tenfold tick`, `invoke` and `environment` call. They are no part of the API, and
 //! answer only to who can read the token in the data directory: a web page in the same machine's browser cannot.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -42,30 +43,27 @@ impl Control {
                 let functions: Vec<_> = self.functions.iter().map(|instance| &instance.declared.handler).collect();
                 answer::json(StatusCode::OK, &json!({"functions": functions, "schedules": self.schedules.names()}))
             }
-            (&Method::POST, Some(("invoke", name))) => self.invoke(&super::routes::decoded(name), parts).await,
+            (&Method::POST, Some((operation @ ("environment" | "invoke"), name))) => {
+                let name = super::routes::decoded(name);
+                match self.functions.iter().find(|instance| instance.declared.handler == name) {
+                    Some(instance) if operation == "environment" => {
+                        let variables: BTreeMap<_, _> = instance.environment.iter().collect();
+                        answer::json(StatusCode::OK, &json!(variables))
+                    }
+                    Some(instance) => invoke(instance, parts).await,
+                    None => self.unknown(&name),
+                }
+            }
             (&Method::POST, Some(("tick", name))) => self.tick(&super::routes::decoded(name)).await,
             _ => answer::failure(StatusCode::NOT_FOUND, "Not Found"),
         }
     }
 
-    /// Invokes a function with the event that is the query, as `aws lambda invoke` does with its payload.
-    async fn invoke(&self, name: &str, parts: &Parts) -> Answer {
-        let Some(instance) = self.functions.iter().find(|instance| instance.declared.handler == name) else {
-            let known: Vec<_> = self.functions.iter().map(|instance| instance.declared.handler.as_str()).collect();
-            let message = format!("there is no function {name}; there are {}", known.join(", "));
-            return answer::failure(StatusCode::NOT_FOUND, &message);
-        };
-        let event = super::routes::decoded(parts.uri.query().unwrap_or("null"));
-        let Ok(event) = RawValue::from_string(event) else {
-            return answer::failure(StatusCode::BAD_REQUEST, "the event is not JSON");
-        };
-        match instance.invoke(event).await {
-            Ok(answer) => match serde_json::from_str::<Value>(answer.get()) {
-                Ok(answer) => answer::json(StatusCode::OK, &answer),
-                Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
-            },
-            Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
-        }
+    /// 404 with the names that there are.
+    fn unknown(&self, name: &str) -> Answer {
+        let known: Vec<_> = self.functions.iter().map(|instance| instance.declared.handler.as_str()).collect();
+        let message = format!("there is no function {name}; there are {}", known.join(", "));
+        answer::failure(StatusCode::NOT_FOUND, &message)
     }
 
     async fn tick(&self, name: &str) -> Answer {
@@ -74,5 +72,20 @@ impl Control {
             Err(error @ TickError::Unknown { .. }) => answer::failure(StatusCode::NOT_FOUND, &error.to_string()),
             Err(error @ TickError::Invoke(_)) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
         }
+    }
+}
+
+/// Invokes a function with the event that is the query, as `aws lambda invoke` does with its payload.
+async fn invoke(instance: &Instance, parts: &Parts) -> Answer {
+    let event = super::routes::decoded(parts.uri.query().unwrap_or("null"));
+    let Ok(event) = RawValue::from_string(event) else {
+        return answer::failure(StatusCode::BAD_REQUEST, "the event is not JSON");
+    };
+    match instance.invoke(event).await {
+        Ok(answer) => match serde_json::from_str::<Value>(answer.get()) {
+            Ok(answer) => answer::json(StatusCode::OK, &answer),
+            Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
+        },
+        Err(error) => answer::failure(StatusCode::BAD_GATEWAY, &error.to_string()),
     }
 }

@@ -31,7 +31,8 @@ const REDIS_SECRET: &str = "tenfold-local-redis-url";
 /// The secret that the `MailUrl` parameter names locally.
 const MAIL_SECRET: &str = "tenfold-local-mail-url";
 
-/// The parameters that the local stack gives to the template; the others keep their defaults.
+/// The parameters with which the local stack deploys the template's resources; the others keep their defaults. `PublicUrl` is
+/// none of them: with it, another port would look like another template.
 pub(crate) fn parameters() -> BTreeMap<String, String> {
     let given = [
         ("Stage", "local"),
@@ -44,6 +45,13 @@ pub(crate) fn parameters() -> BTreeMap<String, String> {
     given.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
+/// The same for its functions, which clients reach at `url`.
+pub(crate) fn parameters_at(url: &str) -> BTreeMap<String, String> {
+    let mut parameters = parameters();
+    parameters.insert("PublicUrl".to_owned(), url.to_owned());
+    parameters
+}
+
 /// The environment of `function`.
 pub(crate) fn environment_of(
     function: &DeclaredFunction,
@@ -52,10 +60,8 @@ pub(crate) fn environment_of(
 ) -> Result<Environment, TemplateError> {
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &function.variables {
-        variables.insert(
-            name.clone(),
-            variable(name, value, scope, addresses).map_err(|error| named(function, name, &error))?,
-        );
+        variables
+            .insert(name.clone(), variable(value, scope, addresses).map_err(|error| named(function, name, &error))?);
     }
     let platform = [
         ("AWS_REGION", REGION),
@@ -72,11 +78,7 @@ pub(crate) fn environment_of(
     Ok(variables.into_iter().collect())
 }
 
-fn variable(name: &str, value: &Value, scope: &Scope, addresses: &Addresses) -> Result<String, TemplateError> {
-    // Deployed, it is a parameter. It is none here: with it, another port would look like another template.
-    if name == "PUBLIC_URL" {
-        return Ok(addresses.url.clone());
-    }
+fn variable(value: &Value, scope: &Scope, addresses: &Addresses) -> Result<String, TemplateError> {
     let text = scope.text(value)?;
     let secrets = [
         (DATABASE_SECRET, &addresses.database_url),
@@ -110,7 +112,8 @@ mod tests {
         let resources = resources
             .iter()
             .map(|(id, physical)| ((*id).to_owned(), Resource { id: (*physical).to_owned(), ..Resource::default() }));
-        let scope = Scope::new(&template, "tenfold-local", &parameters()).unwrap().with_resources(resources.collect());
+        let parameters = parameters_at("http://127.0.0.1:9000");
+        let scope = Scope::new(&template, "tenfold-local", &parameters).unwrap().with_resources(resources.collect());
         let function = template.functions(&scope).unwrap().into_iter().find(|f| f.handler == "links.api").unwrap();
         let addresses = Addresses {
             url: "http://127.0.0.1:9000".to_owned(),
@@ -131,6 +134,7 @@ mod tests {
             ("LINKS_TABLE", "links-1"),
             ("CLICKS_QUEUE", "http://127.0.0.1:4566/0/q"),
             ("PUBLIC_URL", "http://127.0.0.1:9000"),
+            ("TOKEN_ISSUER", "http://127.0.0.1:9000"),
             ("DATABASE_URL", "postgres://local"),
             ("_HANDLER", "links.api"),
             ("AWS_LAMBDA_FUNCTION_NAME", "ApiFunction"),

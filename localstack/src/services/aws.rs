@@ -12,8 +12,10 @@ use super::supervisor::Process;
 use super::{Context, Error, Service};
 
 /// The program that starts it, with what it lacks.
-const PROGRAM: [(&str, &str); 3] = [
+const PROGRAM: [(&str, &str); 5] = [
     ("__main__.py", include_str!("ministack/__main__.py")),
+    ("callers.py", include_str!("ministack/callers.py")),
+    ("durable.py", include_str!("ministack/durable.py")),
     ("fair_queues.py", include_str!("ministack/fair_queues.py")),
     ("ordered_indexes.py", include_str!("ministack/ordered_indexes.py")),
 ];
@@ -23,7 +25,8 @@ const PROGRAM: [(&str, &str); 3] = [
 const OFF: [(&str, &str); 3] =
     [("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0"), ("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
 
-/// `MiniStack` on this port, and its address. Its state survives an orderly stop unless the stack is ephemeral.
+/// `MiniStack` on this port, and its address. Its state survives unless the stack is ephemeral; of
+/// what was written in the second before it is killed some may be lost.
 pub(super) fn server(context: &Context<'_>, python: &Path, port: u16) -> Result<(String, Server), Error> {
     let home = context.data.join("aws");
     let temporary = home.join("tmp");
@@ -53,6 +56,9 @@ pub(super) fn server(context: &Context<'_>, python: &Path, port: u16) -> Result<
     set("MINISTACK_EDITION", &token);
     set("S3_DATA_DIR", &path("s3"));
     set("STATE_DIR", &path("state"));
+    if context.options.policies {
+        set("AUTH", "true");
+    }
     if !context.ephemeral {
         set("PERSIST_STATE", "1");
         set("S3_PERSIST", "1");

@@ -21,7 +21,7 @@ const SERVICES: [Service; 3] = [Service::Aws, Service::Postgres, Service::Redis]
 
 fn options(storage: Storage) -> Options {
     let venv = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.tenfold/venv"));
-    Options { storage, venv, aws_endpoint: None, database_url: None, redis_url: None }
+    Options { storage, venv, policies: false, aws_endpoint: None, database_url: None, redis_url: None }
 }
 
 async fn start(storage: Storage) -> Result<Services, Error> {
@@ -203,6 +203,44 @@ async fn a_server_can_crash_be_noticed_and_come_back() {
     send(Signal::KILL, victim);
     let crash = timeout(Duration::from_secs(5), crash).await.unwrap();
     assert!(matches!(crash, Error::Ended { service: Service::Redis, code: -9, .. }), "{crash}");
+    services.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_written_and_its_stream_outlive_an_endpoint_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = start(Storage::Kept(folder.path().join("data"))).await.unwrap();
+    let table = json!({
+        "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
+    });
+    let made = aws(&services, "dynamodb", "DynamoDB_20120810.CreateTable", table).await;
+    let stream = made["TableDescription"]["LatestStreamArn"].clone();
+    let state = services.data().join("aws/state/dynamodb.json");
+    for id in ["first", "second"] {
+        let item = json!({ "TableName": "things", "Item": { "id": { "S": id } } });
+        aws(&services, "dynamodb", "DynamoDB_20120810.PutItem", item).await;
+        eventually(id, || fs::read_to_string(&state).is_ok_and(|state| state.contains(id))).await;
+    }
+
+    services.kill(Service::Aws).await.unwrap();
+    services.start_again(Service::Aws).await.unwrap();
+    let key = json!({ "TableName": "things", "Key": { "id": { "S": "second" } } });
+    let found = aws(&services, "dynamodb", "DynamoDB_20120810.GetItem", key).await;
+    assert_eq!(found["Item"], json!({ "id": { "S": "second" } }));
+    let target = |operation: &str| format!("DynamoDBStreams_20120810.{operation}");
+    let described = json!({ "StreamArn": stream });
+    let described = aws(&services, "dynamodb", &target("DescribeStream"), described).await;
+    let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+    let from = json!({ "StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
+    let iterator = aws(&services, "dynamodb", &target("GetShardIterator"), from).await;
+    let records = json!({ "ShardIterator": iterator["ShardIterator"] });
+    let records = aws(&services, "dynamodb", &target("GetRecords"), records).await;
+    let ids: Vec<_> =
+        records["Records"].as_array().unwrap().iter().map(|record| &record["dynamodb"]["Keys"]["id"]["S"]).collect();
+    assert_eq!(ids, ["first", "second"]);
     services.shutdown().await.unwrap();
 }
 

@@ -100,11 +100,13 @@ pub(super) async fn assemble(
     progress(Step::Resources, State::Working("deploying".to_owned()));
     let resources = watched(Step::Resources, progress, Box::pin(deploy::deploy(&clients, template, &scope))).await?;
     progress(Step::Resources, State::Done(format!("{} from template.yaml", resources.len())));
-    let scope = scope.with_resources(resources);
+    let parameters = instances::parameters_at(&addresses.url);
+    let scope = Scope::new(template, deploy::STACK, &parameters)?.with_resources(resources);
 
     let running = Running::new();
     progress(Step::Functions, State::Working("starting".to_owned()));
-    let work = start_functions(template, functions, &scope, &addresses, &running, data);
+    let policies = services.holds_to_policies();
+    let work = start_functions(template, functions, &scope, &addresses, policies, &running, data);
     let (instances, credentials) = watched(Step::Functions, progress, work).await?;
     progress(Step::Functions, State::Done(format!("{} from template.yaml", instances.len())));
 
@@ -137,6 +139,7 @@ async fn start_functions(
     functions: Functions,
     scope: &Scope,
     addresses: &Addresses,
+    policies: bool,
     running: &Running,
     data: &Path,
 ) -> anyhow::Result<(Vec<Arc<Instance>>, dev::Credentials)> {
@@ -149,7 +152,7 @@ async fn start_functions(
     let keyed = keyed.map(|(_, environment)| environment.clone()).unwrap_or_default();
     let built = declared.into_iter().map(|(function, environment)| async move {
         let handler = function.handler.clone();
-        let instance = Instance::start(functions, function, environment, running.clone()).await;
+        let instance = Instance::start(functions, function, environment, policies, running.clone()).await;
         instance.with_context(|| format!("{handler} does not start"))
     });
     let migrated = async {

@@ -16,19 +16,19 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use tower::ServiceExt as _;
 
+use super::origins::Origins;
 use super::problem::{Problem, ProblemType};
-use super::trace::TraceContext;
 use super::versions::Version;
 use super::versions::serve::Versions;
 use crate::aws::Usage;
 use crate::identity::Principal;
 use crate::lambda::Runtime;
 use crate::random::Random;
+use crate::telemetry::{TRACEPARENT, TraceContext};
 use crate::time::Clock;
 use crate::{aws, id};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: &str = "traceparent";
 
 /// Kept back from the function's time, so that a time-out is answered by us and not by the platform.
 const TIMEOUT_MARGIN: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ pub struct Invocation {
 pub struct RequestContext {
     /// The client's `X-Request-Id` or a new one.
     pub request_id: Arc<str>,
-    /// The trace.
+    /// The caller's trace or a new one, with a span of our own.
     pub trace: TraceContext,
     /// Who calls; set by the extractor that verified the credential.
     caller: Arc<OnceLock<LoggedCaller>>,
@@ -107,7 +107,7 @@ pub struct Conventions {
     clock: Clock,
     random: Random,
     /// `CORS_ORIGINS`: the origins, separated by commas, whose pages may call the API.
-    allowed_origins: Vec<HeaderValue>,
+    allowed_origins: Origins,
 }
 
 impl Conventions {
@@ -118,7 +118,9 @@ impl Conventions {
             .method_not_allowed_fallback(async || Problem::new(ProblemType::MethodNotAllowed, "see the Allow header"))
             .route_layer(from_fn(note_route))
             .fallback(async || Problem::new(ProblemType::NotFound, "there is no such route"));
-        let allowed_origins = runtime.environment.get("CORS_ORIGINS").unwrap_or_default();
+        let mut reader = runtime.environment.reader();
+        let allowed_origins = reader.optional("CORS_ORIGINS").unwrap_or_default();
+        reader.leave();
         Self {
             router,
             versions: None,
@@ -126,11 +128,7 @@ impl Conventions {
             stage: runtime.environment.get("STAGE").unwrap_or_default().to_owned(),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),
-            allowed_origins: allowed_origins
-                .split(',')
-                .filter_map(|origin| HeaderValue::from_str(origin.trim()).ok())
-                .filter(|origin| !origin.is_empty())
-                .collect(),
+            allowed_origins,
         }
     }
 
@@ -160,7 +158,7 @@ impl Conventions {
         let preflight = self.preflight(&request);
         let mut response = match preflight {
             Some(response) => response,
-            None => self.answer(request, &invocation, line.usage.clone()).await,
+            None => self.answer(request, &invocation, &line).await,
         };
         let problem = response.extensions_mut().remove::<Arc<Problem>>();
         if let Some(problem) = &problem {
@@ -190,8 +188,8 @@ impl Conventions {
         }
     }
 
-    async fn answer(&self, request: Request, invocation: &Invocation, usage: Arc<Usage>) -> Response {
-        let work = aws::count(usage, self.route(request));
+    async fn answer(&self, request: Request, invocation: &Invocation, line: &Line) -> Response {
+        let work = line.context.trace.scope(aws::count(line.usage.clone(), self.route(request)));
         let budget = invocation.remaining.saturating_sub(TIMEOUT_MARGIN);
         match tokio::time::timeout(budget, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(response)) => response,
@@ -290,8 +288,8 @@ impl Conventions {
             tenant = caller.map(|caller| caller.tenant.to_string()),
             caller = caller.map(|caller| caller.kind),
             request_id = &*line.context.request_id,
-            trace_id = line.context.trace.trace_id,
-            span_id = line.context.trace.span_id,
+            trace_id = line.context.trace.trace_id(),
+            span_id = line.context.trace.span_id(),
             cold_start = invocation.cold_start,
             aws_calls = line.usage.calls(),
             read_units = line.usage.read_units(),

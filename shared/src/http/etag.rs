@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::problem::{Problem, ProblemType};
+use crate::digest::sha256_base64url;
 
 /// A strong entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +23,7 @@ impl ETag {
 
     /// The tag of a representation, by the SHA-256 of its bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        use base64::Engine as _;
-        let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-        let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.as_ref());
+        let text = sha256_base64url(bytes);
         Self(format!("\"{}\"", text.get(..22).unwrap_or(&text)))
     }
 

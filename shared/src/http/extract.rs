@@ -5,7 +5,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 const ALL_FAULTS_LIMIT: usize = 16 * 1024;
 
 /// A JSON body. A wrong content type is 415, a body over 1 MiB 413, a syntax error 400 with line and column, and
-/// bad values 422 with an entry for each field.
+/// bad values 422 with an entry for each field. A POST without a body is one with `{}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -30,9 +31,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        require_content_type(request.headers(), &["application/json"])?;
-        let body = body_within(request, BODY_LIMIT).await?;
-        parse_json(&body).map(Self)
+        parse_json(&json_within(request, BODY_LIMIT).await?).map(Self)
     }
 }
 
@@ -48,6 +47,17 @@ pub(super) fn json_response<T: Serialize>(value: &T) -> Response {
         Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
         Err(error) => Problem::internal(error).into_response(),
     }
+}
+
+/// The JSON text that a request carries, of `limit` bytes at most. A POST that carries nothing, and names no content type,
+/// says `{}`: so what has no member that must be there may come without a body.
+pub(super) async fn json_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let is_bare = request.method() == Method::POST && !request.headers().contains_key(CONTENT_TYPE);
+    if is_bare && request.body().size_hint().exact() == Some(0) {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    require_content_type(request.headers(), &["application/json"])?;
+    body_within(request, limit).await
 }
 
 /// The whole body, refused with 413 when it is over `limit` bytes, and with 415 when it is encoded (RFC 9110, section
@@ -199,6 +209,22 @@ mod tests {
         assert_eq!(refused(r#"{"kind": 3}"#).errors()[0].pointer, "/kind");
         assert_eq!(refused(r#"{"kind": 3"#).kind(), ProblemType::MalformedJson);
         assert!(matches!(parse_json::<Parcel>(br#"{"kind": "small"}"#).unwrap().kind, Kind::Small));
+    }
+
+    #[tokio::test]
+    async fn a_post_without_a_body_says_an_empty_object() {
+        let carried = async |method: &str, kind: Option<&str>, body: &'static str| {
+            let request = http::Request::builder().method(method);
+            let request = kind.into_iter().fold(request, |request, kind| request.header(CONTENT_TYPE, kind));
+            let read = json_within(request.body(body.into()).unwrap(), BODY_LIMIT).await;
+            read.map_err(|problem| problem.kind())
+        };
+        let unsupported = Err(ProblemType::UnsupportedMediaType);
+        assert_eq!(carried("POST", None, "").await, Ok(Bytes::from_static(b"{}")));
+        assert_eq!(carried("POST", None, "{}").await, unsupported);
+        assert_eq!(carried("POST", Some("text/plain"), "").await, unsupported);
+        assert_eq!(carried("POST", Some("application/json"), "").await, Ok(Bytes::new()));
+        assert_eq!(carried("PUT", None, "").await, unsupported);
     }
 
     fn refused(body: &str) -> Problem {

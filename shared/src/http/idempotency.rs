@@ -10,7 +10,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -21,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ETag;
-use super::extract::{BODY_LIMIT, body_within, parse_json, require_content_type};
+use super::extract::{BODY_LIMIT, json_within, parse_json};
 use super::problem::{Problem, ProblemType};
 use super::reply::{Created, Tagged};
-use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, s};
+use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, number, s, text};
 use crate::id::TenantId;
 use crate::time::Clock;
 
@@ -98,8 +97,7 @@ impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let key = IdempotencyKey::of(request.headers())?;
-        require_content_type(request.headers(), &["application/json"])?;
-        let bytes = body_within(request, LIMIT).await?;
+        let bytes = json_within(request, LIMIT).await?;
         let fingerprint = ETag::of_bytes(&bytes).to_string();
         Ok(Self { body: parse_json(&bytes)?, key, fingerprint })
     }
@@ -246,13 +244,13 @@ impl Idempotency {
 
         let pk = format!("{tenant}#{route}#{}", key.0);
         let found = self.dynamo.get(&self.table, [("pk", s(&pk))].into(), true).await?;
-        match found.filter(|item| number(item, "expires_at") > now) {
+        match found.filter(|item| number(item, "expires_at").is_some_and(|end: i64| end > now)) {
             None => {
                 attempt.key = Some((pk, fingerprint.to_owned()));
                 Ok(Ok(attempt))
             }
-            Some(item) if text(&item, "fingerprint") != fingerprint => Err(reused()),
-            Some(item) => Ok(Err(text(&item, "answer").to_owned())),
+            Some(item) if text(&item, "fingerprint") != Some(fingerprint) => Err(reused()),
+            Some(item) => Ok(Err(text(&item, "answer").unwrap_or_default().to_owned())),
         }
     }
 }
@@ -342,12 +340,4 @@ pub(crate) fn replay(recorded: &str) -> Result<Response, Problem> {
     }
     response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
     Ok(response)
-}
-
-fn text<'a>(item: &'a Item, name: &str) -> &'a str {
-    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
-}
-
-fn number(item: &Item, name: &str) -> i64 {
-    item.get(name).and_then(|value: &AttributeValue| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -96,6 +96,12 @@ fn parameters(uri: &Uri) -> impl Iterator<Item = (String, String)> + '_ {
     url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned()
 }
 
+/// Where a page ended, as most cursors hold it: what is sealed must be read after a deploy as well.
+#[derive(Serialize, Deserialize)]
+struct Position<P> {
+    after: P,
+}
+
 /// Signs and reads cursors with the installation's key, which is read once for each instance.
 #[derive(Clone, Debug)]
 pub struct Cursors {
@@ -119,6 +125,33 @@ impl Cursors {
                 Ok(hmac::Key::new(hmac::HMAC_SHA256, &secret))
             })
             .await
+    }
+
+    /// Where the page starts that `cursor` asks for, as [`Self::page`] has sealed it: none for the first page.
+    pub async fn start<P: DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+        uri: &Uri,
+        cursor: Option<&str>,
+    ) -> Result<Option<P>, Problem> {
+        let Some(cursor) = cursor else { return Ok(None) };
+        let position: Position<P> = self.open(tenant, uri, cursor).await?;
+        Ok(Some(position.after))
+    }
+
+    /// The page of the list at `uri` that the next one follows after `next`; none after the last.
+    pub async fn page<T, P: Serialize>(
+        &self,
+        tenant: &TenantId,
+        uri: &Uri,
+        data: Vec<T>,
+        next: Option<P>,
+    ) -> Result<Page<T>, Problem> {
+        let cursor = match next {
+            Some(after) => Some(self.seal(tenant, uri, &Position { after }).await?),
+            None => None,
+        };
+        Ok(Page::new(uri, data, cursor))
     }
 
     /// A cursor that stands at `position` in the list that `uri` asks for.

@@ -6,15 +6,16 @@ use super::api_key::{ApiKey, ApiKeyId, InvalidApiKey};
 use super::credential::{Credential, invalid_token};
 use super::permission::Scopes;
 use super::principal::{Principal, PrincipalKind};
-use super::revocation::Denylist;
+use super::revocation::{Denylist, ended_with_tenant};
 use super::store::{ApiKeyRecord, Charge, IdentityStore, USE_NOTED_EVERY};
 use super::token::{InvalidToken, KeySet, Verifier};
 use crate::cache::Cache;
 use crate::config::ConfigError;
 use crate::dynamo::{Dynamo, DynamoError};
 use crate::http::{ClientAddress, Problem, ProblemType};
+use crate::id::TenantId;
 use crate::lambda::{Deferred, Runtime};
-use crate::time::{Clock, SignedDuration};
+use crate::time::{Clock, SignedDuration, Timestamp};
 
 /// How long after its revocation an API key, an access token, or a token's signing key may still be accepted.
 pub const MAX_STALENESS: SignedDuration = SignedDuration::from_secs(30);
@@ -39,6 +40,8 @@ pub struct Authenticator {
     clock: Clock,
     deferred: Deferred,
     api_keys: Cache<ApiKeyId, Option<ApiKeyRecord>>,
+    /// When the tenants of API keys ended, if they did.
+    ended: Cache<TenantId, Option<Timestamp>>,
     key_sets: Cache<(), KeySet>,
     /// The same, for a token whose key the older copy lacks.
     fresh_key_sets: Cache<(), KeySet>,
@@ -61,6 +64,7 @@ impl Authenticator {
             verifier: Verifier::new(issuer, audience),
             deferred: runtime.deferred.clone(),
             api_keys: Cache::new(10_000, MAX_STALENESS, clock.clone()),
+            ended: Cache::new(10_000, MAX_STALENESS, clock.clone()),
             key_sets: Cache::new(1, MAX_STALENESS, clock.clone()),
             fresh_key_sets: Cache::new(1, KEY_SET_RETRY, clock.clone()),
             denylist: Denylist::new(store.clone(), clock.clone()),
@@ -101,6 +105,14 @@ impl Authenticator {
         }
     }
 
+    /// The caller that the access token in a request's headers proves, at this moment. An API key is refused unread.
+    pub(super) async fn access_token(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        match Credential::of(headers)? {
+            Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
+            Credential::ApiKey(_) => Err(invalid_token("an access token is needed, and an API key is none")),
+        }
+    }
+
     /// What an access token or an API key in hand proves, none when it is not valid: token introspection (RFC 7662).
     /// Revocations are asked at once; no network is checked and no credit is taken. It fails when a store is down.
     pub async fn introspect(&self, credential: &str) -> Result<Option<Principal>, Problem> {
@@ -130,9 +142,27 @@ impl Authenticator {
         if freshness == Freshness::AtOnce {
             self.api_keys.insert_as_of(id, record.clone(), now).await;
         }
-        // One answer for a key that is unknown, wrong, revoked or expired.
+        // One answer for a key that is unknown, wrong, revoked, expired or of a tenant that ended.
         let valid = |record: &ApiKeyRecord| record.hash.matches(&key.hash()) && record.holds_at(now);
-        record.filter(valid).ok_or_else(invalid_api_key)
+        let record = record.filter(valid).ok_or_else(invalid_api_key)?;
+        let ended_at = self.ended_at(record.tenant, freshness).await?;
+        if ended_with_tenant(record.created_at, ended_at) { Err(invalid_api_key()) } else { Ok(record) }
+    }
+
+    /// When the tenant of a key ended, if it did.
+    async fn ended_at(&self, tenant: TenantId, freshness: Freshness) -> Result<Option<Timestamp>, Problem> {
+        let now = self.clock.now();
+        match freshness {
+            Freshness::Remembered => {
+                let load = self.store.tenant_ended(&tenant, false);
+                self.ended.get_or_load(tenant, load).await.map_err(shared_problem)
+            }
+            Freshness::AtOnce => {
+                let ended_at = self.store.tenant_ended(&tenant, true).await?;
+                self.ended.insert_as_of(tenant, ended_at, now).await;
+                Ok(ended_at)
+            }
+        }
     }
 
     /// Takes a credit of a key that has them.

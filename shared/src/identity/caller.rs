@@ -31,6 +31,25 @@ pub struct Caller<P> {
 #[derive(Clone, Debug)]
 pub struct Sensitive<P>(Caller<P>);
 
+/// An application that acts for a user, whose token has the scope [`OpenIdCaller::SCOPE`] (OpenID Connect Core 1.0, section
+/// 5.3). It has no permission, and needs none. A revocation holds at once. Neither a machine nor a session of the user's own is
+/// one, whatever its scopes, and an API key is no access token.
+#[derive(Clone, Debug)]
+pub struct OpenIdCaller(Principal);
+
+impl OpenIdCaller {
+    /// The scope by which an application is told who its user is.
+    pub const SCOPE: &str = "openid";
+}
+
+impl Deref for OpenIdCaller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0
+    }
+}
+
 impl<P> Deref for Caller<P> {
     type Target = Principal;
 
@@ -51,7 +70,7 @@ impl Principal {
     /// Refuses a caller who may not do what `permission` names: where only the request's body says what is needed, beside
     /// what the handler's signature does.
     pub fn require(&self, permission: &str) -> Result<(), Problem> {
-        if self.allows(permission) { Ok(()) } else { Err(insufficient_scope(permission)) }
+        if self.allows(permission) { Ok(()) } else { Err(lacks(permission)) }
     }
 }
 
@@ -63,11 +82,7 @@ impl<P: Permission> Caller<P> {
             context.note_caller(&principal);
         }
         check_version(&principal, parts)?;
-        if principal.may::<P>() {
-            Ok(Self { principal, permission: PhantomData })
-        } else {
-            Err(insufficient_scope(P::NAME))
-        }
+        if principal.may::<P>() { Ok(Self { principal, permission: PhantomData }) } else { Err(lacks(P::NAME)) }
     }
 }
 
@@ -96,12 +111,32 @@ where
         let authenticator = Authenticator::from_ref(state);
         let caller = Caller::<P>::admitted(parts, &authenticator, Freshness::AtOnce).await?;
         if caller.is_delegated() {
-            return Err(insufficient_scope(P::NAME));
+            return Err(lacks(P::NAME));
         }
         if needs_step_up(&caller, authenticator.clock().now()) {
             return Err(step_up_required());
         }
         Ok(Self(caller))
+    }
+}
+
+impl<S> FromRequestParts<S> for OpenIdCaller
+where
+    S: Send + Sync,
+    Authenticator: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let principal = Authenticator::from_ref(state).access_token(&parts.headers).await?;
+        if let Some(context) = parts.extensions.get::<RequestContext>() {
+            context.note_caller(&principal);
+        }
+        if principal.is_delegated() && principal.scopes.iter().any(|scope| scope == Self::SCOPE) {
+            return Ok(Self(principal));
+        }
+        let detail = "an access token of an application that acts for a user, with the scope openid, is needed";
+        Err(insufficient_scope(Self::SCOPE, detail))
     }
 }
 
@@ -122,10 +157,14 @@ fn needs_step_up(principal: &Principal, now: Timestamp) -> bool {
     principal.kind == PrincipalKind::User && !principal.authenticated_at.is_some_and(recent)
 }
 
+fn lacks(permission: &str) -> Problem {
+    insufficient_scope(permission, &format!("the permission {permission} is needed"))
+}
+
 /// RFC 6750, section 3.1.
-fn insufficient_scope(permission: &str) -> Problem {
-    let problem = Problem::new(ProblemType::Forbidden, format!("the permission {permission} is needed"));
-    match HeaderValue::try_from(format!(r#"Bearer error="insufficient_scope", scope="{permission}""#)) {
+fn insufficient_scope(scope: &str, detail: &str) -> Problem {
+    let problem = Problem::new(ProblemType::Forbidden, detail);
+    match HeaderValue::try_from(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#)) {
         Ok(challenge) => problem.header(WWW_AUTHENTICATE, challenge),
         Err(_) => problem,
     }

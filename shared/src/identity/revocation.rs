@@ -88,6 +88,11 @@ impl Revoked {
     }
 }
 
+/// Whether what a program was given at `made_at` (an API key, an OAuth client) ended with its tenant.
+pub fn ended_with_tenant(made_at: Timestamp, tenant_ended_at: Option<Timestamp>) -> bool {
+    tenant_ended_at.is_some_and(|ended_at| made_at <= ended_at + WRITTEN_WITHIN)
+}
+
 /// As of when a token holds what it says, whose issuing began at `begun` and read, after that, records of which the last was
 /// changed at `changed`. It outlives the revocation that was written with that change, and no later one.
 pub fn as_of(begun: Timestamp, changed: Timestamp) -> Timestamp {

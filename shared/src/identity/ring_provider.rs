@@ -35,7 +35,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 };
 
 /// Makes ring the provider of `jsonwebtoken` in this process. Each further call changes nothing.
-pub(super) fn install() {
+pub fn install() {
     let _ = PROVIDER.install_default();
 }
 

@@ -5,12 +5,17 @@
 //! | `key#<key id>` | `key` | an API key's record. It is found before its tenant is known, so its partition is its id |
 //! | `denied#<what>` | `denied` | since when access tokens of a session, user, member, client or tenant are refused |
 //! | `denylist` | `<time>#<what>` | the same by time, from which each process reads what is new |
-//! | `system` | `jwks` | the public keys that verify access tokens |
-//! | `system` | `secret` | 32 random bytes, made at first use, that sign cursors |
+//! | `ended#<tenant>` | `ended` | since when the API keys and OAuth clients of a tenant are refused: its last member left |
+//! | `system` | `jwks` | the public keys that verify access tokens. Nothing else is written into this partition, as a role that may write it decides which tokens are good |
+//! | `secret` | `installation` | 32 random bytes, made at first use, that sign cursors and device tokens |
+//! | `system` | `secret` | the same, where it was made before it had a partition of its own |
+//! | `<tenant>#deprecated` | `<day>#<client>` | who still uses what is deprecated ([`crate::http::versions::usage`]) |
 //!
-//! The table's TTL attribute is `removed_at`; revocations alone have it.
+//! The table's TTL attribute is `removed_at`; revocations and what is counted of deprecated things have it. template.yaml
+//! holds each function to the partitions that it writes.
 
 mod api_keys;
+mod ends;
 mod record;
 mod revocations;
 
@@ -95,15 +100,19 @@ impl IdentityStore {
 
     /// The installation's secret: the first function that asks makes it, and all others read the same.
     pub async fn installation_secret(&self) -> Result<Vec<u8>, DynamoError> {
-        if let Some(item) = self.dynamo.get(&self.table, system("secret"), false).await?
-            && let Some(AttributeValue::B(secret)) = item.get("secret")
-        {
-            return Ok(secret.clone().into_inner());
+        let own: Key = [("pk", s("secret")), ("sk", s("installation"))].into();
+        // An old one is read as it is now: missing it, this would make another beside it.
+        for (key, consistent) in [(own, false), (system("secret"), true)] {
+            if let Some(item) = self.dynamo.get(&self.table, key, consistent).await?
+                && let Some(AttributeValue::B(secret)) = item.get("secret")
+            {
+                return Ok(secret.clone().into_inner());
+            }
         }
         let secret = self.random.bytes::<32>();
         let item = [
-            ("pk".to_owned(), s("system")),
-            ("sk".to_owned(), s("secret")),
+            ("pk".to_owned(), s("secret")),
+            ("sk".to_owned(), s("installation")),
             ("secret".to_owned(), AttributeValue::B(Blob::new(secret))),
         ]
         .into();
@@ -111,7 +120,7 @@ impl IdentityStore {
             Ok(()) => Ok(secret.to_vec()),
             Err(DynamoError::ConditionFailed { current }) => match current.get("secret") {
                 Some(AttributeValue::B(secret)) => Ok(secret.clone().into_inner()),
-                _ => Err(Corrupt::new("system", "secret").into()),
+                _ => Err(Corrupt::new("secret", "secret").into()),
             },
             Err(error) => Err(error),
         }

@@ -2,7 +2,7 @@
 //! (RFC 7517) in the identity table.
 //!
 //! They are verified here and not by `jsonwebtoken`: there is one algorithm, whose signature takes most of the time, and each
-//! part is read once. What others sign is verified by [`super::foreign_token`].
+//! part is read once.
 
 use std::borrow::Cow;
 

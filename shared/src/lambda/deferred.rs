@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::BoxFuture;
+use crate::telemetry::TraceContext;
 
 /// At most this many pieces of work wait; one more is run at once by whoever defers it.
 const LIMIT: usize = 1_000;
@@ -17,8 +18,13 @@ const LIMIT: usize = 1_000;
 pub struct Deferred(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
 impl Deferred {
-    /// Keeps `work` until [`Self::flush`]. When [`LIMIT`] pieces wait already, it is done at once instead.
+    /// Keeps `work` until [`Self::flush`], with the trace that it is part of. When [`LIMIT`] pieces wait already, it is done
+    /// at once instead.
     pub async fn defer(&self, work: BoxFuture<'static, ()>) {
+        let work: BoxFuture<'static, ()> = match TraceContext::current() {
+            Some(trace) => Box::pin(trace.scope(work)),
+            None => work,
+        };
         let overflow = {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.len() < LIMIT {

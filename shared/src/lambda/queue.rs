@@ -3,6 +3,9 @@
 //!
 //! A [`Consumer`] gets one message at a time. A [`BatchConsumer`] gets all of a batch at once, for work that is cheaper
 //! done together; it answers for each message all the same.
+//!
+//! Each message has one line in the log, with the trace that its attribute `traceparent` continues, or a new one. The work
+//! on one message is part of that trace; the work on a batch, whose messages may be of many, is part of none.
 
 mod delivery;
 mod singly;

@@ -1,15 +1,19 @@
 //! The whole of a service's `main`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lambda_extension::{Extension, NextEvent, service_fn as extension_fn};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
-use super::{Function, Service};
+use super::{Function, Runtime, Service};
 use crate::config::Environment;
-use crate::{BoxError, telemetry};
+use crate::{BoxError, aws, telemetry};
+
+/// How long a start waits for the connection to DynamoDB.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Runs the function of `service` that `_HANDLER` names, until Lambda ends the instance.
 #[must_use]
@@ -34,7 +38,16 @@ pub fn run(service: &'static Service) -> ExitCode {
 async fn serve(service: &'static Service) -> Result<(), BoxError> {
     let environment = Environment::of_process();
     let handler = environment.get("_HANDLER").unwrap_or_default().to_owned();
-    let function = service.build(&handler, environment).await?;
+    let mut dynamo = None;
+    let runtime_of = |name| {
+        let runtime = Runtime::new(name, environment.collecting())?;
+        dynamo = uses_dynamo(&environment).then(|| runtime.aws.dynamo.clone());
+        Ok(runtime)
+    };
+    let function = service.build_with(&handler, runtime_of).await?;
+    if let Some(dynamo) = dynamo {
+        aws::connect(&dynamo, CONNECT_PATIENCE).await;
+    }
     let answered = std::sync::Arc::new(Notify::new());
     register_extension(&function, &answered).await?;
 
@@ -51,6 +64,11 @@ async fn serve(service: &'static Service) -> Result<(), BoxError> {
         }
     }))
     .await
+}
+
+/// Whether the function has a table.
+fn uses_dynamo(environment: &Environment) -> bool {
+    environment.iter().any(|(name, value)| name.ends_with("_TABLE") && !value.is_empty())
 }
 
 /// Tells the extension that the handler has ended, also when it panicked.

@@ -2,6 +2,12 @@
 //!
 //! Records come in order for each partition key. The first that fails is reported by its sequence number, so that
 //! Lambda retries from there (`ReportBatchItemFailures`), and those before it are not handled again.
+//!
+//! The records of a batch come from many requests, so each batch is a trace of its own and has one line in the log. The
+//! trace's id is that of the invocation, a random UUID, by which Lambda's own lines about it are found as well. What a
+//! record carries, as the events in an outbox, keeps its own trace.
+
+use std::time::Instant;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,6 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::Invoke;
 use crate::dynamo::Item;
+use crate::telemetry::{TraceContext, chain};
 use crate::{BoxError, BoxFuture};
 
 /// One change of a table.
@@ -82,17 +89,32 @@ fn typed(record: EventRecord) -> StreamRecord {
 }
 
 impl<C: StreamBatchConsumer> Invoke for Stream<C> {
-    fn invoke(&self, event: Box<RawValue>, _context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
+    #[allow(clippy::cast_possible_truncation)] // a duration in microseconds fits
+    fn invoke(&self, event: Box<RawValue>, context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
         Box::pin(async move {
+            let started = Instant::now();
             let event: Event = serde_json::from_str(event.get())?;
-            let records = event.records.into_iter().map(typed).collect();
-            let failures = match self.0.consume(records).await {
-                Ok(()) => json!([]),
-                Err(StreamFailure { sequence, source }) => {
-                    tracing::error!(sequence, error = crate::telemetry::chain(&*source), "a stream record failed");
-                    json!([{"itemIdentifier": sequence}])
-                }
+            let records: Vec<_> = event.records.into_iter().map(typed).collect();
+            let count = records.len();
+            let trace = context.request_id.parse().ok().and_then(TraceContext::of_uuid);
+            let work = self.0.consume(records);
+            let done = match trace {
+                Some(trace) => trace.scope(work).await,
+                None => work.await,
             };
+            let failure = done.err();
+            tracing::info!(
+                function = context.invoked_function_arn.rsplit(':').next(),
+                outcome = if failure.is_none() { "done" } else { "failed" },
+                records = count,
+                duration_us = started.elapsed().as_micros() as u64,
+                trace_id = trace.map(TraceContext::trace_id),
+                span_id = trace.map(TraceContext::span_id),
+                sequence = failure.as_ref().map(|failure| &*failure.sequence),
+                error = failure.as_ref().map(|failure| chain(&*failure.source)),
+                "records"
+            );
+            let failures: Vec<_> = failure.iter().map(|failure| json!({"itemIdentifier": failure.sequence})).collect();
             Ok(to_raw_value(&json!({"batchItemFailures": failures}))?)
         })
     }

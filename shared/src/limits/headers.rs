@@ -35,10 +35,16 @@ impl Decision {
         fields
     }
 
-    /// The refusal of a request for which this was decided: 429 with the fields above.
-    pub fn refusal(&self, detail: &str) -> Problem {
+    /// The decision, if it allowed the request for which it was made.
+    ///
+    /// # Errors
+    /// 429 with the fields above.
+    pub fn admitted(self, detail: &str) -> Result<Self, Problem> {
+        if self.allowed {
+            return Ok(self);
+        }
         let problem = Problem::new(ProblemType::RateLimited, detail);
-        self.headers().into_iter().fold(problem, |problem, (name, value)| problem.header(name, value))
+        Err(self.headers().into_iter().fold(problem, |problem, (name, value)| problem.header(name, value)))
     }
 }
 

@@ -1,14 +1,18 @@
-//! Signing up, in and on, tokens for machines, and what proves a caller to the other services.
+//! Signing up, in and on, tokens for machines and for applications of others, and what proves a caller to the other services.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared::time::Clock;
-use tests::Tenant;
 use tests::account::{PASSWORD, fresh_email, mail_to};
+use tests::{Tenant, http_event};
 
-use crate::Bench;
 use crate::price::Door;
+use crate::{Bench, Subject};
+
+/// RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -22,7 +26,8 @@ fn bearer(token: &str) -> String {
 
 pub(crate) async fn identity(bench: &mut Bench) {
     let (email, token) = user(bench).await;
-    machine(bench, &token).await;
+    let oauth = machine(bench, &token).await;
+    application(bench, &oauth, &token).await;
     callers(bench, &email, &token).await;
 }
 
@@ -55,8 +60,8 @@ async fn user(bench: &mut Bench) -> (String, String) {
     (email, text(&refreshed, "access_token").to_owned())
 }
 
-/// A tenant's program gets tokens, and asks what they are good for.
-async fn machine(bench: &mut Bench, token: &str) {
+/// A tenant's program gets tokens, and asks what they are good for. Answers the function, whose keys are open.
+async fn machine(bench: &mut Bench, token: &str) -> Subject {
     let users = bench.subject(&auth::SERVICE, "auth.users", Door::Http, Clock::system()).await;
     let authorization = bearer(token);
     let authorized = [("authorization", authorization.as_str())];
@@ -79,6 +84,46 @@ async fn machine(bench: &mut Bench, token: &str) {
     bench.http("first look of an instance", &oauth, 200, ("POST", "/oauth/introspect", &headers, form())).await;
     bench.forget();
     bench.http("introspect an access token", &oauth, 200, ("POST", "/oauth/introspect", &headers, form())).await;
+    oauth
+}
+
+/// A user lets an application in, which asks who that is.
+async fn application(bench: &mut Bench, oauth: &Subject, token: &str) {
+    let authorization = bearer(token);
+    let authorized = [("authorization", authorization.as_str())];
+    let client = json!({
+        "name": "Reports", "scopes": [], "redirect_uris": ["https://reports.example/callback"],
+        "token_endpoint_auth_method": "none",
+    });
+    let users = bench.subject(&auth::SERVICE, "auth.users", Door::Http, Clock::system()).await;
+    let client = bench.http("register it", &users, 201, ("POST", "/v1/oauth-clients", &authorized, client)).await;
+    bench.forget();
+    let id = text(&client, "id");
+
+    let request = format!(
+        "/oauth/authorize?response_type=code&client_id={id}&redirect_uri=https://reports.example/callback\
+         &scope=openid+email&code_challenge={CHALLENGE}&code_challenge_method=S256"
+    );
+    let event = http_event("GET", &request, &[], None);
+    let asked = bench.invoke("an application asks for a user", oauth, &event).await;
+    let location = text(&asked["headers"], "location");
+    let request = location.strip_prefix("/auth/authorize?request=").unwrap();
+    let api = bench.subject(&auth::SERVICE, "auth.api", Door::Http, Clock::system()).await;
+    bench.http("first look", &api, 200, ("GET", "/v1/me", &authorized, Value::Null)).await;
+    bench.forget();
+    let decision =
+        ("POST", &*format!("/v1/auth/authorizations/{request}"), &authorized[..], json!({"decision": "allow"}));
+    let decided = bench.http("the user lets it in", &api, 200, decision).await;
+    let (_, code) = text(&decided, "redirect_to").split_once("code=").unwrap();
+    let code = code.split('&').next().unwrap();
+    let form = format!(
+        "grant_type=authorization_code&code={code}&client_id={id}&code_verifier={VERIFIER}\
+         &redirect_uri=https://reports.example/callback"
+    );
+    let issued = bench.http("it exchanges its code", oauth, 200, ("POST", "/oauth/token", &[FORM], json!(form))).await;
+    let authorization = bearer(text(&issued, "access_token"));
+    let told = ("GET", "/oauth/userinfo", &[("authorization", authorization.as_str())][..], Value::Null);
+    bench.http("it asks who the user is", oauth, 200, told).await;
 }
 
 /// What it takes to know a caller: the same request by a token, and by a key.

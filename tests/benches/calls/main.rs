@@ -226,6 +226,7 @@ async fn platform(bench: &mut Bench) {
                 body: "{}".to_owned(),
                 group: "bench".to_owned(),
                 id: format!("bench#{number}"),
+                trace: None,
             };
             sender.due_write(&message, due)
         });

@@ -49,6 +49,25 @@ pub(super) fn describe_patches(document: &mut Value) {
     }
 }
 
+/// What has no member that must be there by itself, and yet one of them: a body that lacks all is refused.
+const ONE_OF_THEM: [&str; 2] = ["verify_email", "step_up"];
+
+/// A POST whose body has no member that must be there may come without a body.
+pub(super) fn describe_optional_bodies(document: &mut Value) {
+    let known = schemas(document);
+    for operation in
+        document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, item)| item.get_mut("post"))
+    {
+        let is_one_of_them = ONE_OF_THEM.iter().any(|id| operation["operationId"] == *id);
+        let Some(body) = operation.get_mut("requestBody") else { continue };
+        let schema = resolved(&known, &body["content"]["application/json"]["schema"]);
+        let needs_none = schema["required"].as_array().is_none_or(Vec::is_empty);
+        if schema["type"] == "object" && needs_none && !is_one_of_them {
+            body["required"] = Value::Bool(false);
+        }
+    }
+}
+
 /// The schemas that nothing refers to are left out.
 pub(super) fn leave_out_unused(document: &mut Value) {
     let all = schemas(document);

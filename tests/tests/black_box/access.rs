@@ -115,6 +115,11 @@ fn expected(access: Access, who: Who) -> Outcome {
             let is_admitted = who == Who::OAuthClient || (or_nobody && who == Who::Nobody);
             return if is_admitted { Outcome::Admitted } else { Outcome::Unauthenticated };
         }
+        // A key is no access token, and no token here is of an application and has the scope, which no permission covers: `auth_oauth::userinfo` has one.
+        Access::OpenId => {
+            let is_unknown = matches!(who, Who::Nobody | Who::OAuthClient | Who::ApiKey(_));
+            return if is_unknown { Outcome::Unauthenticated } else { Outcome::Lacks("openid".to_owned()) };
+        }
         Access::Permitted(needs) => needs,
     };
     let (has, is_user) = match who {
@@ -299,6 +304,7 @@ impl Door {
     async fn knock(&self, route: &Route, who: Who) -> Outcome {
         let (permission, is_public) = match route.access {
             Access::Permitted(needs) => (needs.permission, false),
+            Access::OpenId => (ALL[0], false),
             Access::Public | Access::OAuthClient { .. } => (ALL[0], true),
         };
         // Nothing but the table refuses a body that makes sense. One that makes none changes nothing where it is admitted;

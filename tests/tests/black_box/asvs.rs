@@ -90,15 +90,44 @@ fn a_section_that_documents_something_is_there() {
 }
 
 #[tokio::test]
-async fn the_page_for_a_new_password_masks_it_and_takes_what_is_pasted() {
-    let pages = Instance::of(&auth::SERVICE, "auth.pages").await;
-    let page = pages.http("GET", "/reset-password", &[], None).await.expect(200);
-    let html = String::from_utf8_lossy(&page.body).into_owned();
-    let (_, field) = html.split_once("<input ").unwrap();
-    let field = field.split('>').next().unwrap();
-    assert!(field.contains("type=\"password\"") && field.contains("autocomplete=\"new-password\""), "{field}");
-    assert_eq!(html.matches("<input").count(), 1);
-    for word in ["paste", "beforeinput", "keydown", "autocomplete=\"off\""] {
-        assert!(!html.contains(word), "{word}");
+async fn the_pages_that_ask_for_a_password_mask_it_and_take_what_is_pasted_whole() {
+    for (path, kind, inputs) in [("/reset-password", "new-password", 1), ("/auth/authorize", "current-password", 3)] {
+        let html = page(path).await;
+        let fields: Vec<_> = html.split("<input ").skip(1).map(|field| field.split('>').next().unwrap()).collect();
+        assert_eq!(fields.len(), inputs, "{path}");
+        let (masked, plain): (Vec<_>, Vec<_>) =
+            fields.into_iter().partition(|field| field.contains("type=\"password\""));
+        assert!(plain.iter().all(|field| !field.contains("password")), "{path}: {plain:?}");
+        assert_eq!(masked.len(), 1, "{path}");
+        assert!(masked[0].contains(&format!("autocomplete=\"{kind}\"")), "{path}: {}", masked[0]);
+        // A browser would cut what is longer in silence, and counts otherwise than the service does.
+        assert!(!masked[0].contains("maxlength"), "{path}: {}", masked[0]);
+        for word in ["paste", "beforeinput", "keydown", "autocomplete=\"off\""] {
+            assert!(!html.contains(word), "{path}: {word}");
+        }
     }
+}
+
+/// What is said of the time is tested with `auth_oauth::applications::a_user_is_told_how_long_an_application_would_have_access`.
+#[tokio::test]
+async fn the_page_that_asks_for_consent_shows_who_where_what_and_how_long() {
+    let html = page("/auth/authorize").await;
+    for (id, shown) in [
+        ("application", "body.client.name"),
+        ("tenant", "body.tenant.name"),
+        ("host", "body.redirect_host"),
+        ("access", "body.access.description"),
+    ] {
+        let place = html.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no place for {id}"));
+        assert!(html.contains(&format!("element(\"{id}\").textContent = {shown};")), "{id} is not shown");
+        let decides = html.find("id=\"allow\"").unwrap();
+        assert!(place < decides, "{id} is shown before it is decided");
+    }
+    assert!(html.contains("item.textContent = scope.description;"));
+}
+
+async fn page(path: &str) -> String {
+    let pages = Instance::of(&auth::SERVICE, "auth.pages").await;
+    let page = pages.http("GET", path, &[], None).await.expect(200);
+    String::from_utf8_lossy(&page.body).into_owned()
 }

@@ -1,12 +1,17 @@
 //! One's own account: seen, edited, moved to another address, deleted.
 
+use std::sync::{Arc, Mutex};
+
+use auth::store::WriteError;
+use auth::tenant::SignUp;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
-use tests::Answer;
 use tests::account::{PASSWORD, fresh_email};
+use tests::{Answer, FaultProxy, Instance};
 
-use crate::own_accounts::{OwnAccounts, Person};
+use crate::own_accounts::{OwnAccounts, Person, join};
+use crate::own_oauth::{FORM, encoded};
 use crate::own_tenant::accounts;
 use crate::resources::Subscriber;
 
@@ -69,7 +74,7 @@ async fn a_user_edits_their_name_by_version() {
     assert_eq!(nameless.json()["name"], json!(null));
     for (body, pointer) in [
         (json!({"name": ""}), "/name"),
-        (json!({"name": " Ann"}), "/name"),
+        (json!({"name": " "}), "/name"),
         (json!({"name": "x".repeat(101)}), "/name"),
         (json!({"name": "\u{202e}nnA"}), "/name"),
         (json!({"name": 1}), "/name"),
@@ -171,6 +176,139 @@ async fn a_tenant_that_its_last_member_left_counts_its_next_owner_as_the_first()
     assert_eq!(ben.tenant_id, ann.tenant_id);
     let path = format!("/v1/users/{}", ben.id);
     ben.administer("PATCH", &path, Some(&json!({"roles": ["viewer"]}))).await.problem(409, "last-owner");
+}
+
+/// Whoever reads what an API key may read; and a machine, by its token.
+struct Programs {
+    links: Instance,
+    users: Instance,
+    oauth: Instance,
+}
+
+impl Programs {
+    async fn new(own: &OwnAccounts) -> Self {
+        Self {
+            links: Instance::with(&links::SERVICE, "links.api", own.clock.clone(), |environment| environment).await,
+            users: own.instance("auth.users").await,
+            oauth: own.instance("auth.oauth").await,
+        }
+    }
+
+    async fn read(&self, credential: &str) -> u16 {
+        let bearer = format!("Bearer {credential}");
+        self.links.http("GET", "/v1/links", &[("authorization", &bearer)], None).await.status.as_u16()
+    }
+
+    /// Asks a route that is sensitive.
+    async fn make_key(&self, credential: &str) -> Answer {
+        let bearer = format!("Bearer {credential}");
+        let body = json!({"name": "x", "scopes": ["links:read", "api_keys:write"]});
+        self.users.http("POST", "/v1/api-keys", &[("authorization", &bearer)], Some(&body)).await
+    }
+
+    async fn token(&self, client: &Value) -> Answer {
+        let (id, secret) = (client["client_id"].as_str().unwrap(), client["client_secret"].as_str().unwrap());
+        let form = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)];
+        let headers = [("content-type", FORM)];
+        let event = tests::http_event("POST", "/oauth/token", &headers, Some(&encoded(&form)));
+        self.oauth.http_in(&event, lambda_runtime::Context::default()).await
+    }
+}
+
+#[tokio::test]
+async fn what_programs_have_of_a_tenant_ends_with_its_last_member() {
+    let own = OwnAccounts::new().await;
+    let ann = own.person().await;
+    let programs = Programs::new(&own).await;
+    let listed = programs.make_key(&ann.access_token).await.expect(201).json()["api_key"].as_str().unwrap().to_owned();
+    // One that whoever runs the deployment has made is in no list.
+    let platform = Instance::with(&platform::SERVICE, "platform.keys", own.clock.clone(), |environment| environment);
+    let made = platform.await.invoke(&json!({"name": "x", "tenant_id": ann.tenant_id})).await.unwrap();
+    let unlisted = made["api_key"].as_str().unwrap().to_owned();
+    let body = json!({"name": "x", "scopes": ["links:read"]});
+    let client = ann.administer("POST", "/v1/oauth-clients", Some(&body)).await.expect(201).json();
+    let client = json!({"client_id": client["id"], "client_secret": client["client_secret"]});
+    let token = programs.token(&client).await.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let credentials = [listed.as_str(), &unlisted, &token];
+    for credential in credentials {
+        assert_eq!(programs.read(credential).await, 200);
+    }
+
+    own.wait(SignedDuration::from_secs(1));
+    ann.delete("/v1/me").await.expect(204);
+    for key in [&listed, &unlisted] {
+        programs.make_key(key).await.problem(401, "unauthenticated");
+    }
+    programs.token(&client).await.expect(401);
+    own.wait(SignedDuration::from_secs(30));
+    for credential in credentials {
+        assert_eq!(programs.read(credential).await, 401);
+    }
+    // For good, and for whoever begins the tenant again.
+    own.wait(SignedDuration::from_hours(1));
+    let email = fresh_email();
+    let event = json!({"email": email, "password": PASSWORD, "tenant_id": ann.tenant_id});
+    own.instance("auth.admin").await.invoke(&event).await.unwrap();
+    let ben = own.signed_in(&email).await;
+    assert_eq!(ben.tenant_id, ann.tenant_id);
+    let new = programs.make_key(&ben.access_token).await.expect(201).json()["api_key"].as_str().unwrap().to_owned();
+    assert_eq!(programs.read(&new).await, 200);
+    for credential in credentials {
+        assert_eq!(programs.read(credential).await, 401);
+    }
+    programs.token(&client).await.expect(401);
+}
+
+#[tokio::test]
+async fn the_programs_of_a_tenant_with_members_go_on_when_one_leaves() {
+    let own = OwnAccounts::new().await;
+    let (ann, ben) = (own.person().await, own.person().await);
+    ben.join(&ann.tenant_id, &["owner"]).await;
+    let programs = Programs::new(&own).await;
+    let key = programs.make_key(&ann.access_token).await.expect(201).json()["api_key"].as_str().unwrap().to_owned();
+    ann.delete("/v1/me").await.expect(204);
+    own.wait(SignedDuration::from_secs(30));
+    assert_eq!(programs.read(&key).await, 200);
+    programs.make_key(&key).await.expect(201);
+}
+
+/// Whoever joins as the last member leaves, by either's write being the first, has a tenant with an owner or none at all.
+#[tokio::test]
+async fn nobody_joins_a_tenant_at_the_moment_that_it_ends() {
+    let joins: Arc<Mutex<Option<(String, String)>>> = Arc::default();
+    let next = joins.clone();
+    let proxy = FaultProxy::start(move |operation| {
+        if operation == "TransactWriteItems"
+            && let Some((user, tenant)) = next.lock().unwrap().take()
+        {
+            // The deletion has read who the members are, and another one is there before it writes.
+            let join = async move { join(&user, &tenant, &["member"]).await.unwrap() };
+            let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(join);
+            std::thread::spawn(run).join().unwrap();
+        }
+        None
+    })
+    .await;
+    let own = OwnAccounts::with(|environment| environment.with("AWS_ENDPOINT_URL", proxy.url())).await;
+    let (ann, ben, eve) = (own.person().await, own.person().await, own.person().await);
+    let open = json!({"settings": {"sign_up": "open"}});
+    ann.administer("PATCH", "/v1/tenant", Some(&open)).await.expect(200);
+
+    *joins.lock().unwrap() = Some((ben.id.clone(), ann.tenant_id.clone()));
+    ann.delete("/v1/me").await.problem(409, "conflict");
+    assert!(joins.lock().unwrap().is_none());
+    ann.delete("/v1/me").await.problem(409, "last-owner");
+    ann.get("/v1/me").await.expect(200);
+
+    ben.delete("/v1/me").await.expect(204);
+    ann.delete("/v1/me").await.expect(204);
+    let tenant = accounts().tenant(&ann.tenant_id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(tenant.settings.sign_up, SignUp::Closed);
+    // Whoever has read it before comes too late.
+    let late = join(&eve.id, &ann.tenant_id, &["member"]).await;
+    assert!(matches!(late, Err(WriteError::Conflict)), "{late:?}");
+    let body = json!({"email": fresh_email(), "password": PASSWORD, "tenant_id": ann.tenant_id});
+    own.post("/v1/auth/signup", &body).await.problem(422, "validation");
 }
 
 #[tokio::test]

@@ -173,6 +173,20 @@ async fn nobody_registers_or_takes_over_a_client_that_may_do_more_than_they() {
     own.token(&strong).await.expect(200);
     own.token_by(&key.assertion(&own.claims(&keyed))).await.expect(200);
 
+    // Nor does a key whose limits a client would not have.
+    let end = shared::time::rfc3339_millis(tenant.clock.now() + SignedDuration::from_hours(1));
+    let ending = json!({"name": "x", "scopes": ["clients:manage", "links:*"], "expires_at": end});
+    let ending = tenant.post(&tenant.owner, "/v1/api-keys", &ending).await.expect(201).json();
+    let by_ending = async |method: &str, path: &str, body: Value| {
+        tenant.send(method, path, ending["api_key"].as_str().unwrap(), Some(&body)).await
+    };
+    by_ending("POST", PATH, new_client(&["links:read"])).await.problem(403, "forbidden");
+    by_ending("POST", &format!("{}/rotate-secret", strong.path()), json!({"overlap_seconds": 0}))
+        .await
+        .problem(403, "forbidden");
+    by_ending("PATCH", &keyed.path(), json!({"jwks": key_set(&[&thief])})).await.problem(403, "forbidden");
+    by_ending("PATCH", &strong.path(), json!({"name": "again"})).await.expect(200);
+
     // A machine manages clients within its scopes, too; and a user proves themselves again after a while.
     let manager = own.client(&["clients:manage", "links:read"]).await;
     let token = own.access_token(&manager).await;

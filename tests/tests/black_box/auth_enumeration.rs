@@ -141,16 +141,18 @@ fn difference(mut one: Vec<Duration>, mut other: Vec<Duration>) -> f64 {
     (one - other).abs() / one.max(other)
 }
 
+/// How long the answer to the first of the questions at `path` takes.
 async fn time_of(own: &OwnAccounts, path: &str, email: &str) -> Duration {
-    let body = json!({"email": email, "password": "another-harbour-seventeen"});
+    let (_, body) = questions(email).into_iter().find(|(asked, _)| *asked == path).unwrap();
     let event = own.event("POST", path, &[], Some(&body.to_string()));
     let started = Instant::now();
     own.answer(&event).await;
     started.elapsed()
 }
 
-/// Samples are taken in turn, so that what else the machine does meets both alike. One round of three is enough: without
-/// the hash that is made for every address each of them is far off.
+/// Samples are taken in turn, so that what else the machine does meets both alike, and the median of the rounds decides, so
+/// that neither one bad round fails it nor one good round passes it. Without the hash that is made for every address, and
+/// without what the worker of mails does instead of the handler, each round is far off.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_address_takes_the_same_time() {
     const ROUNDS: usize = 3;
@@ -158,10 +160,9 @@ async fn every_address_takes_the_same_time() {
     const BOUND: f64 = 0.25;
     let own = OwnAccounts::new().await;
     let known = own.person().await.email;
-    for path in ["/v1/auth/login", "/v1/auth/signup"] {
+    for path in ["/v1/auth/login", "/v1/auth/signup", "/v1/auth/password/forgot", "/v1/auth/passwordless/start"] {
         let mut found = Vec::new();
-        while found.last().is_none_or(|difference| *difference > BOUND) {
-            assert!(found.len() < ROUNDS, "{path}: {found:?}");
+        for _ in 0..ROUNDS {
             let (mut knowns, mut unknowns) = (Vec::new(), Vec::new());
             for _ in 0..SAMPLES {
                 // Neither waits for tries before it.
@@ -171,5 +172,7 @@ async fn every_address_takes_the_same_time() {
             }
             found.push(difference(knowns, unknowns));
         }
+        found.sort_by(f64::total_cmp);
+        assert!(found[ROUNDS / 2] <= BOUND, "{path}: {found:?}");
     }
 }

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use http::StatusCode;
 use serde_json::json;
+use shared::identity::access::{Access, Needs};
 use shared::time::SignedDuration;
 use tests::account::{PASSWORD, mail_to};
-use tests::{Fault, FaultProxy, stack};
+use tests::{Fault, FaultProxy, openapi, stack};
 
 use crate::own_auth::{App, OwnAuth, Person, count};
 use crate::resources::aws;
@@ -151,7 +152,7 @@ async fn an_app_is_confirmed_in_time_by_a_right_code_and_set_up_once() {
     let (first, second) = (begin().await, begin().await);
     ann.post("/v1/auth/factors/totp/confirm", &confirm(first.code())).await.problem(400, "invalid-one-time-token");
     ann.post("/v1/auth/factors/totp/confirm", &confirm(second.code())).await.expect(200);
-    ann.post("/v1/auth/factors/totp/confirm", &confirm(second.next_code())).await.problem(401, "step-up-required");
+    ann.post("/v1/auth/factors/totp/confirm", &confirm(second.next_code())).await.problem(409, "conflict");
 
     let mut ben = auth.person().await;
     let enrolment = ben.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
@@ -265,17 +266,35 @@ async fn of_parallel_uses_of_a_recovery_code_one_wins_and_two_codes_do_not_meet(
     assert_eq!(count(&answers, StatusCode::OK), 2, "{answers:?}");
 }
 
+/// The operations on the own account that need a recent sign-in: those that change what signs a user in, but for the password,
+/// or end the account. Method and path.
+fn operations_for_a_recent_sign_in() -> Vec<(String, String)> {
+    let parts = openapi::parts();
+    let (_, described) = parts.iter().find(|(handler, _)| *handler == "auth.api").unwrap();
+    let mut found = Vec::new();
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let Some(Access::Permitted(Needs { recent: true, .. })) = Access::of(id) else { continue };
+            found.push((method.to_uppercase(), path.replace("{id}", "x")));
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn what_changes_the_factors_needs_a_recent_sign_in_with_a_second_factor() {
     let auth = OwnAuth::new().await;
     let mut ann = auth.person().await;
-    let (app, _) = ann.with_app().await;
-    // The session was begun with the password alone.
-    for (method, path) in [
-        ("DELETE", "/v1/auth/factors/totp"),
-        ("POST", "/v1/auth/factors/recovery-codes"),
-        ("POST", "/v1/auth/passkeys/register/begin"),
-    ] {
+    let setting_up = Person::of(&auth, &ann.email, &auth.log_in(&ann.email).await.expect(200).json());
+    let (app, _) = setting_up.with_app().await;
+    // The session in which it was set up has proved it.
+    assert_eq!(setting_up.methods().await, json!(["pwd", "otp", "mfa"]));
+    setting_up.post("/v1/auth/factors/recovery-codes", &json!({})).await.expect(201);
+    // The other one was begun with the password alone.
+    let changes = operations_for_a_recent_sign_in();
+    assert!(changes.len() >= 10, "{changes:?}");
+    for (method, path) in &changes {
         let refused = auth.send(method, path, &ann.access_token, None).await;
         assert!(refused.header("www-authenticate").contains("acr_values=\"urn:tenfold:aal2\""), "{refused:?}");
         refused.problem(401, "step-up-required");

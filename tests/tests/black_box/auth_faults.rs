@@ -53,6 +53,12 @@ async fn signed_in<'a>(own: &'a OwnAccounts, email: &str) -> Person<'a> {
     own.signed_in(email).await
 }
 
+/// A user has one tenant, which is there.
+async fn whole(person: &Person<'_>, outage: Outage) {
+    assert_eq!(accounts().memberships(&person.id.parse().unwrap()).await.unwrap().len(), 1, "{outage:?}");
+    assert!(accounts().tenant(&person.tenant_id.parse().unwrap()).await.unwrap().is_some(), "{outage:?}");
+}
+
 /// The new mails to `email`, of which there is one at least: another story may be having them written.
 async fn mails(own: &OwnAccounts, email: &str) -> Vec<SentMail> {
     eventually("a mail", || async { Some(own.mails(email).await).filter(|mails| !mails.is_empty()) }).await
@@ -69,10 +75,6 @@ async fn whichever_call_fails_a_sign_up_makes_a_whole_account_or_none() {
         done_or_unavailable(&answer, 202, outage);
         let made = accounts().user_by_email(&email.parse().unwrap()).await.unwrap();
         assert!(made.is_some() || answer.status == 503, "{outage:?}");
-        if let Some(user) = &made {
-            assert_eq!(accounts().memberships(&user.id).await.unwrap().len(), 1, "{outage:?}");
-            assert!(accounts().tenant(&user.home_tenant_id).await.unwrap().is_some(), "{outage:?}");
-        }
         // Sent again it is answered as ever, and leads in.
         own.move_away();
         own.sign_up(&email).await;
@@ -80,6 +82,7 @@ async fn whichever_call_fails_a_sign_up_makes_a_whole_account_or_none() {
         own.verify(&token).await.expect(200);
         let ann = signed_in(own, &email).await;
         assert!(made.is_none_or(|user| user.id.to_string() == ann.id), "{outage:?}");
+        whole(&ann, outage).await;
         proxy.calls().len()
     })
     .await;
@@ -100,7 +103,7 @@ async fn whichever_call_fails_an_address_is_proved_once_it_was_tried_again() {
         let again = own.verify(&token).await.status.as_u16();
         // What was done although its answer was lost is not done twice.
         assert!(again == 400 || (again == 200 && answer.status == 503), "{outage:?}: {again}");
-        signed_in(own, &email).await;
+        whole(&signed_in(own, &email).await, outage).await;
         proxy.calls().len()
     })
     .await;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared::time::SignedDuration;
 use tests::Answer;
 use tests::account::{PASSWORD, fresh_email};
+use tests::token::issuer;
 
 use crate::own_accounts::{OwnAccounts, Person, claims};
 use crate::own_tenant::{OwnTenant, accounts};
@@ -37,7 +38,7 @@ async fn an_access_token_says_who_where_how_and_until_when() {
     let told = claims(&ann.access_token);
     let now = own.clock.now().as_second();
     for (name, value) in [
-        ("iss", json!("tenfold")),
+        ("iss", json!(issuer())),
         ("aud", json!("tenfold-api")),
         ("sub", json!(ann.id)),
         ("tid", json!(ann.tenant_id)),

@@ -10,8 +10,10 @@ mod applications;
 mod assertions;
 mod introspection;
 mod library;
+mod oidc_client;
 mod sessions;
 mod tokens;
+mod userinfo;
 
 const MACHINE: (&str, &str) = ("grant_type", "client_credentials");
 

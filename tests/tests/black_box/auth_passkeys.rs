@@ -349,7 +349,9 @@ async fn a_passkey_is_a_second_factor_and_proves_its_user_again() {
     let auth = own_auth().await;
     let mut ann = auth.person().await;
     let mut phone = Device::default();
-    register(&ann, &mut phone, "Phone").await;
+    let setting_up = Person::of(&auth, &ann.email, &auth.log_in(&ann.email).await.expect(200).json());
+    register(&setting_up, &mut phone, "Phone").await;
+    assert_eq!(setting_up.methods().await, json!(["pwd", "swk", "user", "mfa"]));
     let asked = auth.log_in(&ann.email).await.expect(200).json();
     assert_eq!(asked["factors"], json!(["passkey", "recovery_code"]), "{asked}");
     let ticket = asked["ticket"].clone();
@@ -376,7 +378,8 @@ async fn passkeys_are_renamed_and_removed_and_the_last_factor_takes_the_recovery
     let auth = own_auth().await;
     let mut ann = auth.person().await;
     let mut phone = Device::default();
-    let id = register(&ann, &mut phone, "Phone").await["id"].as_str().unwrap().to_owned();
+    let setting_up = Person::of(&auth, &ann.email, &auth.log_in(&ann.email).await.expect(200).json());
+    let id = register(&setting_up, &mut phone, "Phone").await["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/auth/passkeys/{id}");
     let read = ann.get(&path).await.expect(200);
     let renamed = ann.patch(&path, &json!({"name": "Old phone"})).await.expect(200);
@@ -388,7 +391,8 @@ async fn passkeys_are_renamed_and_removed_and_the_last_factor_takes_the_recovery
 
     ann.delete(&path).await.problem(401, "step-up-required");
     ann.step_up(&passkey_step_up(&ann, &mut phone).await).await;
-    ann.delete(&path).await.expect(204);
+    ann.delete_if(&path, read.header("etag")).await.problem(412, "precondition-failed");
+    ann.delete_if(&path, ann.get(&path).await.header("etag")).await.expect(204);
     ann.delete(&path).await.problem(404, "not-found");
     let body = log_in_at(&auth, ORIGIN, &mut phone).await;
     finish(&auth, &body).await.problem(401, "invalid-credentials");

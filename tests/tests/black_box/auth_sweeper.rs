@@ -184,6 +184,7 @@ async fn an_owner_is_not_made_of_what_cannot_be_one() {
     for (event, told) in [
         (json!({"email": stranger, "password": PASSWORD}), "nobody has verified"),
         (json!({"email": fresh_email(), "password": "password123"}), "attackers try first"),
+        (json!({"email": fresh_email(), "password": "tenfold2026!"}), "the password "),
         (json!({"email": "nobody", "password": PASSWORD}), "send {"),
         (json!({"email": fresh_email()}), "send {"),
         (json!({"email": fresh_email(), "password": PASSWORD, "role": "owner"}), "send {"),

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use shared::time::rfc3339_millis;
 use tests::Tenant;
+use tests::account::PASSWORD;
+use totp_rs::Totp;
 
 use crate::own_tenant::{OwnTenant, column};
 
@@ -64,6 +66,39 @@ async fn a_second_factor_that_becomes_required_is_asked_of_everybody_within_half
     let member = tenant.refreshed(&member).await;
     tenant.get(&member, "/v1/links").await.problem(403, "forbidden");
     tenant.get(&member, "/v1/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_second_factor_that_is_required_is_proved_in_each_session() {
+    let tenant = OwnTenant::new().await;
+    let member = tenant.member(&["member"]).await;
+    let elsewhere = tenant.log_in(&member.email).await;
+    let body = json!({"settings": {"second_factor_required": true}});
+    tenant.patch(&tenant.owner, "/v1/tenant", &body).await.expect(200);
+    tenant.wait(30);
+
+    // The session in which it is set up has proved it.
+    let member = tenant.refreshed(&member).await;
+    tenant.get(&member, "/v1/links").await.problem(403, "forbidden");
+    let begun = tenant.post(&member, "/v1/auth/factors/totp", &json!({})).await.expect(200).json();
+    let app = Totp::from_url(begun["otpauth_uri"].as_str().unwrap()).unwrap();
+    let code = |tenant: &OwnTenant| app.generate(tenant.clock.now().as_second().unsigned_abs()).to_string();
+    let confirmation = json!({"code": code(&tenant)});
+    tenant.post(&member, "/v1/auth/factors/totp/confirm", &confirmation).await.expect(200);
+    let member = tenant.refreshed(&member).await;
+    tenant.get(&member, "/v1/links").await.expect(200);
+
+    // Whoever has another session of the same user has proved nothing by that.
+    let elsewhere = tenant.refreshed(&elsewhere).await;
+    tenant.get(&elsewhere, "/v1/links").await.problem(403, "forbidden");
+    tenant.get(&elsewhere, "/v1/me").await.expect(200);
+    tenant.wait(30);
+    let proof = json!({"password": PASSWORD, "totp": code(&tenant)});
+    let stepped_up = tenant.post(&elsewhere, "/v1/auth/step-up", &proof).await.expect(200).json();
+    let token = stepped_up["access_token"].as_str().unwrap();
+    tenant.send("GET", "/v1/links", token, None).await.expect(200);
+    let elsewhere = tenant.refreshed(&elsewhere).await;
+    tenant.get(&elsewhere, "/v1/links").await.expect(200);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! What every route does the same way: problems for every failure, bodies, request ids, headers.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use shared::http::BODY_LIMIT;
 use tests::{Ask as _, Tenant, anonymous};
 
 use crate::link::{door_of, faults, link, path_of};
+use crate::resources::Subscriber;
 
 #[tokio::test]
 async fn a_route_that_no_function_has_is_answered_by_the_gateway() {
@@ -161,22 +164,85 @@ async fn a_field_that_is_there_twice_is_refused() {
 #[tokio::test]
 async fn texts_are_kept_to_the_letter_or_refused() {
     let tenant = Tenant::new().await;
-    for kept in
-        ["\u{202e}gpj.exe\u{202c}", "👩‍👩‍👧 e\u{301}", "'; DROP TABLE links; --", "\u{feff}a\u{200b}b", "\u{10ffff}"]
-    {
+    for kept in ["👩‍👩‍👧 e\u{301}", "'; DROP TABLE links; --", "a\u{200b}b", "\u{10ffff}"] {
         let made = link(&tenant, json!({"title": kept, "note": kept, "tags": [kept]})).await;
         let read = tenant.get(&path_of(&made)).await.expect(200).json();
         assert_eq!((&read["title"], &read["note"], &read["tags"][0]), (&json!(kept), &json!(kept), &json!(kept)));
     }
-    for (text, code) in
-        [("a\0b", "control_character"), ("a\u{85}b", "control_character"), (&"x".repeat(1_000_000), "too_long")]
-    {
+    for (text, code) in [
+        ("a\0b", "control_character"),
+        ("a\u{85}b", "control_character"),
+        // A title is shown to strangers, and is not to read as another.
+        ("\u{202e}gpj.exe\u{202c}", "control_character"),
+        (&"x".repeat(1_000_000), "too_long"),
+    ] {
         let problem = tenant.post("/v1/links", &json!({"target": "https://example.com/", "title": text})).await;
         assert_eq!(faults(&problem.problem(422, "validation")), [("/title", code)]);
     }
     for target in ["https://example.com/a\0b", "https://exam\u{202e}ple.com/", "https://example.com/\nx"] {
         tenant.post("/v1/links", &json!({"target": target})).await.problem(422, "validation");
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_none_is_refused_by_the_same_code_wherever_it_is_written() {
+    let tenant = Tenant::new().await;
+    let job = json!({"type": "a"});
+    for (path, field, rest) in [
+        ("/v2/links", "title", json!({"target": "https://example.com/"})),
+        ("/v2/notes", "title", json!({})),
+        ("/v2/schedules", "name", json!({"interval_seconds": 60, "job": job})),
+        ("/v1/api-keys", "name", json!({"scopes": ["links:read"]})),
+        ("/v1/oauth-clients", "name", json!({"scopes": ["links:read"]})),
+        ("/v1/roles", "description", json!({"name": "reader", "permissions": ["links:read"]})),
+        ("/v2/queues/default/lease", "worker", json!({})),
+    ] {
+        // A worker's name is one to the letter.
+        let blank = (field != "worker").then_some((" ", "empty"));
+        let wrong = [
+            ("", "empty"),
+            (&*"x".repeat(201), "too_long"),
+            ("a\0b", "control_character"),
+            ("a\nb", "control_character"),
+        ];
+        for (text, code) in wrong.into_iter().chain(blank) {
+            let mut body = rest.clone();
+            body[field] = json!(text);
+            let problem = tenant.post(path, &body).await.problem(422, "validation");
+            assert_eq!(faults(&problem), [(&*format!("/{field}"), code)], "{path} {text:?}");
+        }
+    }
+    // Blanks at its ends are no part of it.
+    for (path, rest) in [
+        ("/v1/api-keys", json!({"scopes": ["links:read"]})),
+        ("/v2/schedules", json!({"interval_seconds": 60, "job": job})),
+    ] {
+        let mut body = rest;
+        body["name"] = json!(" Website ");
+        assert_eq!(tenant.post(path, &body).await.expect(201).json()["name"], "Website", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_without_a_body_says_nothing() {
+    let tenant = Tenant::new().await;
+    let bare = async |method: Method, path: &str| tenant.request(method, path).answer().await;
+    for path in ["/v1/queues/default/lease", "/v2/queues/default/lease", "/v2/queues/default/redrive"] {
+        bare(Method::POST, path).await.expect(200);
+    }
+    let schedule = json!({"name": "a", "interval_seconds": 3600, "job": {"type": "a"}});
+    let made = tenant.post("/v2/schedules", &schedule).await.expect(201);
+    let run = format!("{}/run", made.header("location"));
+    bare(Method::POST, &run).await.expect(201);
+    let again =
+        async || tenant.request(Method::POST, &run).header("idempotency-key", "once").answer().await.expect(201);
+    assert_eq!(again().await.json(), again().await.json());
+    // What a body must have is told, and a PUT is not one of nothing.
+    let problem = bare(Method::POST, "/v2/links").await.problem(422, "validation");
+    assert_eq!(faults(&problem), [("/target", "missing_field")]);
+    bare(Method::PUT, "/v2/queues/default").await.problem(415, "unsupported-media-type");
+    let typed = tenant.request(Method::POST, "/v2/queues/default/lease").header("content-type", "text/plain");
+    typed.answer().await.problem(415, "unsupported-media-type");
 }
 
 #[tokio::test]
@@ -199,11 +265,35 @@ async fn a_request_id_is_accepted_or_replaced_and_always_returned() {
 }
 
 #[tokio::test]
-async fn a_trace_is_taken_in_whatever_form_it_comes() {
+async fn a_trace_is_continued_and_what_is_none_starts_another() {
     let tenant = Tenant::new().await;
-    for trace in ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "garbage", "", "00-0-0-0"] {
-        tenant.request(Method::GET, "/v1/links").header("traceparent", trace).answer().await.expect(200);
+    let mut subscriber = Subscriber::of(&tenant.id).await;
+    let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let mut started = BTreeSet::new();
+    for (given, continued) in [
+        (format!("00-{trace}-{parent}-01"), Some("01")),
+        (format!("00-{trace}-{parent}-00"), Some("00")),
+        (format!("cc-{trace}-{parent}-03-of-a-later-version"), Some("01")),
+        (format!("ff-{trace}-{parent}-01"), None),
+        (format!("00-{trace}-{parent}-01-too-long"), None),
+        (format!("00-{}-{parent}-01", trace.to_uppercase()), None),
+        (format!("00-{}-{parent}-01", "0".repeat(32)), None),
+        ("garbage".to_owned(), None),
+        (String::new(), None),
+    ] {
+        let request = tenant.request(Method::POST, "/v1/links").json(&json!({"target": "https://example.com/"}));
+        let made = request.header("traceparent", &given).answer().await.expect(201).json();
+        let event = subscriber.await_event("link.created", made["id"].as_str().unwrap()).await;
+        let sent: Vec<_> = event["traceparent"].as_str().unwrap().split('-').collect();
+        let [version, id, span, flags] = sent[..] else { panic!("{event}") };
+        assert_eq!((version, id.len(), span.len()), ("00", 32, 16), "{event}");
+        assert_ne!(span, parent, "the span is our own");
+        match continued {
+            Some(kept) => assert_eq!((id, flags), (trace, kept), "{given}"),
+            None => assert!(!id.eq_ignore_ascii_case(trace) && started.insert(id.to_owned()), "{given}: {event}"),
+        }
     }
+    assert_eq!(started.len(), 6);
 }
 
 #[tokio::test]

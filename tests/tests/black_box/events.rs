@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
-use tests::{Tenant, stack};
+use tests::{Ask as _, Tenant, stack};
 
 use crate::resources::Subscriber;
 
@@ -68,7 +69,9 @@ async fn a_subscriber_learns_of_a_links_end_when_it_has_come() {
     let mut subscriber = Subscriber::of(&tenant.id).await;
     let end = Clock::system().now() + SignedDuration::from_secs(2);
     let body = json!({"target": "https://example.com/", "expires_at": rfc3339_millis(end)});
-    let link = tenant.post("/v1/links", &body).await.expect(201).json();
+    let request = tenant.request(Method::POST, "/v1/links").json(&body);
+    let traced = request.header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let link = traced.answer().await.expect(201).json();
     // The scheduler hands it over too: it comes twice and is told once.
     stack().tick("platform.scheduler").await.unwrap();
     let id = link["id"].as_str().unwrap();
@@ -81,6 +84,11 @@ async fn a_subscriber_learns_of_a_links_end_when_it_has_come() {
     assert!(end <= told && told <= now, "never before its time: {told} {end}");
     assert!(now.duration_since(end) < SignedDuration::try_from(Duration::from_secs(20)).unwrap());
     assert_eq!((&event["data"]["link_id"], &event["data"]["slug"]), (&link["id"], &link["slug"]));
+
+    // Of both, since the message of the end belongs to the request that set it.
+    let contexts: Vec<_> = subscriber.events.values().map(|event| event["traceparent"].as_str().unwrap()).collect();
+    assert!(contexts.iter().all(|trace| trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-")), "{contexts:?}");
+    assert!(contexts.len() == 2 && contexts[0] != contexts[1], "each is of its own span: {contexts:?}");
 
     let last = tenant.post("/v1/links", &json!({"target": "https://example.com/"})).await.expect(201).json();
     subscriber.await_event("link.created", last["id"].as_str().unwrap()).await;

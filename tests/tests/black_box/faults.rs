@@ -1,5 +1,6 @@
-//! What holds when the network, a service of AWS or the process itself fails: nothing is lost, nothing is counted twice,
-//! nothing is half done, and errors are the documented ones.
+//! What holds when the network, a service of AWS or the process itself fails: nothing that was answered as done is lost,
+//! nothing is counted twice, nothing is half done, and errors are the documented ones. Clicks are the exception: they are
+//! told after the answer, and those that an instance still holds when it is killed, or ends while SQS is away, are lost.
 //!
 //! Most tests here tell one story again and again, each time with another call failing in another way
 //! ([`at_each_call`]), and assert what holds after the client or the event source has tried once more.

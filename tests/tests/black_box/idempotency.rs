@@ -1,9 +1,10 @@
 //! `Idempotency-Key`: a request that is sent again is answered again, and done once.
 
+use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration};
-use tests::{Answer, Ask as _, Instance, Tenant};
+use tests::{Answer, Ask as _, Fault, FaultProxy, Instance, Tenant};
 
 async fn send(tenant: &Tenant, key: &str, body: &Value) -> Answer {
     tenant.request(Method::POST, "/v1/links").header("idempotency-key", key).json(body).answer().await
@@ -71,6 +72,32 @@ async fn of_twenty_requests_at_once_one_makes_a_link_and_all_agree_on_it() {
     }
     assert_eq!(count(&tenant).await, 1);
     assert_eq!(send(&tenant, "key", &body).await.expect(201).body, made[0].body);
+}
+
+#[tokio::test]
+async fn a_request_that_meets_others_each_time_is_told_by_its_key_what_to_do() {
+    let tenant = Tenant::new().await;
+    let bearer = &format!("Bearer {}", tenant.api_key);
+    let schedule = json!({"name": "a", "cron": "0 3 * * *", "job": {"type": "noop"}});
+    let rows = [
+        (&links::SERVICE, "links.api", "/v2/links", body()),
+        (&jobs::SERVICE, "jobs.api", "/v2/jobs", json!({"type": "noop", "unique": {"key": "a"}})),
+        (&jobs::SERVICE, "jobs.api", "/v2/schedules", schedule),
+    ];
+    join_all(rows.iter().map(async |(service, handler, path, body)| {
+        let proxy =
+            FaultProxy::start(|operation| (operation == "TransactWriteItems").then_some(Fault::InTransaction)).await;
+        let behind = |environment: shared::config::Environment| environment.with("AWS_ENDPOINT_URL", proxy.url());
+        let api = Instance::with(service, handler, Clock::system(), behind).await;
+        for (key, slug) in [("key", "idempotency-in-progress"), ("", "conflict")] {
+            let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+            let headers = if key.is_empty() { &headers[..1] } else { &headers[..] };
+            let answer = api.http("POST", path, headers, Some(body)).await;
+            assert_eq!(answer.header("retry-after"), "1", "{path} {slug}");
+            answer.problem(409, slug);
+        }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -116,9 +116,12 @@ async fn bodies_that_are_not_what_they_should_be_are_refused() {
 #[tokio::test]
 async fn texts_are_kept_to_the_letter_or_refused() {
     let tenant = Tenant::new().await;
-    for kept in
-        ["\u{202e}gpj.exe\u{202c}", "\u{1f469}\u{200d}\u{1f467} e\u{301}", "'; DROP TABLE jobs; --", "\u{10ffff}#|%00"]
-    {
+    let reversed = job(&tenant, json!({"type": "a", "unique": {"key": "\u{202e}gpj.exe\u{202c}"}})).await;
+    assert_eq!(reversed["unique_key"], "\u{202e}gpj.exe\u{202c}", "a key is for programs");
+    leased(&tenant).await;
+    let tagged = tenant.post("/v1/jobs", &json!({"type": "a", "tags": ["\u{202e}gpj.exe\u{202c}"]})).await;
+    assert_eq!(faults(&tagged.problem(422, "validation")), [("/tags", "control_character")], "a tag is for people");
+    for kept in ["\u{1f469}\u{200d}\u{1f467} e\u{301}", "'; DROP TABLE jobs; --", "\u{10ffff}#|%00"] {
         let body =
             json!({"type": "a", "unique": {"key": kept}, "concurrency_key": kept, "tags": [kept], "payload": kept});
         let made = job(&tenant, body).await;

@@ -1,13 +1,19 @@
 //! Jobs that are sent to a server of their tenant's: what it gets, and what its answers mean.
 
+use std::collections::BTreeSet;
+
+use ::jobs::store::JobStore;
+use http::Method;
 use serde_json::{Value, json};
+use shared::dynamo::Dynamo;
 use shared::signing::{SIGNATURE_HEADER, VerifyError};
 use shared::time::{Clock, SignedDuration};
-use tests::{Tenant, eventually};
+use tests::{Ask as _, Tenant, eventually, stack};
 use tokio::net::TcpSocket;
 
 use crate::jobs::{Delivery, Receiver, act, batch, ended, in_state, job, read, reply, set_queue, soon, status, time};
 use crate::link::faults;
+use crate::resources::{Subscriber, aws};
 use crate::signing::{others, verify_task};
 
 async fn secret(tenant: &Tenant) -> String {
@@ -111,6 +117,12 @@ async fn a_new_secret_signs_beside_the_old_one_for_as_long_as_asked() {
     assert_eq!(delivery.verified(&first), Err(VerifyError::NoMatch));
     let problem = tenant.post("/v1/jobs/signing-secret/rotate", &json!({"overlap_seconds": 604_801})).await;
     assert_eq!(faults(&problem.problem(422, "validation")), [("/overlap_seconds", "out_of_range")]);
+    // Whoever does not say for how long breaks nothing today.
+    for rotation in ["/v2/jobs/signing-secret/rotate", "/v2/jobs/signing-key/rotate"] {
+        let rotated = tenant.request(Method::POST, rotation).answer().await.expect(200).json();
+        let left = time(&rotated["previous_until"]).duration_since(Clock::system().now());
+        assert!((86_000..=86_400).contains(&left.as_secs()), "{rotated}");
+    }
 }
 
 #[tokio::test]
@@ -229,6 +241,53 @@ async fn a_server_that_fails_is_sent_the_job_again() {
     let dead = ended(&tenant, &sent_to(&tenant, &receiver.url("/"), json!({"max_attempts": 2})).await).await;
     assert_eq!((&dead["state"], classes(&dead)), (&json!("dead"), vec![&json!("http_503"), &json!("http_503")]));
     assert_eq!(receiver.deliveries().len(), 2);
+}
+
+#[tokio::test]
+async fn every_attempt_is_part_of_the_trace_of_the_request_that_made_the_job() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let tenant = Tenant::new().await;
+    let receiver = Receiver::start(|before| status(if before == 0 { 500 } else { 200 })).await;
+    let mut subscriber = Subscriber::of(&tenant.id).await;
+    let make = async |body: Value| {
+        let request = tenant.request(http::Method::POST, "/v2/jobs").json(&body);
+        let traced = request.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"));
+        // What a caller adds to it for others is not ours to send on.
+        tests::Ask::answer(traced.header("tracestate", "vendor=opaque")).await.expect(201).json()
+    };
+    let to = receiver.url("/");
+    let job = make(json!({"type": "a", "deliver_to": to, "backoff": soon(), "on_done": {"url": to}})).await;
+    assert_eq!(ended(&tenant, &job).await["attempt"], 2);
+    // Two attempts, and the callback that follows.
+    let deliveries = receiver.await_deliveries(3).await;
+    let traces: Vec<_> = deliveries.iter().map(|sent| sent.headers["traceparent"].to_str().unwrap()).collect();
+    for trace in &traces {
+        assert!(trace.starts_with(&format!("00-{TRACE}-")) && trace.ends_with("-01"), "{traces:?}");
+        assert!(!trace.contains("b7ad6b7169203331"), "each is of a span of our own: {traces:?}");
+    }
+    assert_eq!(traces.iter().collect::<BTreeSet<_>>().len(), 3, "{traces:?}");
+    assert!(deliveries.iter().all(|sent| !sent.headers.contains_key("tracestate")));
+
+    // What is parked goes on in its own trace, though another request lets it go on.
+    set_queue(&tenant, "held", json!({"paused": true})).await;
+    let held = make(json!({"type": "a", "deliver_to": to, "queue": "held"})).await;
+    let table = stack().environment("jobs.worker").unwrap().get("JOBS_TABLE").unwrap().to_owned();
+    let store = JobStore::new(Dynamo::new(aws().dynamo), table);
+    eventually("the job to be parked", || async {
+        let stored = store.get(&tenant.id, &held["id"].as_str().unwrap().parse().unwrap()).await.unwrap();
+        stored.unwrap().parked
+    })
+    .await;
+    set_queue(&tenant, "held", json!({"paused": false})).await;
+    ended(&tenant, &held).await;
+    let last = receiver.await_deliveries(4).await.pop().unwrap();
+    assert!(last.headers["traceparent"].to_str().unwrap().starts_with(&format!("00-{TRACE}-")), "{last:?}");
+
+    // The event of an end is of it as well.
+    let gone = Receiver::start(|_| status(410)).await;
+    let dead = make(json!({"type": "a", "deliver_to": gone.url("/")})).await;
+    let event = subscriber.await_event("job.dead", dead["id"].as_str().unwrap()).await;
+    assert!(event["traceparent"].as_str().unwrap().starts_with(&format!("00-{TRACE}-")), "{event}");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::time::{SignedDuration, Timestamp, rfc3339_millis};
-use tests::Fault;
+use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
+use tests::{Fault, FaultProxy};
 
 use crate::faults::at_each_call_in;
 use crate::own_schedules::{OwnSchedules, path_of};
@@ -67,6 +67,20 @@ async fn a_tick_makes_one_job_though_several_sweepers_run_at_once() {
     let ticks: BTreeSet<_> =
         jobs.iter().map(|job| (job["created_by"].to_string(), job["run_at"].to_string())).collect();
     assert_eq!((jobs.len(), ticks.len()), (42, 42));
+}
+
+#[tokio::test]
+async fn a_sweeper_that_has_little_time_reads_no_shard() {
+    let own = OwnSchedules::at("2031-05-04T09:59:00Z").await;
+    own.schedule(json!({"cron": "0 * * * *"})).await;
+    let proxy = FaultProxy::watching().await;
+    let sweeper = own.sweeper_behind(&proxy).await;
+    let mut context = lambda_runtime::Context::default();
+    context.deadline = u64::try_from(Clock::system().now().as_millisecond()).unwrap() + 9_000;
+    sweeper.invoke_in(&json!({}), context).await.unwrap();
+    assert!(!proxy.calls().iter().any(|operation| operation == "Query"), "{:?}", proxy.calls());
+    own.sweep_at("2031-05-04T09:59:30Z").await;
+    assert_eq!(own.jobs().await.len(), 1, "the next run has made it");
 }
 
 #[tokio::test]

@@ -7,10 +7,12 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::dynamo::{AttributeValue, Dynamo};
 use shared::queue::{HORIZON, LONGEST_DELAY, Message, Sender};
+use shared::random::Random;
+use shared::telemetry::TraceContext;
 use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
 use tests::{FaultProxy, Instance, stack};
 
-use crate::resources::{Queue, aws, due_table, items};
+use crate::resources::{Queue, attribute, aws, due_table, items};
 
 /// A due index of the test's own, at a time of its own.
 struct Later {
@@ -120,6 +122,27 @@ async fn what_is_due_later_waits_in_the_due_index_and_arrives_to_the_second() {
     later.clock.advance(seconds(600));
     later.tick().await;
     assert_eq!(later.delays().len(), 2, "it is sent once");
+}
+
+#[tokio::test]
+async fn a_message_keeps_its_trace_however_long_it_waits() {
+    let (later, queue) = (Later::new().await, Queue::new().await);
+    let trace = TraceContext::continue_or_start(None, &Random::seeded(7));
+    let next_year = later.clock.now() + SignedDuration::from_hours(24 * 365);
+    // Each is made as part of the trace, and sent when that has ended.
+    for (id, at) in [("now", later.clock.now()), ("next year", next_year)] {
+        let message =
+            trace.scope(async { Message::json(&queue.url, "tenant", id, &json!({ "id": id })) }).await.unwrap();
+        later.sender.send_at(&message, at).await.unwrap();
+    }
+    later.send_at(&queue, "of none", next_year).await;
+    later.clock.advance(next_year.duration_since(later.clock.now()));
+    later.tick().await;
+    let messages = queue.await_messages(3).await;
+    let traced = messages.iter().filter(|message| attribute(message, "traceparent") == trace.to_string());
+    assert_eq!(ids(&traced.cloned().collect::<Vec<_>>()), ["now", "next year"].map(str::to_owned).into());
+    let bare = messages.iter().filter(|message| attribute(message, "traceparent").is_empty());
+    assert_eq!(ids(&bare.cloned().collect::<Vec<_>>()), ["of none".to_owned()].into());
 }
 
 #[tokio::test]

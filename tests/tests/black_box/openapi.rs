@@ -118,6 +118,32 @@ fn every_operation_says_what_a_client_needs() {
 }
 
 #[test]
+fn what_has_an_etag_is_changed_and_deleted_on_condition() {
+    for document in documents() {
+        let all = operations(&document);
+        let has_etag = |path: &str| {
+            let answers = |(method, at, operation): &(String, String, &Value)| {
+                let mut responses = operation["responses"].as_object().unwrap().values();
+                method == "GET" && at == path && responses.any(|response| response["headers"]["ETag"].is_object())
+            };
+            all.iter().any(answers)
+        };
+        let mut checked = 0;
+        for (method, path, operation) in &all {
+            if !matches!(method.as_str(), "PUT" | "PATCH" | "DELETE") || !has_etag(path) {
+                continue;
+            }
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            let named = parameters.any(|parameter| parameter["in"] == "header" && parameter["name"] == "If-Match");
+            assert!(named, "{method} {path} does not take If-Match");
+            assert!(operation["responses"]["412"].is_object(), "{method} {path} does not answer 412");
+            checked += 1;
+        }
+        assert!(checked >= 20, "{checked}");
+    }
+}
+
+#[test]
 fn every_body_has_an_example() {
     for document in documents() {
         let mut without = Vec::new();
@@ -147,9 +173,9 @@ fn every_body_has_an_example() {
     }
 }
 
-/// What only somebody else makes: an authenticator, a provider; or is for somebody else.
-const MADE_ELSEWHERE: [&str; 3] =
-    ["/v1/auth/passkeys/{id}", "/v1/auth/identities/{id}", "/v2/notes/{id}/shares/{user}"];
+/// What only somebody else makes: an authenticator, a provider; or is for somebody else, such as an application.
+const MADE_ELSEWHERE: [&str; 4] =
+    ["/v1/auth/passkeys/{id}", "/v1/auth/identities/{id}", "/v2/notes/{id}/shares/{user}", "/oauth/userinfo"];
 
 /// The path of a request of an application that the owner has let in before.
 async fn waiting_authorization(owner: &Account) -> String {
@@ -339,11 +365,18 @@ fn the_table_of_accesses_has_a_row_for_each_operation_and_no_other() {
         .iter()
         .map(|(_, _, operation)| operation["operationId"].as_str().unwrap().to_owned())
         .collect();
-    let rows: BTreeSet<_> = access::TABLE.iter().map(|(id, _)| (*id).to_owned()).collect();
+    let rows: BTreeSet<_> = access::rows().map(|(_, id, _)| id.to_owned()).collect();
     let (missing, left_over): (Vec<_>, Vec<_>) =
         (described.difference(&rows).collect(), rows.difference(&described).collect());
     assert!(missing.is_empty(), "shared/src/identity/access.rs has no row for {missing:?}");
     assert!(left_over.is_empty(), "shared/src/identity/access.rs has rows for no operation: {left_over:?}");
+    for (handler, part) in openapi::parts() {
+        for (method, path, operation) in operations(&part) {
+            let id = operation["operationId"].as_str().unwrap();
+            let function = access::function_of(id);
+            assert_eq!(function, Some(handler), "{method} {path}: the row of {id} is of another function");
+        }
+    }
 }
 
 #[test]

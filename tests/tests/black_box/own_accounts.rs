@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use auth::SERVICE;
 use auth::membership::{MemberStatus, Membership, RoleName};
+use auth::store::WriteError;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda_runtime::Context;
@@ -291,19 +292,7 @@ impl<'a> Person<'a> {
 
     /// Makes the user a member of another tenant as well.
     pub(crate) async fn join(&self, tenant_id: &str, roles: &[&str]) {
-        let user = accounts().user(&self.id.parse().unwrap()).await.unwrap().unwrap();
-        let membership = Membership {
-            tenant_id: tenant_id.parse().unwrap(),
-            user_id: user.id,
-            roles: roles.iter().map(|role| RoleName::try_from((*role).to_owned()).unwrap()).collect(),
-            status: MemberStatus::Active,
-            email: user.email,
-            name: user.name,
-            created_at: user.created_at,
-            updated_at: user.created_at,
-            revision: 1,
-        };
-        accounts().transact(accounts().member_added(&membership).unwrap()).await.unwrap();
+        join(&self.id, tenant_id, roles).await.unwrap();
     }
 
     /// The audit trail of the user's own tenant, newest first.
@@ -317,6 +306,23 @@ impl<'a> Person<'a> {
         let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
         self.trail().await.iter().map(|record| (text(record, "action"), text(record, "target"))).collect()
     }
+}
+
+/// Makes a user a member of another tenant as well.
+pub(crate) async fn join(user_id: &str, tenant_id: &str, roles: &[&str]) -> Result<(), WriteError> {
+    let user = accounts().user(&user_id.parse().unwrap()).await.unwrap().unwrap();
+    let membership = Membership {
+        tenant_id: tenant_id.parse().unwrap(),
+        user_id: user.id,
+        roles: roles.iter().map(|role| RoleName::try_from((*role).to_owned()).unwrap()).collect(),
+        status: MemberStatus::Active,
+        email: user.email,
+        name: user.name,
+        created_at: user.created_at,
+        updated_at: user.created_at,
+        revision: 1,
+    };
+    accounts().transact(accounts().member_added(&membership).unwrap()).await
 }
 
 /// What an access token says.

@@ -54,7 +54,10 @@ impl OwnAuth {
     pub(crate) async fn send(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str())];
-        let headers = if token.is_empty() { &headers[..0] } else { &headers[..] };
+        self.send_with(method, path, if token.is_empty() { &[] } else { &headers }, body).await
+    }
+
+    async fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
         let mut event = http_event(method, path, headers, body.map(ToString::to_string).as_deref());
         event["requestContext"]["http"]["sourceIp"] = json!(self.network);
         self.api.http_in(&event, Context::default()).await
@@ -110,6 +113,12 @@ impl<'a> Person<'a> {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.auth.send("DELETE", path, &self.access_token, None).await
+    }
+
+    /// `DELETE`, if it has this `ETag` still.
+    pub(crate) async fn delete_if(&self, path: &str, etag: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.access_token);
+        self.auth.send_with("DELETE", path, &[("authorization", &bearer), ("if-match", etag)], None).await
     }
 
     pub(crate) async fn refresh(&mut self) {

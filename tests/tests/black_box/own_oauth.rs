@@ -15,6 +15,7 @@ use ring::signature::{
 use serde_json::{Value, json};
 use shared::config::Environment;
 use shared::random::Random;
+use tests::token::issuer;
 use tests::{Answer, Instance, http_event};
 use url::form_urlencoded::Serializer;
 
@@ -123,7 +124,7 @@ impl OwnOAuth {
     pub(crate) fn claims(&self, client: &Registered) -> Value {
         let now = self.tenant.clock.now().as_second();
         let id = Random::system().text(b"abcdefghijklmnopqrstuvwxyz", 16);
-        json!({"iss": client.id, "sub": client.id, "aud": "tenfold", "iat": now, "exp": now + 60, "jti": id})
+        json!({"iss": client.id, "sub": client.id, "aud": issuer(), "iat": now, "exp": now + 60, "jti": id})
     }
 }
 

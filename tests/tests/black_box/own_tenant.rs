@@ -10,7 +10,7 @@ use shared::dynamo::Dynamo;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
 use tests::account::{PASSWORD, fresh_email};
-use tests::{Answer, Instance, http_event, identity, stack};
+use tests::{Answer, Instance, http_event, stack};
 
 use crate::resources::aws;
 
@@ -188,7 +188,7 @@ fn signed_in(email: &str, answer: &Value) -> Member {
 /// The stack's accounts table.
 pub(crate) fn accounts() -> AccountStore {
     let table = stack().environment("auth.users").unwrap().get("ACCOUNTS_TABLE").unwrap().to_owned();
-    AccountStore::new(Dynamo::new(aws().dynamo), table, identity())
+    AccountStore::new(Dynamo::new(aws().dynamo), table)
 }
 
 /// The values of a member of a list's rows.

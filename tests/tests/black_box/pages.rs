@@ -1,9 +1,15 @@
 //! Lists by pages: every row once, in order, whatever happens meanwhile.
 
+use aws_sdk_dynamodb::primitives::Blob;
+use futures::future::join_all;
 use serde_json::{Value, json};
+use shared::dynamo::{AttributeValue, Dynamo, Put, s};
+use shared::identity::store::IdentityStore;
+use shared::random::Random;
 use tests::Tenant;
 
 use crate::link::{faults, link, path_of};
+use crate::resources::{aws, items, table};
 
 fn ids(page: &Value) -> Vec<String> {
     page["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
@@ -150,6 +156,28 @@ async fn a_cursor_that_was_altered_or_belongs_elsewhere_is_400() {
     other.get(&format!("/v1/links?limit=1&cursor={cursor}")).await.problem(400, "invalid-cursor");
     // The size of the page is not part of the query.
     assert_eq!(ids(&tenant.get(&format!("/v1/links?limit=50&cursor={cursor}")).await.expect(200).json()).len(), 2);
+}
+
+#[tokio::test]
+async fn the_secret_that_signs_cursors_is_made_once_and_kept_where_it_was_made() {
+    let table = table("identity", &["pk", "sk"]).await;
+    let dynamo = Dynamo::new(aws().dynamo);
+    let store = || IdentityStore::new(dynamo.clone(), table.clone(), Random::system());
+    let stores: Vec<_> = (0..4).map(|_| store()).collect();
+    let secrets = join_all(stores.iter().map(IdentityStore::installation_secret)).await;
+    let secrets: Vec<_> = secrets.into_iter().map(Result::unwrap).collect();
+    assert!(secrets[0].len() == 32 && secrets.iter().all(|other| *other == secrets[0]));
+    let partitions: Vec<_> = items(&table).await.iter().map(|item| item["pk"].as_s().unwrap().clone()).collect();
+    assert_eq!(partitions, ["secret"], "beside the keys of tokens it could not be granted alone");
+
+    // An installation of before has it there, and goes on with it.
+    let old = crate::resources::table("identity", &["pk", "sk"]).await;
+    let secret = AttributeValue::B(Blob::new([7; 32]));
+    let item = [("pk".to_owned(), s("system")), ("sk".to_owned(), s("secret")), ("secret".to_owned(), secret)];
+    dynamo.put(Put::new(&old, item.into())).await.unwrap();
+    let store = IdentityStore::new(dynamo.clone(), old.clone(), Random::system());
+    assert_eq!(store.installation_secret().await.unwrap(), [7; 32]);
+    assert_eq!(items(&old).await.len(), 1);
 }
 
 #[tokio::test]

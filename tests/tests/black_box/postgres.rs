@@ -6,7 +6,6 @@ pub(crate) mod outages;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use shared::BoxFuture;
 use shared::config::Secret;
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
@@ -83,11 +82,23 @@ async fn notes(url: &str) -> Postgres {
     postgres(url)
 }
 
-fn insert<'t>(transaction: &'t mut Transaction, text: &'static str) -> BoxFuture<'t, Result<(), PostgresError>> {
-    Box::pin(async move {
-        sqlx::query("INSERT INTO notes (text) VALUES ($1)").bind(text).execute(transaction).await?;
-        Ok(())
-    })
+async fn insert(transaction: &mut Transaction, text: &str) -> Result<(), PostgresError> {
+    sqlx::query("INSERT INTO notes (text) VALUES ($1)").bind(text).execute(transaction).await?;
+    Ok(())
+}
+
+/// Does `work` in a transaction of the tenant's, and all of it again where others were in its way.
+async fn in_tenant<T>(
+    postgres: &Postgres,
+    tenant: &TenantId,
+    work: impl AsyncFn(&mut Transaction) -> Result<T, PostgresError>,
+) -> Result<T, PostgresError> {
+    let once = async || {
+        let mut transaction = postgres.tenant_transaction(tenant).await?;
+        let done = work(&mut transaction).await;
+        transaction.end(done).await
+    };
+    postgres.repeated(once).await
 }
 
 async fn texts(postgres: &Postgres, tenant: &TenantId) -> Vec<String> {
@@ -100,19 +111,16 @@ async fn texts(postgres: &Postgres, tenant: &TenantId) -> Vec<String> {
 /// Inserts a note although the first `times` attempts end in `trouble`, a statement that fails; how many it took.
 async fn insert_despite(notes: &Postgres, tenant: &TenantId, trouble: &'static str, times: usize) -> usize {
     let attempts = AtomicUsize::new(0);
-    notes
-        .in_tenant(tenant, |transaction| {
-            let attempt = attempts.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async move {
-                insert(transaction, "once").await?;
-                if attempt < times {
-                    sqlx::raw_sql(trouble).execute(transaction).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-        .unwrap();
+    in_tenant(notes, tenant, async |transaction| {
+        let attempt = attempts.fetch_add(1, Ordering::SeqCst);
+        insert(transaction, "once").await?;
+        if attempt < times {
+            sqlx::raw_sql(trouble).execute(transaction).await?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
     attempts.into_inner()
 }
 
@@ -121,8 +129,8 @@ async fn a_tenant_sees_and_changes_its_own_rows_alone() {
     let url = migrated_database().await;
     let notes = notes(&url).await;
     let (one, other) = (tenant(), tenant());
-    notes.in_tenant(&one, |transaction| insert(transaction, "of one")).await.unwrap();
-    notes.in_tenant(&other, |transaction| insert(transaction, "of the other")).await.unwrap();
+    in_tenant(&notes, &one, async |transaction| insert(transaction, "of one").await).await.unwrap();
+    in_tenant(&notes, &other, async |transaction| insert(transaction, "of the other").await).await.unwrap();
     assert_eq!(texts(&notes, &one).await, ["of one"]);
     assert_eq!(texts(&notes, &other).await, ["of the other"]);
 
@@ -147,7 +155,7 @@ async fn a_tenant_sees_and_changes_its_own_rows_alone() {
 async fn without_a_tenant_there_are_no_rows() {
     let url = migrated_database().await;
     let notes = notes(&url).await;
-    notes.in_tenant(&tenant(), |transaction| insert(transaction, "hidden")).await.unwrap();
+    in_tenant(&notes, &tenant(), async |transaction| insert(transaction, "hidden").await).await.unwrap();
     let mut connection = owner(&url).await;
     run(&mut connection, format!("SET ROLE {APP_ROLE}")).await;
     assert_eq!(number(&mut connection, "SELECT count(*) FROM memos.notes".to_owned()).await, 0);
@@ -172,7 +180,7 @@ async fn nothing_of_a_transaction_is_left_on_its_connection() {
         transaction.commit().await.unwrap();
         seen
     };
-    notes.in_tenant(&one, |transaction| insert(transaction, "of one")).await.unwrap();
+    in_tenant(&notes, &one, async |transaction| insert(transaction, "of one").await).await.unwrap();
     let first = backend(&one).await;
     let second = backend(&other).await;
     assert_eq!(first.0, second.0, "it is one connection");
@@ -200,14 +208,11 @@ async fn work_that_refuses_is_undone_and_its_problem_is_the_answer() {
     let url = migrated_database().await;
     let notes = notes(&url).await;
     let tenant = tenant();
-    let refused: Result<(), _> = notes
-        .in_tenant(&tenant, |transaction| {
-            Box::pin(async move {
-                insert(transaction, "undone").await?;
-                Err(Problem::not_found().into())
-            })
-        })
-        .await;
+    let refused: Result<(), _> = in_tenant(&notes, &tenant, async |transaction| {
+        insert(transaction, "undone").await?;
+        Err(Problem::not_found().into())
+    })
+    .await;
     assert_eq!(Problem::from(refused.unwrap_err()).kind(), ProblemType::NotFound);
     assert!(texts(&notes, &tenant).await.is_empty());
 }

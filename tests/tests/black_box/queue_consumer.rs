@@ -1,5 +1,6 @@
 //! A queue's consumer: what it may rely on, whatever it does with its messages.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use shared::BoxFuture;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
 use shared::time::Clock;
 use tests::{Fault, FaultProxy, Instance, eventually, queue_event, stack};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::resources::{Queue, attribute, failures, received_event};
 
@@ -218,16 +219,34 @@ async fn what_was_not_begun_before_the_deadline_is_free_for_others_at_once() {
 
 #[tokio::test]
 async fn work_that_was_begun_is_finished_and_what_was_not_is_reported() {
-    // Ten are worked on at once; each takes so long that there is no time for an eleventh.
-    let consuming = Consuming::new(|_| {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let finish = Arc::new(Semaphore::new(0));
+    let (counted, finished) = (begun.clone(), finish.clone());
+    let consuming = Consuming::new(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let finished = finished.clone();
+        Box::pin(async move {
+            finished.acquire().await?.forget();
             Ok(())
         })
     })
     .await;
-    let ids = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"];
-    assert_eq!(consuming.failed_within(&orders(ids), Duration::from_millis(3_500)).await, ["11", "12"]);
+    // Ten are worked on at once; they end when there is no time for an eleventh, which needs three seconds.
+    let (time, needed) = (Duration::from_secs(5), Duration::from_secs(3));
+    let started = std::time::Instant::now();
+    let event = orders(["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12"]);
+    let working = consuming.failed_within(&event, time);
+    let finishing = async {
+        eventually("ten to be begun and the time for more to be over", || async {
+            let is_over = started.elapsed() > time.saturating_sub(needed);
+            (begun.load(Ordering::SeqCst) == 10 && is_over).then_some(())
+        })
+        .await;
+        finish.add_permits(12);
+    };
+    let (failed, ()) = tokio::join!(working, finishing);
+    assert_eq!(failed, ["11", "12"]);
+    assert_eq!(begun.load(Ordering::SeqCst), 10);
 }
 
 #[tokio::test]

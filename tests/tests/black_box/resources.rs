@@ -42,6 +42,14 @@ impl Queue {
             .create_queue()
             .queue_name(name("test"))
             .attributes(QueueAttributeName::VisibilityTimeout, seconds.to_string())
+            // Topics may send to it.
+            .attributes(
+                QueueAttributeName::Policy,
+                json!({"Version": "2012-10-17", "Statement": {
+                    "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*",
+                }})
+                .to_string(),
+            )
             .send()
             .await
             .unwrap();

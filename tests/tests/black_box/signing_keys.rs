@@ -1,5 +1,5 @@
-//! The keys that sign access tokens: made when they are first needed, exchanged without refusing a living token, found by
-//! whoever verifies. Each test has a ring of its own.
+//! The keys that sign access tokens: made when they are first needed, exchanged without refusing a living token. Each test
+//! has a ring of its own.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -10,7 +10,6 @@ use auth::signer::{SignError, Signer};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
-use http::Method;
 use localstack::template::workspace_root;
 use serde_json::{Value, json};
 use shared::BoxError;
@@ -21,7 +20,7 @@ use shared::identity::token::Claims;
 use shared::lambda::Runtime;
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration};
-use tests::{Ask as _, Fault, FaultProxy, Instance, anonymous, client, stack, token};
+use tests::{Fault, FaultProxy, Instance, stack, token};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::resources::{name, table};
@@ -118,6 +117,11 @@ fn kids(status: &Value, state: &str) -> Vec<String> {
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The states of the keys.
+fn states(status: &Value) -> Vec<&str> {
+    status["keys"].as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect()
+}
+
 /// The key that a token names.
 fn kid(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
@@ -132,11 +136,24 @@ fn days(days: i64) -> SignedDuration {
     hours(24 * days)
 }
 
-/// A secret of the test's own: made, or given another text.
-async fn secret(operation: &str, request: Value) {
-    let call = client().post(&stack().dev().aws_endpoint).header("content-type", "application/x-amz-json-1.1");
-    let call = call.header("x-amz-target", format!("secretsmanager.{operation}")).body(request.to_string());
-    call.answer().await.expect(200);
+/// The client with which a test makes a secret of its own.
+fn secrets() -> aws_sdk_secretsmanager::Client {
+    let endpoint = stack().dev().aws_endpoint.clone();
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version_latest()
+        .region(aws_sdk_secretsmanager::config::Region::new("us-east-1"))
+        .credentials_provider(aws_sdk_secretsmanager::config::Credentials::new("test", "test", None, None, "test"))
+        .http_client(shared::aws::http_client(Some(&endpoint)))
+        .endpoint_url(endpoint);
+    aws_sdk_secretsmanager::Client::from_conf(config.build())
+}
+
+async fn make_secret(id: &str, text: &str) {
+    secrets().create_secret().name(id).secret_string(text).send().await.unwrap();
+}
+
+async fn replace_secret(id: &str, text: &str) {
+    secrets().put_secret_value().secret_id(id).secret_string(text).send().await.unwrap();
 }
 
 /// Verifies a token by the key set, with the library `cryptography`.
@@ -247,14 +264,65 @@ async fn whoever_runs_the_deployment_rotates_when_verifiers_know_the_next_key() 
 }
 
 #[tokio::test]
-async fn the_tokens_of_a_compromised_key_are_refused_at_once() {
+async fn after_a_compromise_all_keys_are_new_and_the_tokens_of_the_old_ones_are_refused_at_once() {
+    let ring = Ring::new().await;
+    let first = ring.sign(&ring.signer()).await;
+    ring.clock.advance(hours(1));
+    ring.command(json!({"command": "rotate"})).await.unwrap();
+    let second = ring.sign(&ring.signer()).await;
+    let before = ring.command(json!({"command": "status"})).await.unwrap();
+    let rotated = ring.command(json!({"command": "rotate", "compromised": true})).await.unwrap();
+    assert_eq!(states(&rotated), ["next", "current"]);
+    let published = ring.published().await.to_string();
+    for kid in before["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()) {
+        assert!(!rotated.to_string().contains(kid) && !published.contains(kid), "{kid} was kept with the stolen one");
+    }
+    assert_eq!((kid(&second), ring.knock(&first).await), (kids(&before, "current").remove(0), 401));
+    assert_eq!(ring.knock(&second).await, 401);
+    assert_eq!(ring.knock(&ring.sign(&ring.signer()).await).await, 200);
+}
+
+#[tokio::test]
+async fn a_compromise_of_the_secret_leaves_nothing_that_the_lost_one_opens() {
+    let mut ring = Ring::new().await;
+    let id = name("signing");
+    make_secret(&id, "the lost text").await;
+    ring.secret = Some(id.clone());
+    // An instance that knows the lost text, and is warm when it is asked.
+    let keys = ring.keys().await;
+    let before = ring.sign(&ring.signer()).await;
+    keys.invoke(&json!({"command": "rotate", "compromised": true})).await.unwrap();
+    replace_secret(&id, "the new text").await;
+    let rotated = keys.invoke(&json!({"command": "rotate", "compromised": true})).await.unwrap();
+    assert_eq!(states(&rotated), ["next", "current"]);
+    assert_eq!(ring.knock(&before).await, 401);
+
+    // The keys are sealed under the new text: an instance that starts with it has no reason to make others.
+    let after = ring.sign(&ring.signer()).await;
+    assert_eq!(kids(&rotated, "current"), [kid(&after)]);
+    assert_eq!(ring.tick().await, rotated);
+    assert_eq!(ring.knock(&after).await, 200);
+}
+
+#[tokio::test]
+async fn a_compromise_that_meets_another_rotation_still_drops_the_key() {
     let ring = Ring::new().await;
     let token = ring.sign(&ring.signer()).await;
-    let next = ring.kids("next").await;
-    let rotated = ring.command(json!({"command": "rotate", "compromised": true})).await.unwrap();
-    assert_eq!((kids(&rotated, "current"), kids(&rotated, "retiring")), (next, Vec::new()));
-    assert_eq!(ring.knock(&token).await, 401);
-    assert_eq!(ring.knock(&ring.sign(&ring.signer()).await).await, 200);
+    ring.clock.advance(hours(1));
+    let mut other = Some(ring.clone());
+    let proxy = FaultProxy::start(move |operation| {
+        if operation == "TransactWriteItems"
+            && let Some(ring) = other.take()
+        {
+            elsewhere(async move { ring.command(json!({"command": "rotate"})).await.unwrap() });
+        }
+        None
+    })
+    .await;
+    let rotated = ring.behind(&proxy).command(json!({"command": "rotate", "compromised": true})).await.unwrap();
+    assert_eq!(states(&rotated), ["next", "current"]);
+    assert!(!ring.published().await.to_string().contains(&kid(&token)));
+    assert_eq!(proxy.requests("TransactWriteItems").len(), 2, "what took place meanwhile was not enough");
 }
 
 #[tokio::test]
@@ -277,8 +345,12 @@ async fn of_two_rotations_at_once_one_takes_place() {
         })
         .await;
         let rotated = ring.behind(&proxy).command(rotate).await.unwrap();
-        let retiring = if compromised { Vec::new() } else { first };
-        assert_eq!((kids(&rotated, "current"), kids(&rotated, "retiring")), (next, retiring));
+        if compromised {
+            assert_eq!(states(&rotated), ["next", "current"]);
+            assert!(!rotated.to_string().contains(&first[0]) && !rotated.to_string().contains(&next[0]));
+        } else {
+            assert_eq!((kids(&rotated, "current"), kids(&rotated, "retiring")), (next, first));
+        }
         assert_eq!(rotated, ring.command(json!({"command": "status"})).await.unwrap());
         assert_eq!(proxy.requests("TransactWriteItems").len(), 1, "the one that came too late found it done");
     }
@@ -332,11 +404,11 @@ async fn the_secret_is_read_once_and_its_outage_passes() {
 async fn a_secret_that_is_replaced_makes_new_keys_and_refuses_no_token() {
     let mut ring = Ring::new().await;
     let id = name("signing");
-    secret("CreateSecret", json!({"Name": id, "SecretString": "the first text"})).await;
+    make_secret(&id, "the first text").await;
     ring.secret = Some(id.clone());
     let warm = ring.signer();
     let before = ring.sign(&warm).await;
-    secret("PutSecretValue", json!({"SecretId": id, "SecretString": "the second text"})).await;
+    replace_secret(&id, "the second text").await;
     let replaced = ring.tick().await;
     assert_eq!(kids(&replaced, "retiring"), [kid(&before)]);
     assert_eq!(kids(&replaced, "current").len(), 1);
@@ -355,60 +427,4 @@ async fn a_token_that_could_outlive_its_key_is_not_signed() {
     let claims = ring.claims();
     let too_long = Claims { exp: claims.exp + 1, ..claims };
     assert!(matches!(ring.signer().sign(&too_long).await, Err(SignError::TooLong)));
-}
-
-#[tokio::test]
-async fn the_public_documents_are_served_to_everybody_and_kept_for_five_minutes() {
-    for path in ["jwks.json", "oauth-authorization-server", "openid-configuration"] {
-        let path = format!("/.well-known/{path}");
-        let answer = anonymous(Method::GET, &path).answer().await.expect(200);
-        assert_eq!(answer.header("content-type"), "application/json", "{path}");
-        assert_eq!(answer.header("cache-control"), "public, max-age=300", "{path}");
-        let again = anonymous(Method::GET, &path).header("if-none-match", answer.header("etag")).answer().await;
-        assert!(again.expect(304).body.is_empty(), "{path}");
-        anonymous(Method::POST, &path).answer().await.problem(405, "method-not-allowed");
-    }
-    anonymous(Method::GET, "/.well-known/other").answer().await.problem(404, "not-found");
-}
-
-#[tokio::test]
-async fn the_metadata_name_the_endpoints_and_the_issuer_of_the_tokens() {
-    let of = async |path: &str| anonymous(Method::GET, path).answer().await.expect(200).json();
-    let metadata = of("/.well-known/oauth-authorization-server").await;
-    assert_eq!(metadata, of("/.well-known/openid-configuration").await);
-    let ring = Ring::new().await;
-    assert_eq!(metadata["issuer"], ring.signer().issuer());
-    let url = stack().url();
-    for (member, path) in [
-        ("jwks_uri", "/.well-known/jwks.json"),
-        ("authorization_endpoint", "/oauth/authorize"),
-        ("token_endpoint", "/oauth/token"),
-        ("revocation_endpoint", "/oauth/revoke"),
-        ("introspection_endpoint", "/oauth/introspect"),
-    ] {
-        assert_eq!(metadata[member], format!("{url}{path}"));
-    }
-    assert_eq!(metadata["response_types_supported"], json!(["code"]));
-    assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
-    assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
-}
-
-#[tokio::test]
-async fn the_metadata_are_found_under_the_issuer_where_there_is_a_public_url() {
-    let public = "https://api.example.com";
-    let with = async |issuer: &str, public_url: &str| {
-        let change = |environment: Environment| environment.with("TOKEN_ISSUER", issuer).with("PUBLIC_URL", public_url);
-        Instance::with(&auth::SERVICE, "auth.discovery", Clock::system(), change).await
-    };
-    let path = "/.well-known/oauth-authorization-server";
-    let metadata = with(public, public).await.http("GET", path, &[], None).await.expect(200).json();
-    assert_eq!(metadata["issuer"], public);
-    assert_eq!(metadata["jwks_uri"], format!("{public}/.well-known/jwks.json"));
-
-    let without = with("tenfold", "").await;
-    let metadata = without.http("GET", path, &[("host", "short.example")], None).await.expect(200).json();
-    assert_eq!(metadata["token_endpoint"], "https://short.example/oauth/token");
-    for host in ["", "user@short.example", "a b"] {
-        without.http("GET", path, &[("host", host)], None).await.problem(400, "bad-request");
-    }
 }

@@ -7,7 +7,6 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, Json, Path, Problem, ProblemType};
-use shared::identity::permission::meaning;
 use shared::identity::{Caller, Principal, Scopes, permission};
 use shared::refusal::Refusal;
 use shared::time::Timestamp;
@@ -18,9 +17,10 @@ use crate::app::{App, person};
 use crate::audit::{Action, Origin};
 use crate::issue::{lacks_second_factor, second_factor_first};
 use crate::membership::{Membership, RoleName};
+use crate::oauth::access_time::AccessTime;
 use crate::oauth::authorization::{self, AuthorizationRequest, CODE_LIFETIME};
 use crate::oauth::client::Client;
-use crate::oauth::grant::{self, Application, Grant, OPENID};
+use crate::oauth::grant::{self, Application, Grant, in_words};
 use crate::oauth::redirect_uri::{answer, proves_the_client, shown_host};
 use crate::one_time::Ticket;
 use crate::session::Session;
@@ -38,6 +38,10 @@ const MOST_OF_ONE: usize = 5;
     "client": {"id": "client_01k9z4n2y6e0qv3m8t5w7x9abc", "name": "Report Maker"}, "redirect_host": "reports.example.com",
     "tenant": {"id": "tenant_01k9z4n2y6e0qv3m8t5w7x9abc", "name": "Example Inc."},
     "scopes": [{"name": "links:read", "description": "See links and their statistics."}],
+    "access": {
+        "seconds": 2_592_000, "unused_seconds": 1_209_600,
+        "description": "For up to 30 days, and for no more than 14 days without using it.",
+    },
     "consented": false, "expires_at": "2026-05-04T09:40:00.000Z",
 }))]
 pub struct AuthorizationView {
@@ -50,7 +54,9 @@ pub struct AuthorizationView {
     tenant: Named,
     /// What it would get: of what it asks for, what the user may do.
     scopes: Vec<ScopeView>,
-    /// Whether the user agreed to all of this before, so that it may be allowed without asking.
+    /// How long it would have access.
+    access: AccessTime,
+    /// Whether the user agreed to all of this before, for the same redirect URIs, so that it may be allowed without asking.
     consented: bool,
     /// Until when it can be decided.
     #[schema(value_type = String, format = DateTime)]
@@ -121,6 +127,8 @@ struct Pending {
     deletion: Write,
     client: Client,
     user: User,
+    /// The session that decides.
+    by: Session,
     tenant: Tenant,
     /// What the application would get.
     scopes: Scopes,
@@ -146,22 +154,18 @@ pub async fn get(
     caller: Caller<permission::WriteAccount>,
     Path(id): Path<String>,
 ) -> Result<Json<AuthorizationView>, Problem> {
-    let user = person(&caller)?;
-    let pending = app.pending(&id, user).await?;
-    let covered = pending.grant.as_ref().is_some_and(|grant| grant.covers(&pending.scopes));
+    let pending = app.pending(&id, &caller).await?;
+    let covered = pending.grant.as_ref().is_some_and(|grant| grant.covers(&pending.scopes, &pending.client));
     let Pending { request, client, tenant, scopes, .. } = &pending;
     Ok(Json(AuthorizationView {
         client: Named { id: client.id.to_string(), name: client.name.to_string() },
         redirect_host: shown_host(&request.redirect_uri),
         tenant: Named { id: tenant.id.to_string(), name: tenant.name.to_string() },
         scopes: scopes.iter().map(|scope| ScopeView { name: scope.to_owned(), description: in_words(scope) }).collect(),
+        access: AccessTime::of(client, &tenant.settings),
         consented: covered && !request.asks_again && proves_the_client(&request.redirect_uri),
         expires_at: pending.expires_at,
     }))
-}
-
-fn in_words(scope: &str) -> &'static str {
-    if scope == OPENID { "Know who you are: your user id." } else { meaning(scope).unwrap_or_default() }
 }
 
 /// Decide about an application.
@@ -187,11 +191,10 @@ pub async fn decide(
     Path(id): Path<String>,
     Json(given): Json<AuthorizationDecision>,
 ) -> Result<Json<Decided>, Problem> {
-    let user = person(&caller)?;
     let redirect_to = race(&app.random, || async {
-        let pending = app.pending(&id, user).await?;
+        let pending = app.pending(&id, &caller).await?;
         match given.decision {
-            Decision::Allow => Box::pin(app.allow(pending, &caller, given.scopes.as_ref(), &origin)).await,
+            Decision::Allow => Box::pin(app.allow(pending, given.scopes.as_ref(), &origin)).await,
             Decision::Deny => app.deny(pending, &origin).await,
         }
     })
@@ -200,8 +203,9 @@ pub async fn decide(
 }
 
 impl App {
-    /// The request that waits under `id`, as `user` sees it.
-    async fn pending(&self, id: &str, user: UserId) -> Result<Pending, Problem> {
+    /// The request that waits under `id`, as the caller sees it.
+    async fn pending(&self, id: &str, caller: &Principal) -> Result<Pending, Problem> {
+        let (user, by) = (person(caller)?, session_of(caller)?);
         let ticket: Ticket = id.parse().map_err(|_| Problem::not_found())?;
         let found = authorization::find_request(&self.accounts, &ticket, self.clock.now()).await?;
         let (request, expires_at, deletion) = found.ok_or_else(Problem::not_found)?;
@@ -210,13 +214,15 @@ impl App {
         let client = client.filter(|client| client.redirects_to(&request.redirect_uri));
         let client = client.ok_or_else(Problem::not_found)?;
         let user = self.accounts.user(&user).await?.ok_or_else(Problem::not_found)?;
-        let (membership, tenant) = self.place(&user.id, Some(client.tenant_id), user.home_tenant_id).await?;
-        if lacks_second_factor(&user, &tenant) {
+        let by = self.accounts.session(&user.id, &by, self.clock.now()).await?;
+        let by = by.filter(|session| session.is_of(None)).ok_or_else(ended)?;
+        let (membership, tenant) = self.place(&user.id, &client.tenant_id).await?;
+        if lacks_second_factor(&by, &tenant) {
             return Err(second_factor_first());
         }
         let scopes = self.within_the_roles(&grant::still(&request.scopes, &client), &membership).await?;
         let grant = self.accounts.grant(&user.id, &client.id).await?;
-        Ok(Pending { request, expires_at, deletion, client, user, tenant, scopes, grant })
+        Ok(Pending { request, expires_at, deletion, client, user, by, tenant, scopes, grant })
     }
 
     /// What a member may give of `scopes`.
@@ -228,14 +234,8 @@ impl App {
         }))
     }
 
-    async fn allow(
-        &self,
-        pending: Pending,
-        caller: &Principal,
-        chosen: Option<&Scopes>,
-        origin: &Origin,
-    ) -> Result<String, Failure> {
-        let Pending { request, deletion, client, user, tenant, scopes, grant, .. } = pending;
+    async fn allow(&self, pending: Pending, chosen: Option<&Scopes>, origin: &Origin) -> Result<String, Failure> {
+        let Pending { request, deletion, client, user, by, tenant, scopes, grant, .. } = pending;
         let now = self.clock.now();
         let scopes = match chosen {
             Some(chosen) if chosen.iter().all(|scope| scopes.iter().any(|offered| offered == scope)) => {
@@ -251,8 +251,6 @@ impl App {
             let refusal = Refusal::new("invalid_length", "has no scope that you may give: deny the request");
             return Err(Problem::from(refusal.at("/scopes")).into());
         }
-        let by = self.accounts.session(&user.id, &session_of(caller)?, now).await?;
-        let by = by.filter(|session| session.is_of(None)).ok_or_else(ended)?;
         if request.authenticated_since.is_some_and(|since| by.authenticated_at.as_second() < since.as_second()) {
             let detail = "the application asks for a newer sign-in: sign in again";
             return Err(Problem::new(ProblemType::StepUpRequired, detail).into());

@@ -6,17 +6,18 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use shared::http::{ClientNetwork, Document, FieldError, Json, Problem, ProblemType};
-use shared::identity::{Sensitive, permission};
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::logout::session_of;
 use super::signup::CheckYourMail;
-use crate::app::{App, person};
+use crate::app::App;
 use crate::audit::Origin;
 use crate::email::EmailAddress;
 use crate::mail::task::Occasion;
 use crate::mail::worker::VERIFY;
 use crate::one_time::{AddressChange, Code, Purpose, Ticket, TicketHash};
+use crate::throttle::MailKind;
 
 /// What proves an address: the token of the mail's link, or its code with the address.
 #[derive(Deserialize, ToSchema)]
@@ -118,7 +119,7 @@ pub async fn resend(
     network: ClientNetwork,
     Json(Address { email }): Json<Address>,
 ) -> Result<Response, Problem> {
-    app.throttle.admit_mail(&email.hash(), network).await?;
+    app.throttle.admit_mail(MailKind::VerifyEmail, &email.hash(), network).await?;
     app.ask_for_mail(Occasion::VerifyEmail { email }).await?;
     Ok(CheckYourMail::answer())
 }
@@ -140,17 +141,16 @@ pub async fn resend(
 )]
 pub async fn change(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     network: ClientNetwork,
     Json(Address { email }): Json<Address>,
 ) -> Result<Response, Problem> {
-    let (user, session_id) = (app.me(&person(&caller)?).await?, session_of(&caller)?);
-    app.require_second_factor(&caller, &user).await?;
+    let session_id = session_of(&caller)?;
     if email == user.email {
         let fault = FieldError::new("/email", "unchanged", "is the address of the account");
         return Err(Problem::validation(vec![fault]));
     }
-    app.throttle.admit_mail(&email.hash(), network).await?;
+    app.throttle.admit_mail(MailKind::ChangeEmail, &email.hash(), network).await?;
     let change = AddressChange { session_id, from: user.email };
     app.ask_for_mail(Occasion::ChangeEmail { user_id: user.id, email, change }).await?;
     Ok(CheckYourMail::answer())

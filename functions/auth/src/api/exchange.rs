@@ -11,17 +11,18 @@ use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::login::LogInAnswer;
-use super::signup::{created, first_membership};
 use crate::app::App;
 use crate::audit::{ANONYMOUS, Action, Origin};
 use crate::email::EmailAddress;
 use crate::erasure::delete_account;
+use crate::first_tenant::created;
+use crate::membership::Membership;
 use crate::one_time::TicketHash;
 use crate::social::ceremony::{Intent, Proven, void};
 use crate::social::identity::{EXTERNAL, IdentityId, LinkedIdentity, ProvenIdentity};
 use crate::store::{NewAccount, WriteError};
-use crate::tenant::{Settings, Tenant};
-use crate::user::{Name, SecondFactors, User, UserId};
+use crate::tenant::Tenant;
+use crate::user::{SecondFactors, User, UserId};
 
 /// How often it is looked again at who it is, when another request changes that meanwhile.
 const LOOKS: usize = 3;
@@ -156,7 +157,8 @@ impl App {
         origin: &Origin,
     ) -> Result<User, WriteError> {
         let now = self.clock.now();
-        let own = joined.is_none().then(|| own_tenant(TenantId::new(now, &self.random), identity.name.as_ref(), now));
+        let own =
+            joined.is_none().then(|| Tenant::of_own(TenantId::new(now, &self.random), identity.name.as_ref(), now));
         let Some(tenant) = joined.as_ref().or(own.as_ref()) else { return Err(WriteError::Conflict) };
         let user = User {
             id: UserId::new(now, &self.random),
@@ -166,6 +168,7 @@ impl App {
             password: None,
             second_factors: SecondFactors::default(),
             home_tenant_id: tenant.id,
+            first_tenant: None,
             created_at: now,
             updated_at: now,
             revision: 1,
@@ -183,7 +186,7 @@ impl App {
         let account = NewAccount {
             user: &user,
             tenant: own.as_ref(),
-            membership: &first_membership(&user, role),
+            membership: &Membership::at_home(&user, role, now),
             outbox: Some(event.outbox().map_err(|error| DynamoError::Refused(error.into()))?),
         };
         self.accounts.create_account(account, along).await?;
@@ -207,20 +210,6 @@ pub(super) fn linked(
         subject: proven.subject.clone(),
         email: email.clone(),
         created_at: now,
-    }
-}
-
-/// The tenant of who signs up without one.
-fn own_tenant(id: TenantId, name: Option<&Name>, now: Timestamp) -> Tenant {
-    let name = name.cloned().unwrap_or_else(Name::unnamed);
-    Tenant {
-        id,
-        name,
-        settings: Settings::default(),
-        created_at: now,
-        updated_at: now,
-        tokens_ended_at: None,
-        revision: 1,
     }
 }
 

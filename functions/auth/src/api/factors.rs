@@ -1,14 +1,12 @@
-//! What all changes of a user's factors have in common: who may make them, and who is told.
+//! What all changes of a user's factors have in common: how they are written, and who is told. Who may make them is said by
+//! [`CredentialOwner`](super::credential_owner::CredentialOwner).
 
-use http::HeaderValue;
-use http::header::WWW_AUTHENTICATE;
 use shared::http::{Problem, ProblemType};
 use shared::identity::Principal;
 
 use super::logout::session_of;
 use crate::app::App;
 use crate::audit::{Action, Origin};
-use crate::issue::{TWO_FACTORS, assurance};
 use crate::mail::task::{MailTask, Occasion};
 use crate::mail::templates::{Factor, FactorChange, Message};
 use crate::store::{Write, WriteError};
@@ -27,25 +25,11 @@ pub(crate) struct FactorEvent {
     pub(crate) factor: Factor,
     /// What the user calls it.
     pub(crate) label: Option<String>,
+    /// By which methods it was proved as it was added (RFC 8176): the session has proved it, too.
+    pub(crate) proved: Vec<&'static str>,
 }
 
 impl App {
-    /// Refuses with 401 unless the session was begun or stepped up with a second factor, when `user` has one. Whoever has
-    /// no more than the password cannot change the factors that stand beside it.
-    pub(crate) async fn require_second_factor(&self, caller: &Principal, user: &User) -> Result<(), Problem> {
-        if !user.second_factors.any() {
-            return Ok(());
-        }
-        let session = self.accounts.session(&user.id, &session_of(caller)?, self.clock.now()).await?;
-        if session.is_some_and(|session| assurance(&session.methods) == TWO_FACTORS) {
-            return Ok(());
-        }
-        // RFC 9470, section 3.
-        let problem = Problem::new(ProblemType::StepUpRequired, "prove a second factor at /v1/auth/step-up");
-        let challenge = format!(r#"Bearer error="insufficient_user_authentication", acr_values="{TWO_FACTORS}""#);
-        Err(problem.header(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).map_err(Problem::internal)?))
-    }
-
     /// Writes `user`, whose factors the caller changed, together with `writes`; the change is recorded and the user told.
     pub(crate) async fn change_factors(
         &self,
@@ -61,6 +45,11 @@ impl App {
         along.push(self.accounts.audit_write(&record)?);
         let (mail, mail_write) = self.factor_notice(&user.id, event.change, event.factor, event.label, origin)?;
         along.push(mail_write);
+        if !event.proved.is_empty() {
+            let session = self.accounts.session(&user.id, &session_of(caller)?, now).await?;
+            let session = session.map(|session| session.proved_as_well(&event.proved));
+            along.extend(session.map(|session| self.accounts.session_changed(&session)).transpose()?);
+        }
         match self.accounts.update_user(&user.changed(now), None, along).await {
             Ok(()) => self.hurry(&mail).await,
             Err(WriteError::Taken) => {

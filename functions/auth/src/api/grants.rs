@@ -87,8 +87,7 @@ pub async fn list(
     let user = person(&caller)?;
     let keyset = app.keyset(&caller.tenant, &uri, parameters.cursor.as_deref(), parameters.limit).await?;
     let page = app.accounts.grants(&user, &keyset).await?;
-    let next = app.cursor(&caller.tenant, &uri, page.next).await?;
-    Ok(Page::new(&uri, page.rows.iter().map(GrantView::of).collect(), next))
+    app.cursors.page(&caller.tenant, &uri, page.rows.iter().map(GrantView::of).collect(), page.next).await
 }
 
 /// End an application's access.

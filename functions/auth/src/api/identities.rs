@@ -4,10 +4,11 @@ use axum::extract::State;
 use http::Uri;
 use serde::Serialize;
 use shared::http::{Created, Document, ETag, Json, NoContent, Page, Path, Preconditions, Problem, ProblemType, Tagged};
-use shared::identity::{Caller, Principal, Sensitive, permission};
+use shared::identity::{Caller, Principal, permission};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::exchange::{SocialCode, linked, no_address};
 use super::factors::raced;
 use crate::app::{App, person};
@@ -118,12 +119,10 @@ pub async fn get(
 )]
 pub async fn link(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
     Json(given): Json<SocialCode>,
 ) -> Result<Created<IdentityView>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     let (now, intents) = (app.clock.now(), [Intent::Link, Intent::SignIn]);
     let (ticket, proven) = Proven::find(&app.accounts, &given.code, &given.binding, &intents, now).await?;
     check_address(&user, &proven.identity)?;
@@ -148,25 +147,26 @@ pub async fn link(
 /// a provider is there. It needs a sign-in within the last 15 minutes, with a second factor where one is set up.
 #[utoipa::path(
     delete, path = "/v1/auth/identities/{id}", operation_id = "unlink_identity", tag = "account",
-    params(("id" = String, Path, example = "identity_01k9z4n2y6e0qv3m8t5w7x9abc")),
+    params(("id" = String, Path, example = "identity_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is unlinked"),
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: it is another one", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
 pub async fn unlink(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
+    conditions: Preconditions,
     Path(id): Path<IdentityId>,
 ) -> Result<NoContent, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     let identities = app.accounts.identities(&user.id).await?;
     let (removed, kept): (Vec<_>, Vec<_>) = identities.into_iter().partition(|identity| identity.id == id);
     let identity = removed.into_iter().next().ok_or_else(Problem::not_found)?;
+    conditions.check(&IdentityView::etag(&identity))?;
     if kept.is_empty() && user.password.is_none() && !app.has_usable_passkey(&user.id).await? {
         let detail = "it is the only way to sign in: set a password, register a passkey or link another provider first";
         return Err(Problem::new(ProblemType::Conflict, detail));

@@ -16,7 +16,7 @@ use crate::email::EmailAddress;
 use crate::issue::{Proved, SignedIn, used_already};
 use crate::mail::task::{MailTask, Occasion};
 use crate::mail::templates::Message;
-use crate::one_time::{OneTime, Purpose, Ticket};
+use crate::one_time::{OneTime, PasswordSeal, Purpose, Ticket};
 use crate::password::{Password, PasswordHash};
 use crate::store::Write;
 use crate::throttle::KnownDevice;
@@ -101,9 +101,8 @@ pub async fn login(
 ) -> Result<LogInAnswer, Problem> {
     app.throttle.admit_network(network).await?;
     let user = app.accounts.user_by_email(&given.email).await?;
-    let user_id = user.as_ref().map(|user| &user.id);
-    let device = KnownDevice::find(app.device_key().await?, user_id, given.device_token.as_deref());
-    let subject = KnownDevice::subject(device.as_ref(), &given.email.hash());
+    let device = KnownDevice::find(app.device_key().await?, user.as_ref(), given.device_token.as_deref());
+    let subject = KnownDevice::subject(device.as_ref(), "password", &given.email.hash());
     let admitted = app.throttle.admit_subject(&subject).await?;
 
     let hash = user.as_ref().and_then(|user| user.password.clone()).unwrap_or_else(PasswordHash::decoy);
@@ -121,7 +120,8 @@ pub async fn login(
     let notice = if device.is_some() { None } else { app.unknown_device_notice(&user, &origin)? };
     let (mail, told) = notice.unzip();
     let along = std::iter::once(app.throttle.success(admitted)).chain(told).collect();
-    let proved = Proved { user: &user, tenant_id: given.tenant_id, methods: vec!["pwd".to_owned()], origin: &origin };
+    let (tenant_id, methods) = (given.tenant_id, vec!["pwd".to_owned()]);
+    let proved = Proved { user: &user, tenant_id, methods, device, origin: &origin };
     let answer = app.proved_first_factor(proved, app.accounts.user_unchanged(&user), along).await?;
     if let Some(mail) = mail {
         app.hurry(&mail).await;
@@ -152,7 +152,7 @@ impl App {
         origin: &Origin,
     ) -> Result<LogInAnswer, Problem> {
         let methods = methods.iter().map(|method| (*method).to_owned()).collect();
-        let proved = Proved { user, tenant_id, methods, origin };
+        let proved = Proved { user, tenant_id, methods, device: None, origin };
         self.proved_first_factor(proved, self.accounts.user_unchanged(user), Vec::new()).await
     }
 
@@ -175,6 +175,8 @@ impl App {
             tenant_id: proved.tenant_id,
             methods: proved.methods,
             device: proved.origin.device.clone(),
+            password: PasswordSeal::of(proved.user.password.as_ref()),
+            known_device: proved.device,
         };
         let one_time = OneTime::new(purpose, self.clock.now());
         along.extend([user_write, self.accounts.ticket_write(&ticket.hash(), &one_time)?]);

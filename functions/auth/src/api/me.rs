@@ -8,9 +8,10 @@ use shared::dynamo::DynamoError;
 use shared::events::Event;
 use shared::events::identity::UserUpdated;
 use shared::http::{Document, MergePatch, NoContent, Preconditions, Problem, ProblemType, Tagged};
-use shared::identity::{Caller, Principal, Sensitive, permission};
+use shared::identity::{Caller, Principal, permission};
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::factors::raced;
 use crate::app::{App, person};
 use crate::audit::{Action, Origin};
@@ -100,7 +101,9 @@ pub async fn update(
 /// Delete one's own account.
 ///
 /// It is gone from all its tenants at once, with its sessions; what is left of it is erased within the hour. A mail tells its
-/// address. Refused while it is the only owner of a tenant with other members. It needs a sign-in within the last 15 minutes.
+/// address. The API keys and OAuth clients of a tenant in which nobody is left are refused within 30 seconds. Refused while it
+/// is the only owner of a tenant with other members. It needs a sign-in within the last 15 minutes, with a second factor when one
+/// is set up.
 #[utoipa::path(
     delete, path = "/v1/me", operation_id = "delete_me", tag = "account",
     params(("If-Match" = Option<String>, Header)),
@@ -113,11 +116,10 @@ pub async fn update(
 )]
 pub async fn delete(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     conditions: Preconditions,
     origin: Origin,
 ) -> Result<NoContent, Problem> {
-    let user = app.me(&person(&caller)?).await?;
     conditions.check(&UserView::etag(&user))?;
     let now = app.clock.now();
     let record = origin.by(&caller, Action::AccountDeleted, now, &app.random).on(user.id);

@@ -94,7 +94,7 @@ pub async fn finish(
         return Err(unverified());
     }
     let methods = proved.methods.iter().map(|method| (*method).to_owned()).collect();
-    let signed_in = Proved { user: &user, tenant_id: given.tenant_id, methods, origin: &origin };
+    let signed_in = Proved { user: &user, tenant_id: given.tenant_id, methods, device: None, origin: &origin };
     app.sign_in(signed_in, proved.writes).await.map(Json)
 }
 

@@ -3,16 +3,17 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Created, Document, Json, Problem, ProblemType};
-use shared::identity::{Sensitive, permission};
 use shared::refusal::Refusal;
 use utoipa::ToSchema;
 use webauthn_rs::prelude::RegisterPublicKeyCredential;
 
+use super::credential_owner::CredentialOwner;
 use super::factors::FactorEvent;
 use super::passkey_ceremony::PasskeyOptions;
 use super::passkeys::PasskeyView;
-use crate::app::{App, person};
+use crate::app::App;
 use crate::audit::{Action, Origin};
+use crate::factor::MULTI_FACTOR;
 use crate::factor::passkey::{Ceremony, MOST_PASSKEYS, PasskeyId, PasskeyRecord, Registering};
 use crate::factor::recovery::RecoveryCode;
 use crate::mail::templates::{Factor, FactorChange};
@@ -64,10 +65,8 @@ pub struct PasskeyAdded {
 )]
 pub async fn begin(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { user, .. }: CredentialOwner,
 ) -> Result<Json<PasskeyOptions>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     let relying_party = app.relying_party()?;
     let known = app.accounts.passkeys(&user.id).await?;
     if known.len() >= usize::from(MOST_PASSKEYS) {
@@ -96,12 +95,10 @@ pub async fn begin(
 )]
 pub async fn finish(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
     Json(given): Json<NewPasskey>,
 ) -> Result<Created<PasskeyAdded>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     let (ticket, begun) = app.ceremony::<Registering>(Ceremony::Registration, &given.ticket).await?;
     if begun.user_id != user.id {
         let detail = "the ticket is another user's: ask for new options";
@@ -129,6 +126,7 @@ pub async fn finish(
         change: FactorChange::Added,
         factor: Factor::Passkey,
         label: passkey.name.as_ref().map(Name::to_string),
+        proved: vec![passkey.method(), "user", MULTI_FACTOR],
     };
     app.change_factors(&caller, &origin, user, event, writes).await?;
     let view = PasskeyView::of(&passkey);

@@ -4,10 +4,11 @@ use axum::extract::State;
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, ETag, MergePatch, NoContent, Page, Path, Preconditions, Problem, ProblemType, Tagged};
-use shared::identity::{Caller, Sensitive, permission};
+use shared::identity::{Caller, permission};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::factors::FactorEvent;
 use crate::app::{App, person};
 use crate::audit::{Action, Origin};
@@ -155,25 +156,26 @@ pub async fn update(
 /// The recovery codes go with the last second factor. It needs a sign-in within the last 15 minutes, with a second factor.
 #[utoipa::path(
     delete, path = "/v1/auth/passkeys/{id}", operation_id = "delete_passkey", tag = "auth",
-    params(("id" = String, Path, example = "passkey_01k9z4n2y6e0qv3m8t5w7x9abc")),
+    params(("id" = String, Path, example = "passkey_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     responses(
         (status = 204, description = "It is not accepted any more"),
         (status = 404, description = "not-found", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is the only way to sign in", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
 pub async fn delete(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
+    conditions: Preconditions,
     Path(id): Path<PasskeyId>,
 ) -> Result<NoContent, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     let passkeys = app.accounts.passkeys(&user.id).await?;
     let (removed, kept): (Vec<_>, Vec<_>) = passkeys.into_iter().partition(|passkey| passkey.id == id);
     let passkey = removed.into_iter().next().ok_or_else(Problem::not_found)?;
+    conditions.check(&PasskeyView::of(&passkey).etag()?)?;
     let usable = kept.iter().any(|passkey| passkey.cloned_at.is_none());
     if !usable && user.password.is_none() && !app.accounts.has_identity(&user.id).await? {
         let detail = "it is the only way to sign in: set a password or register another passkey first";
@@ -191,6 +193,7 @@ pub async fn delete(
         change: FactorChange::Removed,
         factor: Factor::Passkey,
         label: passkey.name.map(String::from),
+        proved: Vec::new(),
     };
     app.change_factors(&caller, &origin, user, event, writes).await?;
     Ok(NoContent)

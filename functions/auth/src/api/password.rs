@@ -13,14 +13,14 @@ use super::factors::raced;
 use super::logout::session_of;
 use super::signup::CheckYourMail;
 use crate::app::{App, person};
-use crate::audit::{ANONYMOUS, Action, Origin};
-use crate::email::EmailAddress;
+use crate::audit::{Action, Origin};
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
 use crate::one_time::{PasswordSeal, Purpose, Ticket};
 use crate::password::{Password, PasswordHash};
 use crate::session::SessionId;
 use crate::store::{Write, WriteError};
+use crate::throttle::MailKind;
 use crate::user::{Name, User};
 
 /// A new password by mail.
@@ -62,9 +62,11 @@ pub async fn forgot(
     origin: Origin,
     Json(Address { email }): Json<Address>,
 ) -> Result<Response, Problem> {
-    app.throttle.admit_mail(&email.hash(), network).await?;
+    app.throttle.admit_mail(MailKind::ResetPassword, &email.hash(), network).await?;
     app.ask_for_mail(Occasion::ResetPassword { email: email.clone() }).await?;
-    app.record_request(email, origin).await;
+    let accounts = app.accounts.clone();
+    let found = async move { accounts.user_by_email(&email).await };
+    app.audit_whom_later(found, Action::PasswordResetRequested, None, origin).await;
     Ok(CheckYourMail::answer())
 }
 
@@ -98,9 +100,10 @@ pub async fn reset(
     if user.email != email || PasswordSeal::of(user.password.as_ref()) != before {
         return Err(invalid());
     }
-    // Whoever reads the mail has the address: it is proved.
-    let (user, proof) = app.with_proof(user, &origin)?;
-    let along = proof.record.into_iter().chain([app.accounts.ticket_used(&ticket)]).collect();
+    // Whoever reads the mail has the address: it is proved. Whoever signed up with it may be another.
+    let user = if user.is_verified() { user } else { user.without_choices() };
+    let (user, proof) = app.with_proof(user, &origin).await?;
+    let along = proof.writes.into_iter().chain([app.accounts.ticket_used(&ticket)]).collect();
     let new = NewPassword { user, password: given.new_password, kept: None, action: Action::PasswordReset };
     match app.set_password(new, proof.outbox, along, &origin).await? {
         Some(done) => Ok(done),
@@ -191,25 +194,5 @@ impl App {
             tracing::error!(error = shared::telemetry::chain(&error), "sessions may have outlived their password");
         }
         Ok(Some(NoContent))
-    }
-
-    /// Records after the answer that a new password was asked for, where there is an account.
-    async fn record_request(&self, email: EmailAddress, origin: Origin) {
-        let (core, now) = (self.core.clone(), self.clock.now());
-        let work = async move {
-            let written = match core.accounts.user_by_email(&email).await {
-                Ok(None) => Ok(()),
-                Ok(Some(user)) => {
-                    let action = Action::PasswordResetRequested;
-                    let record = origin.record(user.home_tenant_id, action, ANONYMOUS, now, &core.random);
-                    core.accounts.audit(&record.on(user.id)).await
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
-                tracing::error!(error = shared::telemetry::chain(&error), "an audit record was lost");
-            }
-        };
-        self.deferred.defer(Box::pin(work)).await;
     }
 }

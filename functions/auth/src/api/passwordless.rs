@@ -12,11 +12,12 @@ use utoipa::ToSchema;
 use super::email::invalid;
 use super::login::LogInAnswer;
 use crate::app::App;
-use crate::audit::Origin;
+use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
-use crate::issue::Proved;
+use crate::issue::{Proved, used_already};
 use crate::mail::task::Occasion;
-use crate::one_time::{Code, OneTime, Purpose, Ticket, TicketHash};
+use crate::one_time::{Code, OneTime, Purpose, Ticket};
+use crate::throttle::MailKind;
 use crate::user::User;
 
 /// Who wants to sign in.
@@ -76,10 +77,10 @@ pub async fn start(
     network: ClientNetwork,
     Json(Start { email, tenant_id }): Json<Start>,
 ) -> Result<Response, Problem> {
-    app.throttle.admit_mail(&email.hash(), network).await?;
+    app.throttle.admit_mail(MailKind::SignIn, &email.hash(), network).await?;
     let ticket = Ticket::draw(&app.random);
     // Kept for every address; the worker adds whose it is, and the code.
-    let purpose = Purpose::PasswordlessSignIn { user_id: None, address: email.hash(), tenant_id };
+    let purpose = Purpose::PasswordlessSignIn { user_id: None, asked_by: None, address: email.hash(), tenant_id };
     let one_time = OneTime::new(purpose, app.clock.now());
     let occasion = Occasion::SignIn { email, ticket: ticket.hash(), tenant_id };
     let (mail, mail_write) = app.mail(occasion)?;
@@ -91,9 +92,10 @@ pub async fn start(
 
 /// Sign in by mail.
 ///
-/// With the ticket and the code, or with the token of the link alone. After five wrong codes the ticket is void, and after
-/// some for one address each further one waits longer; the link works all the same. It proves the address, too: a password
-/// that was chosen before that is forgotten, as somebody else may have chosen it.
+/// With the ticket and the code, or with the token of the link alone: a mail signs in once. After five wrong codes the
+/// ticket is void, and after some for one address each further one waits longer; the link works all the same. It proves the
+/// address, too: password, name and tenant that were chosen before that are forgotten, as somebody else may have chosen
+/// them.
 #[utoipa::path(
     post, path = "/v1/auth/passwordless/verify", operation_id = "finish_passwordless", tag = "auth",
     request_body(content = Finish, example = json!({"ticket": "tf_ot_Vx2…", "code": "194 822"})),
@@ -114,51 +116,55 @@ pub async fn verify(
     app.throttle.admit_network(network).await?;
     let ticket = given.ticket.parse::<Ticket>().map_err(|_| invalid())?.hash();
     let one_time = app.accounts.ticket(&ticket, app.clock.now()).await?.ok_or_else(invalid)?;
-    let Purpose::PasswordlessSignIn { address, .. } = &one_time.purpose else { return Err(invalid()) };
+    let Purpose::PasswordlessSignIn { address, user_id, .. } = &one_time.purpose else { return Err(invalid()) };
     let one_time = match &given.code {
         Some(code) => {
             // A ticket with five tries is had for the asking: what slows guessing down is counted for the address.
             let admitted = app.throttle.admit_subject(&format!("sign-in-code#{address}")).await?;
-            let one_time = app.check_code(&ticket, &Code::typed(code)).await?;
-            app.throttle.succeeded(admitted).await?;
-            one_time
+            match app.check_code(&ticket, &Code::typed(code)).await {
+                Ok(one_time) => {
+                    app.throttle.succeeded(admitted).await?;
+                    one_time
+                }
+                Err(problem) => {
+                    let (accounts, user_id) = (app.accounts.clone(), *user_id);
+                    let found = async move {
+                        match user_id {
+                            Some(user_id) => accounts.user(&user_id).await,
+                            None => Ok(None),
+                        }
+                    };
+                    app.audit_whom_later(found, Action::SignInFailed, Some("wrong code of a mail"), origin).await;
+                    return Err(problem);
+                }
+            }
         }
         // A ticket that goes with a code is not good without it.
         None if one_time.code.is_some() => return Err(invalid()),
         None => one_time,
     };
     // Without a user it waits for its code, or there is no account.
-    let Purpose::PasswordlessSignIn { user_id: Some(user_id), address, tenant_id } = one_time.purpose else {
+    let Purpose::PasswordlessSignIn { user_id: Some(user_id), asked_by, address, tenant_id } = one_time.purpose else {
         return Err(invalid());
     };
     let user = app.accounts.user(&user_id).await?;
     // The mail went to an address that is not the user's any more.
     let user = user.filter(|user| user.email.hash() == address).ok_or_else(invalid)?;
-    app.sign_in_by_mail(user, tenant_id, &ticket, &origin).await
+    let user = if user.is_verified() { user } else { app.proved_by_mail(user, &origin).await? };
+    let used_up = [Some(&ticket), asked_by.as_ref()].into_iter().flatten();
+    let along = used_up.map(|ticket| app.accounts.ticket_used(ticket)).collect();
+    let unchanged = app.accounts.user_unchanged(&user);
+    let proved = Proved { user: &user, tenant_id, methods: vec!["otp".to_owned()], device: None, origin: &origin };
+    app.proved_first_factor(proved, unchanged, along).await
 }
 
 impl App {
-    /// Signs a user in whose mail was read just now. An address that was not proved before is now, and the password goes:
-    /// whoever signed up with it may be another than who reads the mail.
-    async fn sign_in_by_mail(
-        &self,
-        user: User,
-        tenant_id: Option<TenantId>,
-        ticket: &TicketHash,
-        origin: &Origin,
-    ) -> Result<LogInAnswer, Problem> {
-        let mut along = vec![self.accounts.ticket_used(ticket)];
-        let (user, user_write) = if user.is_verified() {
-            let unchanged = self.accounts.user_unchanged(&user);
-            (user, unchanged)
-        } else {
-            let (user, proof) = self.with_proof(user, origin)?;
-            along.extend(proof.record);
-            let user = User { password: None, ..user }.changed(self.clock.now());
-            let write = self.accounts.user_write(&user, proof.outbox)?;
-            (user, write)
-        };
-        let proved = Proved { user: &user, tenant_id, methods: vec!["otp".to_owned()], origin };
-        self.proved_first_factor(proved, user_write, along).await
+    /// A user whose mail was read just now, and whose address was not proved before. Before the sign-in, which needs the
+    /// tenant; when that fails the address stays proved, as it is.
+    async fn proved_by_mail(&self, user: User, origin: &Origin) -> Result<User, Problem> {
+        let (user, proof) = self.with_proof(user.without_choices(), origin).await?;
+        let user = user.changed(self.clock.now());
+        self.accounts.update_user(&user, proof.outbox, proof.writes).await.map_err(used_already)?;
+        Ok(user)
     }
 }

@@ -3,10 +3,11 @@
 use axum::extract::State;
 use serde::Serialize;
 use shared::http::{Created, Document, ETag, Json, Problem, ProblemType};
-use shared::identity::{Caller, Sensitive, permission};
+use shared::identity::{Caller, permission};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::factors::FactorEvent;
 use crate::app::{App, person};
 use crate::audit::{Action, Origin};
@@ -71,11 +72,9 @@ pub async fn get(
 )]
 pub async fn create(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
 ) -> Result<Created<NewRecoveryCodes>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     if !user.second_factors.any() {
         return Err(Problem::new(
             ProblemType::Conflict,
@@ -90,6 +89,7 @@ pub async fn create(
         change: FactorChange::Replaced,
         factor: Factor::RecoveryCodes,
         label: None,
+        proved: Vec::new(),
     };
     // The user's record is written too, unchanged but for its revision: the last factor cannot go meanwhile.
     app.change_factors(&caller, &origin, user, event, vec![write]).await?;

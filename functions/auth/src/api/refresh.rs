@@ -141,7 +141,7 @@ impl App {
             None => session,
         };
         let place = asked.unwrap_or(session.tenant_id);
-        let (membership, tenant) = self.place(&user_id, Some(place), user.home_tenant_id).await?;
+        let (membership, tenant) = self.place(&user_id, &place).await?;
         let (changed, successor) = match successor {
             None => {
                 let (rotated, successor) =

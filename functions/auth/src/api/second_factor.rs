@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::audit::Origin;
 use crate::factor::passkey::Ceremony;
 use crate::issue::{Proved, SignedIn};
-use crate::one_time::{Purpose, Ticket, TicketHash};
+use crate::one_time::{PasswordSeal, Purpose, Ticket, TicketHash};
+use crate::throttle::KnownDevice;
 use crate::user::User;
 
 /// What a client sends: the ticket and one of the factors.
@@ -69,16 +70,19 @@ pub async fn prove(
     let offered = OfferedFactor::one_of(given.totp, given.recovery_code, given.passkey)?;
     let offered = offered.ok_or_else(|| missing("/totp", "or recovery_code or passkey is required"))?;
     let begun = app.log_in_begun(&given.ticket).await?;
-    let admitted = app.throttle.admit(&format!("factor#{}", begun.user.id), network).await?;
+    let subject = KnownDevice::subject(begun.device.as_ref(), "factor", &begun.user.id.to_string());
+    let admitted = app.throttle.admit(&subject, network).await?;
     if !app.accounts.try_code(&begun.ticket).await? {
         return Err(void());
     }
     let who = Claimant { user: &begun.user, tenant_id: begun.user.home_tenant_id, ceremony: Ceremony::SecondFactor };
     let factor = app.prove_factor(&who, offered, &origin).await?;
-    let methods = begun.methods.into_iter().chain(factor.methods.iter().map(|method| (*method).to_owned())).collect();
+    let methods = begun.methods.iter().cloned();
+    let methods = methods.chain(factor.methods.iter().map(|method| (*method).to_owned())).collect();
     let mut along = vec![app.accounts.ticket_used(&begun.ticket)];
     along.extend(factor.writes);
-    let proved = Proved { user: &begun.user, tenant_id: begun.tenant_id, methods, origin: &origin };
+    let Begun { user, tenant_id, device, .. } = &begun;
+    let proved = Proved { user, tenant_id: *tenant_id, methods, device: device.clone(), origin: &origin };
     let signed_in = app.sign_in(proved, along).await?;
     app.throttle.succeeded(admitted).await?;
     if let Some(mail) = factor.notice {
@@ -118,6 +122,7 @@ struct Begun {
     user: User,
     tenant_id: Option<TenantId>,
     methods: Vec<String>,
+    device: Option<KnownDevice>,
 }
 
 impl App {
@@ -125,9 +130,13 @@ impl App {
     async fn log_in_begun(&self, ticket: &str) -> Result<Begun, Problem> {
         let ticket = ticket.parse::<Ticket>().map_err(|_| void())?.hash();
         let one_time = self.accounts.ticket(&ticket, self.clock.now()).await?.ok_or_else(void)?;
-        let Purpose::SecondFactor { user_id, tenant_id, methods, .. } = one_time.purpose else { return Err(void()) };
-        let user = self.accounts.user(&user_id).await?.ok_or_else(void)?;
-        Ok(Begun { ticket, user, tenant_id, methods })
+        let Purpose::SecondFactor { user_id, tenant_id, methods, password, known_device, .. } = one_time.purpose else {
+            return Err(void());
+        };
+        let user = self.accounts.user(&user_id).await?;
+        // A log-in with a password that was replaced since does not go on.
+        let user = user.filter(|user| PasswordSeal::of(user.password.as_ref()) == password).ok_or_else(void)?;
+        Ok(Begun { ticket, user, tenant_id, methods, device: known_device })
     }
 }
 

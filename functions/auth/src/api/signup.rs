@@ -6,23 +6,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::events::Event;
-use shared::events::identity::UserCreated;
 use shared::http::{ClientNetwork, Document, Json, Problem};
 use shared::id::TenantId;
-use shared::identity::Role;
 use shared::refusal::Refusal;
 use shared::time::{SignedDuration, Timestamp};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
+use crate::first_tenant::FirstTenant;
 use crate::mail::task::{MailTask, Occasion};
-use crate::membership::{MemberStatus, Membership};
 use crate::password::{Password, PasswordHash};
-use crate::store::{NewAccount, SweepEntry, SweepReason, WriteError};
-use crate::tenant::{Settings, Tenant};
+use crate::store::{SweepEntry, SweepReason, WriteError};
+use crate::throttle::MailKind;
 use crate::user::{Name, SecondFactors, User, UserId};
 
 /// An account whose address is not proved for so long is deleted.
@@ -43,7 +39,8 @@ pub struct SignUp {
     /// What the user is called.
     #[serde(default)]
     name: Option<Name>,
-    /// A tenant to join, whose settings allow it. Without one the account gets a tenant of its own.
+    /// A tenant to join, whose settings allow it, now and when the address is proved. Without one the account gets a tenant
+    /// of its own.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     tenant_id: Option<TenantId>,
@@ -54,6 +51,10 @@ pub struct SignUp {
 
 impl SignUp {
     fn user(&self, id: UserId, home_tenant_id: TenantId, password: PasswordHash, now: Timestamp) -> User {
+        let first_tenant = match self.tenant_id {
+            Some(tenant_id) => FirstTenant::Joined { tenant_id },
+            None => FirstTenant::Own { name: self.tenant_name.clone() },
+        };
         User {
             id,
             email: self.email.clone(),
@@ -62,6 +63,7 @@ impl SignUp {
             password: Some(password),
             second_factors: SecondFactors::default(),
             home_tenant_id,
+            first_tenant: Some(first_tenant),
             created_at: now,
             updated_at: now,
             revision: 1,
@@ -86,10 +88,11 @@ impl CheckYourMail {
 
 /// Sign up.
 ///
-/// The answer is the same whether the address has an account or not; its owner learns it by mail. The account gives access
-/// once its address is proved (`/v1/auth/email/verify`); one that never is proved is deleted after a week. Until then
-/// another sign-up with the address and another password leaves the account without one, as nobody knows whose is whose:
-/// whoever reads the mail sets one at `/v1/auth/password/forgot`.
+/// The answer is the same whether the address has an account or not; its owner learns it by mail. The account gives access,
+/// and has its tenant, once its address is proved (`/v1/auth/email/verify`); one that never is proved is deleted after a
+/// week. Until then another sign-up with the address and another password leaves the account without password, name and
+/// wish for a tenant, as nobody knows whose is whose: whoever reads the mail sets a password at
+/// `/v1/auth/password/forgot`.
 #[utoipa::path(
     post, path = "/v1/auth/signup", operation_id = "sign_up", tag = "auth",
     request_body(content = SignUp, example = json!({"email": "ann@example.com", "password": "walnut-harbour-sixteen", "name": "Ann"})),
@@ -103,7 +106,6 @@ impl CheckYourMail {
 pub async fn signup(
     State(app): State<App>,
     network: ClientNetwork,
-    origin: Origin,
     Json(new): Json<SignUp>,
 ) -> Result<Response, Problem> {
     if new.tenant_id.is_some() && new.tenant_name.is_some() {
@@ -114,15 +116,14 @@ pub async fn signup(
     let choice = new.password.check_choice(&[new.email.as_str(), name, &app.product_name]);
     choice.map_err(|refusal| refusal.at("/password"))?;
     app.throttle.admit_network(network).await?;
-    let joined = match new.tenant_id {
-        Some(id) => Some(app.joinable(&id, &new.email).await?),
-        None => None,
-    };
-    app.throttle.admit_mail(&new.email.hash(), network).await?;
+    if let Some(id) = &new.tenant_id {
+        app.check_admitted(id, &new.email).await?;
+    }
+    app.throttle.admit_mail(MailKind::SignUp, &new.email.hash(), network).await?;
     // For every address alike: two reads, one argon2, one transaction, one message.
     for attempt in 1..=RACES {
         let mail = match app.accounts.user_by_email(&new.email).await? {
-            None => app.create(&new, joined.as_ref(), &origin).await?,
+            None => app.create(&new).await?,
             Some(user) => app.sign_up_again(user, &new.password).await?,
         };
         if let Some(mail) = mail {
@@ -135,45 +136,28 @@ pub async fn signup(
 }
 
 impl App {
-    /// The tenant that `email` may join by signing up.
-    async fn joinable(&self, id: &TenantId, email: &EmailAddress) -> Result<Tenant, Problem> {
+    /// Refuses a tenant that `email` may not join by signing up.
+    async fn check_admitted(&self, id: &TenantId, email: &EmailAddress) -> Result<(), Problem> {
         let tenant = self.accounts.tenant(id).await?;
-        tenant.filter(|tenant| tenant.settings.admit(email)).ok_or_else(|| {
-            Refusal::new("not_admitted", "names a tenant that this address cannot sign up to").at("/tenant_id").into()
-        })
+        if tenant.is_some_and(|tenant| tenant.settings.admit(email)) {
+            return Ok(());
+        }
+        Err(Refusal::new("not_admitted", "names a tenant that this address cannot sign up to").at("/tenant_id").into())
     }
 
-    /// Makes the account. None when another request has made one with the address meanwhile.
-    async fn create(
-        &self,
-        new: &SignUp,
-        joined: Option<&Tenant>,
-        origin: &Origin,
-    ) -> Result<Option<MailTask>, Problem> {
+    /// Keeps the sign-up until its address is proved. None when another request has made an account with it meanwhile.
+    async fn create(&self, new: &SignUp) -> Result<Option<MailTask>, Problem> {
         let hash = new.password.hashed(&self.random).await.map_err(Problem::internal)?;
         let now = self.clock.now();
-        let own = joined.is_none().then(|| self.own_tenant(new, now));
-        let tenant_id = joined.or(own.as_ref()).map(|tenant| tenant.id);
-        let tenant_id = tenant_id.ok_or_else(|| Problem::internal("an account without a tenant"))?;
-        let user = new.user(UserId::new(now, &self.random), tenant_id, hash, now);
-        let role = if own.is_some() { Role::Owner } else { Role::Member };
-        let membership = first_membership(&user, role);
-        let event = Event::new(tenant_id, user.id, created(&user), now, &self.random);
+        let user = new.user(UserId::new(now, &self.random), TenantId::new(now, &self.random), hash, now);
         let sweep = SweepEntry {
             user_id: user.id,
             at: now.checked_add(UNVERIFIED_FOR).unwrap_or(Timestamp::MAX),
             reason: SweepReason::Unverified,
         };
         let (mail, mail_write) = self.mail(Occasion::VerifyEmail { email: new.email.clone() })?;
-        let record = origin.record(tenant_id, Action::SignedUp, user.id, now, &self.random);
-        let account = NewAccount {
-            user: &user,
-            tenant: own.as_ref(),
-            membership: &membership,
-            outbox: Some(event.outbox().map_err(Problem::internal)?),
-        };
-        let along = vec![self.accounts.sweep_write(&sweep)?, mail_write, self.accounts.audit_write(&record)?];
-        match self.accounts.create_account(account, along).await {
+        let along = vec![self.accounts.sweep_write(&sweep)?, mail_write];
+        match self.accounts.begin_account(&user, along).await {
             Ok(()) => Ok(Some(mail)),
             Err(WriteError::Taken | WriteError::Conflict) => Ok(None),
             Err(error) => Err(error.into()),
@@ -181,8 +165,9 @@ impl App {
     }
 
     /// What a sign-up does whose address has an account: its owner is told. While nobody has proved the address, whoever
-    /// signed up before may be another person, who must not find their password working once it is proved: unless it is
-    /// the same, the account has none from now on. None when another request has changed the account meanwhile.
+    /// signed up before may be another person, who must not find their password working once it is proved, nor have chosen
+    /// the name and the tenant: unless the password is the same, the account has none of these from now on. None when
+    /// another request has changed the account meanwhile.
     async fn sign_up_again(&self, user: User, password: &Password) -> Result<Option<MailTask>, Problem> {
         let hash = user.password.clone().filter(|_| !user.is_verified()).unwrap_or_else(PasswordHash::decoy);
         let is_same = password.matches(hash).await.map_err(Problem::internal)?;
@@ -195,7 +180,7 @@ impl App {
         let written = if user.is_verified() || is_same || user.password.is_none() {
             self.accounts.transact(vec![mail_write]).await
         } else {
-            let contested = User { password: None, ..user }.changed(self.clock.now());
+            let contested = user.without_choices().changed(self.clock.now());
             self.accounts.update_user(&contested, None, vec![mail_write]).await
         };
         match written {
@@ -203,43 +188,5 @@ impl App {
             Err(WriteError::Stale | WriteError::Conflict) => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    fn own_tenant(&self, new: &SignUp, now: Timestamp) -> Tenant {
-        let name = new.tenant_name.clone().or_else(|| new.name.clone());
-        Tenant {
-            id: TenantId::new(now, &self.random),
-            name: name.unwrap_or_else(Name::unnamed),
-            settings: Settings::default(),
-            created_at: now,
-            updated_at: now,
-            tokens_ended_at: None,
-            revision: 1,
-        }
-    }
-}
-
-/// The membership with which a user begins.
-pub fn first_membership(user: &User, role: Role) -> Membership {
-    Membership {
-        tenant_id: user.home_tenant_id,
-        user_id: user.id,
-        roles: vec![role.into()],
-        status: MemberStatus::Active,
-        email: user.email.clone(),
-        name: user.name.clone(),
-        created_at: user.created_at,
-        updated_at: user.created_at,
-        revision: 1,
-    }
-}
-
-/// The event of a new user.
-pub fn created(user: &User) -> UserCreated {
-    UserCreated {
-        user_id: user.id.to_string(),
-        email: user.email.to_string(),
-        name: user.name.as_ref().map(ToString::to_string),
-        verified: user.is_verified(),
     }
 }

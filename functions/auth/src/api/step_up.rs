@@ -73,7 +73,7 @@ pub async fn step_up(
     let session =
         session.ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "the session is over: sign in again"))?;
     let session = session.proved_again(&proved.methods, now);
-    let (membership, tenant) = app.place(&user.id, Some(session.tenant_id), user.home_tenant_id).await?;
+    let (membership, tenant) = app.place(&user.id, &session.tenant_id).await?;
     let record = origin.by(&caller, Action::SteppedUp, now, &app.random).on(session.id).with(proved.methods.join(" "));
     let mut writes = proved.writes;
     writes.push(app.accounts.session_changed(&session)?);
@@ -87,7 +87,7 @@ pub async fn step_up(
     if let Some(mail) = proved.notice {
         app.hurry(&mail).await;
     }
-    app.access_token(&session, &user, &membership, &tenant).await.map(Json)
+    app.access_token(&session, &membership, &tenant).await.map(Json)
 }
 
 /// Begin to prove yourself again with a passkey.
@@ -179,6 +179,7 @@ mod tests {
             password: has_password.then(PasswordHash::decoy),
             second_factors: SecondFactors { totp: has_totp, passkeys: 0 },
             home_tenant_id: TenantId::new(now, &random),
+            first_tenant: None,
             created_at: now,
             updated_at: now,
             revision: 1,

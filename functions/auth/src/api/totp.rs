@@ -3,16 +3,17 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, Json, NoContent, Problem, ProblemType};
-use shared::identity::{Sensitive, permission};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::credential_owner::CredentialOwner;
 use super::factors::FactorEvent;
-use crate::app::{App, person};
+use crate::app::App;
 use crate::audit::{Action, Origin};
 use crate::factor::recovery::RecoveryCode;
 use crate::factor::totp::{TotpSecret, qr_svg};
-use crate::factor::{ENROLMENT_LIFETIME, PendingTotp, TotpRecord};
+
+use crate::factor::{ENROLMENT_LIFETIME, MULTI_FACTOR, ONE_TIME_PASSWORD, PendingTotp, TotpRecord};
 use crate::mail::templates::{Factor, FactorChange};
 use crate::user::{SecondFactors, User};
 
@@ -69,10 +70,8 @@ pub struct FactorAdded {
 )]
 pub async fn begin(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { user, .. }: CredentialOwner,
 ) -> Result<Json<TotpEnrolment>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     if user.second_factors.totp {
         return Err(set_up_already());
     }
@@ -101,12 +100,10 @@ pub async fn begin(
 )]
 pub async fn confirm(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
     Json(given): Json<TotpConfirmation>,
 ) -> Result<Json<FactorAdded>, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     if user.second_factors.totp {
         return Err(set_up_already());
     }
@@ -128,6 +125,7 @@ pub async fn confirm(
         change: FactorChange::Added,
         factor: Factor::AuthenticatorApp,
         label: None,
+        proved: vec![ONE_TIME_PASSWORD, MULTI_FACTOR],
     };
     app.change_factors(&caller, &origin, user, event, writes).await?;
     Ok(Json(FactorAdded { recovery_codes }))
@@ -146,11 +144,9 @@ pub async fn confirm(
 )]
 pub async fn delete(
     State(app): State<App>,
-    caller: Sensitive<permission::WriteAccount>,
+    CredentialOwner { caller, user }: CredentialOwner,
     origin: Origin,
 ) -> Result<NoContent, Problem> {
-    let user = app.me(&person(&caller)?).await?;
-    app.require_second_factor(&caller, &user).await?;
     if !user.second_factors.totp {
         return Err(Problem::not_found());
     }
@@ -165,6 +161,7 @@ pub async fn delete(
         change: FactorChange::Removed,
         factor: Factor::AuthenticatorApp,
         label: None,
+        proved: Vec::new(),
     };
     app.change_factors(&caller, &origin, user, event, writes).await?;
     Ok(NoContent)

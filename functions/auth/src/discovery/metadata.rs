@@ -1,14 +1,34 @@
 //! The metadata of the authorization server: what [`crate::oauth`] offers, and where.
 
 use serde::Serialize;
+use shared::identity::permission::ALL;
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::oauth::grant::ABOUT_THE_USER;
+
+/// What an id token and `/oauth/userinfo` tell.
+const CLAIMS: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "at_hash",
+    "acr",
+    "amr",
+    "email",
+    "email_verified",
+    "name",
+    "updated_at",
+];
 /// How a client proves who it is.
 const CLIENT: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 /// The same, where whoever holds a token may use it without.
 const ANYBODY: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
-/// How the assertions of `private_key_jwt` are signed: what [`shared::identity::foreign_token`] verifies.
+/// How the assertions of `private_key_jwt` are signed: what [`crate::foreign_token`] verifies.
 const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
 /// The metadata of the authorization server (RFC 8414, section 2).
@@ -20,6 +40,11 @@ const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS51
     "token_endpoint": "https://api.example.com/oauth/token",
     "revocation_endpoint": "https://api.example.com/oauth/revoke",
     "introspection_endpoint": "https://api.example.com/oauth/introspect",
+    "userinfo_endpoint": "https://api.example.com/oauth/userinfo",
+    "scopes_supported": ["openid", "email", "profile", "links:read", "links:write"],
+    "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "email", "email_verified", "name"],
+    "request_parameter_supported": false,
+    "request_uri_parameter_supported": false,
     "response_types_supported": ["code"],
     "response_modes_supported": ["query"],
     "code_challenge_methods_supported": ["S256"],
@@ -47,6 +72,18 @@ pub(super) struct Metadata {
     revocation_endpoint: String,
     /// Where a token is looked at (RFC 7662).
     introspection_endpoint: String,
+    /// Where an application asks who let it in (OpenID Connect Core 1.0, section 5.3).
+    userinfo_endpoint: String,
+    /// What may be asked for, by an application or by a machine.
+    #[schema(value_type = Vec<String>)]
+    scopes_supported: Vec<&'static str>,
+    /// What an id token and `/oauth/userinfo` tell.
+    #[schema(value_type = Vec<String>)]
+    claims_supported: &'static [&'static str],
+    /// There are no request objects (OpenID Connect Core 1.0, section 6.1).
+    request_parameter_supported: bool,
+    /// Nor are any fetched (section 6.2).
+    request_uri_parameter_supported: bool,
     /// What the authorization endpoint answers.
     #[schema(value_type = Vec<String>)]
     response_types_supported: &'static [&'static str],
@@ -98,6 +135,11 @@ impl Metadata {
             token_endpoint: at("/oauth/token")?,
             revocation_endpoint: at("/oauth/revoke")?,
             introspection_endpoint: at("/oauth/introspect")?,
+            userinfo_endpoint: at("/oauth/userinfo")?,
+            scopes_supported: ABOUT_THE_USER.iter().chain(ALL).copied().collect(),
+            claims_supported: CLAIMS,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
             response_types_supported: &["code"],
             response_modes_supported: &["query"],
             code_challenge_methods_supported: &["S256"],

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use shared::config::Secret;
+use shared::digest::sha256_base64url;
 use shared::identity::token::PublicKey;
 use shared::random::Random;
 
@@ -51,8 +49,7 @@ impl fmt::Debug for PrivateKey {
 
 /// The SHA-256 of the members that make the key (RFC 7638, section 3; RFC 8037, section 2).
 fn thumbprint(key: &PublicKey) -> String {
-    let members = format!(r#"{{"crv":"{}","kty":"{}","x":"{}"}}"#, key.crv, key.kty, key.x);
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
+    sha256_base64url(format!(r#"{{"crv":"{}","kty":"{}","x":"{}"}}"#, key.crv, key.kty, key.x))
 }
 
 /// Seals and opens private keys.
@@ -85,6 +82,9 @@ impl KeySealer {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn sealer(secret: &str) -> KeySealer {

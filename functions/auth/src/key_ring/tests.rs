@@ -22,6 +22,11 @@ fn pair(number: u32) -> KeyPair {
     KeyPair { public: PublicKey::ed25519(&format!("k{number}"), &[0; 32]), sealed }
 }
 
+/// Two, as each rotation is offered.
+fn pairs(number: u32) -> [KeyPair; 2] {
+    [pair(number), pair(number + 100_000)]
+}
+
 fn kids(ring: &KeyRing) -> Vec<String> {
     ring.public().keys.into_iter().map(|key| key.kid).collect()
 }
@@ -33,43 +38,56 @@ fn first() -> KeyRing {
 #[test]
 fn a_key_takes_over_after_thirty_days_and_the_old_one_goes_after_its_last_token() {
     let ring = first();
-    assert_eq!(ring.rotate(at(30 * DAY - 1), pair(2), Reason::Due), Ok(None));
-    let ring = ring.rotate(at(30 * DAY), pair(2), Reason::Due).unwrap().unwrap();
+    assert_eq!(ring.rotate(at(30 * DAY - 1), pairs(2), Reason::Due), Ok(None));
+    let ring = ring.rotate(at(30 * DAY), pairs(2), Reason::Due).unwrap().unwrap();
     assert_eq!(kids(&ring), ["k1", "k2", "k0"]);
     let status: Vec<_> = ring.status().into_iter().map(|key| (key.state, key.kid)).collect();
     let expected = [("next", "k2"), ("current", "k1"), ("retiring", "k0")];
     assert_eq!(status, expected.map(|(state, kid)| (state, kid.to_owned())));
     let gone = 30 * DAY + VERIFIES_FOR.as_secs();
-    assert_eq!(ring.rotate(at(gone - 1), pair(3), Reason::Due), Ok(None));
-    let ring = ring.rotate(at(gone), pair(3), Reason::Due).unwrap().unwrap();
+    assert_eq!(ring.rotate(at(gone - 1), pairs(3), Reason::Due), Ok(None));
+    let ring = ring.rotate(at(gone), pairs(3), Reason::Due).unwrap().unwrap();
     assert_eq!(kids(&ring), ["k1", "k2"]);
 }
 
 #[test]
 fn a_rotation_that_is_asked_for_waits_until_verifiers_know_the_next_key() {
-    let early = first().rotate(at(HOUR - 1), pair(2), Reason::Asked);
+    let early = first().rotate(at(HOUR - 1), pairs(2), Reason::Asked);
     assert_eq!(early, Err(TooEarly { ready_at: at(HOUR) }));
-    let ring = first().rotate(at(HOUR), pair(2), Reason::Asked).unwrap().unwrap();
+    let ring = first().rotate(at(HOUR), pairs(2), Reason::Asked).unwrap().unwrap();
     assert_eq!(kids(&ring), ["k1", "k2", "k0"]);
-    assert_eq!(ring.rotate(at(HOUR), pair(3), Reason::Asked), Err(TooEarly { ready_at: at(2 * HOUR) }));
+    assert_eq!(ring.rotate(at(HOUR), pairs(3), Reason::Asked), Err(TooEarly { ready_at: at(2 * HOUR) }));
 }
 
 #[test]
-fn a_compromised_key_is_gone_at_once() {
-    let ring = first().rotate(at(1), pair(2), Reason::Compromised).unwrap().unwrap();
-    assert_eq!(kids(&ring), ["k1", "k2"]);
+fn after_a_compromise_no_key_is_left_of_those_that_were_kept_together() {
+    let rotated = first().rotate(at(HOUR), pairs(2), Reason::Asked).unwrap().unwrap();
+    let lost = rotated.replaced(at(HOUR + 1), pair(3), pair(4));
+    for ring in [first(), rotated, lost] {
+        let kid = ring.current.key.public.kid.clone();
+        let after = ring.rotate(at(HOUR + 2), pairs(5), Reason::Compromised).unwrap().unwrap();
+        assert_eq!(kids(&after), ["k100005", "k5"]);
+        assert!(after.is_after(Reason::Compromised, &kid) && !ring.is_after(Reason::Compromised, &kid));
+    }
+}
+
+#[test]
+fn another_rotation_is_not_enough_where_a_key_is_compromised() {
+    let rotated = first().rotate(at(HOUR), pairs(2), Reason::Asked).unwrap().unwrap();
+    assert!(rotated.is_after(Reason::Asked, "k0") && rotated.is_after(Reason::Due, "k0"));
+    assert!(!rotated.is_after(Reason::Compromised, "k0"));
 }
 
 #[test]
 fn keys_that_are_lost_still_verify_what_they_signed() {
-    let rotated = first().rotate(at(HOUR), pair(2), Reason::Asked).unwrap().unwrap();
+    let rotated = first().rotate(at(HOUR), pairs(2), Reason::Asked).unwrap().unwrap();
     let ring = rotated.replaced(at(HOUR + 1), pair(3), pair(4));
     assert_eq!(kids(&ring), ["k3", "k4", "k0", "k1"]);
 }
 
 #[test]
 fn a_ring_is_read_as_it_was_written() {
-    let ring = first().rotate(at(HOUR), pair(2), Reason::Asked).unwrap().unwrap();
+    let ring = first().rotate(at(HOUR), pairs(2), Reason::Asked).unwrap().unwrap();
     let item: shared::dynamo::Item = serde_dynamo::to_item(&ring).unwrap();
     assert_eq!(serde_dynamo::from_item::<_, KeyRing>(item).unwrap(), ring);
 }
@@ -102,9 +120,9 @@ struct World {
     keys: u32,
     /// When each key was published.
     published: std::collections::BTreeMap<String, i64>,
-    /// The keys that were compromised: their tokens may be refused.
+    /// The keys that were there at a compromise: their tokens may be refused.
     compromised: Vec<String>,
-    /// The first key, and those that took over from a compromised one: verifiers may have to ask for them.
+    /// The first key, and those that took over at a compromise: verifiers may have to ask for them.
     hasty: Vec<String>,
     /// What a signer holds, and since when.
     held: Option<(String, i64)>,
@@ -139,12 +157,12 @@ impl World {
     }
 
     fn rotate(&mut self, reason: Reason, skew: i64) {
-        let Ok(Some(ring)) = self.ring.rotate(at(self.now + skew), pair(self.keys), reason) else { return };
-        let before = self.current();
-        self.ring = ring;
+        let Ok(Some(ring)) = self.ring.rotate(at(self.now + skew), pairs(self.keys), reason) else { return };
+        let before = std::mem::replace(&mut self.ring, ring);
         if reason == Reason::Compromised {
-            assert!(!kids(&self.ring).contains(&before));
-            self.compromised.push(before);
+            let before = kids(&before);
+            assert!(kids(&self.ring).iter().all(|kid| !before.contains(kid)));
+            self.compromised.extend(before);
             self.hasty.push(self.current());
         }
         self.keys += 1;

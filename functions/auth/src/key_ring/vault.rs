@@ -3,7 +3,8 @@
 //!
 //! Whoever needs a key first makes the ring: each write names the revision that it replaces, so that of several one wins
 //! and the others find its ring. A ring that cannot be opened any more, because the secret was replaced, is replaced too;
-//! what it signed stays valid. An app's secret cannot be made anew without its user: it is lost with the secret.
+//! what it signed stays valid, unless somebody says that it is compromised. An app's secret cannot be made anew without its
+//! user: it is lost with the secret.
 //!
 //! # Calls
 //! One consistent read for the ring. One call of Secrets Manager for each instance, and one more when something does not
@@ -26,7 +27,7 @@ use super::seal::{KeySealer, PrivateKey};
 use super::{KeyRing, Reason, TooEarly};
 use crate::factor::totp::TotpSecret;
 use crate::seal::{SealError, Sealed, Sealer};
-use crate::store::{AccountStore, WriteError};
+use crate::store::{Accounts, WriteError};
 use crate::user::UserId;
 
 /// What the key is derived for that seals the secrets of authenticator apps.
@@ -40,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The ring and its secret. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Vault {
-    store: AccountStore,
+    store: Accounts,
     secrets: Secrets,
     secret_id: String,
     sealers: Cache<(), Arc<Sealers>>,
@@ -128,7 +129,7 @@ impl Vault {
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let identity = IdentityStore::new(dynamo.clone(), identity_table, runtime.random.clone());
         Ok(Self {
-            store: AccountStore::new(dynamo, accounts_table, identity),
+            store: Accounts::new(dynamo, accounts_table, identity),
             secrets: runtime.aws.secrets.clone(),
             secret_id,
             sealers: Cache::new(1, SignedDuration::MAX, runtime.clock.clone()),
@@ -149,17 +150,20 @@ impl Vault {
         Ok(self.store.key_ring().await?.map(|stored| stored.keys))
     }
 
-    /// Does what is due and what `reason` demands, and answers the ring after it. When another rotation takes place at
-    /// the same time, that one is enough.
+    /// Does what is due and what `reason` demands, and answers the ring after it. When another rotation that does as much
+    /// takes place at the same time, that one is enough.
     pub async fn rotate(&self, reason: Reason) -> Result<KeyRing, VaultError> {
+        if reason == Reason::Compromised {
+            // The secret may be what was lost: nothing is sealed under one that was replaced since this instance read it.
+            self.sealers_anew().await?;
+        }
         let mut meant = None;
         for attempt in 1..=ATTEMPTS {
             let Held { ring, revision, sealers } = self.held().await?;
-            let kid = &ring.current.key.public.kid;
-            if meant.get_or_insert_with(|| kid.clone()) != kid {
+            if ring.is_after(reason, meant.get_or_insert_with(|| ring.current.key.public.kid.clone())) {
                 return Ok(ring);
             }
-            let new = sealers.keys.generate(&self.random)?;
+            let new = [sealers.keys.generate(&self.random)?, sealers.keys.generate(&self.random)?];
             let Some(rotated) = ring.rotate(self.clock.now(), new, reason)? else { return Ok(ring) };
             if self.put(&rotated, Some(revision), attempt).await? {
                 tracing::info!(?reason, current = rotated.current.key.public.kid, "the key ring was changed");

@@ -4,7 +4,8 @@
 //! stays on its line, is short, shows in the order in which it is stored, and is nothing that a mail program turns into
 //! a link.
 
-use shared::mail::{is_invisible, one_line};
+use shared::mail::one_line;
+use shared::text::is_invisible;
 
 /// The most characters of a user's words that are repeated.
 const LONGEST: usize = 80;

@@ -9,7 +9,7 @@ use shared::id::TenantId;
 use shared::lambda::{ConsumeError, Consumer, Function, QueueSettings, Received, Runtime};
 use shared::mail::{Mail, Recipient, Transport};
 use shared::random::Random;
-use shared::time::{Clock, Timestamp};
+use shared::time::{Clock, SignedDuration, Timestamp};
 use shared::{BoxError, BoxFuture};
 use url::Url;
 
@@ -123,14 +123,21 @@ impl Writer {
         tenant_id: Option<TenantId>,
         asked_at: Timestamp,
     ) -> Result<Option<Letter>, BoxError> {
-        let purpose = Purpose::PasswordlessSignIn { user_id: Some(user.id), address: user.email.hash(), tenant_id };
-        let (now, valid_for) = (self.clock.now(), purpose.lifetime());
-        let by_code = OneTime::new(purpose.clone(), asked_at);
-        if now >= by_code.expires_at {
+        let purpose = |asked_by| Purpose::PasswordlessSignIn {
+            user_id: Some(user.id),
+            asked_by,
+            address: user.email.hash(),
+            tenant_id,
+        };
+        let by_code = OneTime::new(purpose(None), asked_at);
+        let left = by_code.expires_at.duration_since(self.clock.now());
+        if !left.is_positive() {
             return Ok(None);
         }
+        let valid_for = SignedDuration::from_mins((left.as_secs() + 59) / 60);
         let (code, link) = (Code::draw(&self.random), Ticket::draw(&self.random));
-        let by_link = self.accounts.ticket_write(&link.hash(), &OneTime::new(purpose, now))?;
+        let by_link = OneTime { purpose: purpose(Some(ticket.clone())), ..by_code.clone() };
+        let by_link = self.accounts.ticket_write(&link.hash(), &by_link)?;
         let by_code = self.accounts.ticket_changed(ticket, &by_code.with_code(ticket, &code))?;
         match self.accounts.transact(vec![by_code, by_link]).await {
             Ok(()) => {}
@@ -202,7 +209,7 @@ pub fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxErro
         }
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
         let writer = Writer {
-            accounts: AccountStore::alone(dynamo, accounts, runtime.random.clone()),
+            accounts: AccountStore::new(dynamo, accounts),
             sending: transport.zip(product),
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),

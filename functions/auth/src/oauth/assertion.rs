@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde::Deserialize;
+use shared::digest::sha256_base64url;
 use shared::http::Problem;
-use shared::identity::foreign_token::{self, Expected, LEEWAY, NumericDate};
 use shared::time::{SignedDuration, Timestamp};
 
 use super::client::{Client, ClientId, Proof};
 use crate::app::App;
+use crate::foreign_token::{self, Expected, LEEWAY, NumericDate};
 
 /// The only type of assertion.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -48,8 +48,8 @@ pub async fn proves(app: &App, client: &Client, token: &str) -> Result<bool, Pro
     if assertion.sub != issuer || assertion.jti.is_empty() || lasts_too_long {
         return Ok(false);
     }
-    let used = digest::digest(&digest::SHA256, format!("{issuer} {}", assertion.jti).as_bytes());
+    let used = sha256_base64url(format!("{issuer} {}", assertion.jti));
     // By then it is refused for its age, whatever the clocks say.
     let until = assertion.exp.0.checked_add(LEEWAY * 2).unwrap_or(Timestamp::MAX);
-    Ok(app.accounts.note_assertion(&URL_SAFE_NO_PAD.encode(used), until).await?)
+    Ok(app.accounts.note_assertion(&used, until).await?)
 }

@@ -108,7 +108,11 @@ impl AuthorizationRequest {
     ) -> Result<Self, Denied> {
         let get = |name: &str| parameters.get(name).map(String::as_str).filter(|text| !text.is_empty());
         let invalid = |description: &str| Denied::new("invalid_request", description);
-        for (name, error) in [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")] {
+        for (name, error) in [
+            ("request", "request_not_supported"),
+            ("request_uri", "request_uri_not_supported"),
+            ("registration", "registration_not_supported"),
+        ] {
             if get(name).is_some() {
                 return Err(Denied::new(error, "the parameters are taken as they are"));
             }

@@ -1,17 +1,19 @@
-//! `GET /oauth/authorize`: where an application sends its user's browser (RFC 6749, section 4.1.1).
+//! `GET /oauth/authorize`, `POST /oauth/authorize`: where an application sends its user's browser (RFC 6749, section 4.1.1).
+//! By both methods, as OpenID Connect Core 1.0, section 3.1.2.1, asks.
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
 use http::{StatusCode, Uri};
-use shared::http::{ClientNetwork, Document, Problem};
+use shared::http::{ClientNetwork, Document, Problem, ProblemType, body_within};
 use url::{Url, form_urlencoded};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::authorization::{self, AuthorizationRequest, Denied};
 use super::client::ClientId;
+use super::form::{LIMIT, is_form};
 use super::redirect_uri::{answer, location};
 use crate::app::App;
 use crate::pages;
@@ -20,9 +22,10 @@ use crate::pages;
 const PAGE: &str = "/auth/authorize";
 
 /// The parameters, for the description. Others are not looked at.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code)] // it describes the query, which is read parameter by parameter
+#[schema(as = AuthorizationRequest)]
+#[allow(dead_code)] // it describes the query and the form, which are read parameter by parameter
 pub struct AuthorizeParameters {
     /// `code`.
     response_type: String,
@@ -34,13 +37,15 @@ pub struct AuthorizeParameters {
     code_challenge: String,
     /// `S256`.
     code_challenge_method: String,
-    /// Scopes separated by spaces, within the client's; all of them without it. `openid` is taken, too.
+    /// Scopes separated by spaces, within the client's; all of them without it. `openid`, `email` and `profile` (OpenID Connect)
+    /// are any client's to ask for. Beside `openid`, what is no scope here is ignored.
     scope: Option<String>,
     /// Returned as it is.
     state: Option<String>,
     /// For the id token (OpenID Connect).
     nonce: Option<String>,
-    /// `consent` asks also for what was agreed to before, `login` takes a new sign-in alone. `none` is always refused.
+    /// `consent` asks also for what was agreed to before, `login` takes a new sign-in alone. `none` is always answered with
+    /// `login_required`: there is no sign-in of the browser's. Other values are not looked at.
     prompt: Option<String>,
     /// How many seconds ago the user may have signed in.
     max_age: Option<u32>,
@@ -62,7 +67,50 @@ pub struct AuthorizeParameters {
     ),
 )]
 pub async fn authorize(State(app): State<App>, network: ClientNetwork, uri: Uri) -> Result<Response, Problem> {
-    let (parameters, repeated) = read(uri.query().unwrap_or_default());
+    begin(&app, network, uri.query().unwrap_or_default().as_bytes()).await
+}
+
+/// Ask a user for access, by a form.
+///
+/// The same with the parameters in a form of up to 16 KiB: what an application's page submits. A query is not looked at.
+#[utoipa::path(
+    post, path = "/oauth/authorize", operation_id = "oauth_authorize_by_form", tag = "oauth",
+    request_body(content = AuthorizeParameters, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "To the page that asks, or with an error to the client", headers(("Location" = String))),
+        (status = 400, description = "A page: the client or its redirect URI is not registered", body = String, content_type = "text/html"),
+        (status = 415, description = "unsupported-media-type: it is no form", body = Document, content_type = "application/problem+json"),
+        (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn authorize_by_form(
+    State(app): State<App>,
+    network: ClientNetwork,
+    AuthorizeForm(form): AuthorizeForm,
+) -> Result<Response, Problem> {
+    begin(&app, network, &form).await
+}
+
+/// A form as it was sent.
+#[derive(Debug)]
+pub struct AuthorizeForm(Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for AuthorizeForm {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        if !is_form(request.headers()) {
+            let detail = "send application/x-www-form-urlencoded";
+            return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
+        }
+        Ok(Self(body_within(request, LIMIT).await?.to_vec()))
+    }
+}
+
+/// Keeps what the parameters ask for, and sends the browser to the page where it is decided; or with an error to the client.
+async fn begin(app: &App, network: ClientNetwork, parameters: &[u8]) -> Result<Response, Problem> {
+    let (parameters, repeated) = read(parameters);
     let get = |name: &str| parameters.get(name).filter(|_| !repeated.iter().any(|twice| twice == name));
     let client_id: Option<ClientId> = get("client_id").and_then(|id| id.parse().ok());
     let client = match client_id {
@@ -94,10 +142,10 @@ pub async fn authorize(State(app): State<App>, network: ClientNetwork, uri: Uri)
     }
 }
 
-/// The parameters of a query, and the names of those that are there twice (RFC 6749, section 3.1).
-fn read(query: &str) -> (BTreeMap<String, String>, Vec<String>) {
+/// The parameters of a query or form, and the names of those that are there twice (RFC 6749, section 3.1).
+fn read(encoded: &[u8]) -> (BTreeMap<String, String>, Vec<String>) {
     let (mut parameters, mut repeated) = (BTreeMap::new(), Vec::new());
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in form_urlencoded::parse(encoded) {
         if parameters.insert(name.to_string(), value.into_owned()).is_some() {
             repeated.push(name.into_owned());
         }

@@ -6,9 +6,9 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde::{Deserialize, Serialize};
 use shared::config::Secret;
+use shared::digest::sha256_base64url;
 use shared::id::{Id, Kind, TenantId};
 use shared::identity::Scopes;
 use shared::random::Random;
@@ -53,6 +53,9 @@ pub struct Client {
     /// Where the browser is sent with its codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<RedirectUri>,
+    /// When these were last changed: what users agreed to before was to send codes elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uris_changed_at: Option<Timestamp>,
     /// Who made it.
     pub created_by: String,
     /// When it was made.
@@ -61,6 +64,28 @@ pub struct Client {
     pub updated_at: Timestamp,
     /// Rises with each change; conditions name it.
     pub revision: u64,
+}
+
+#[cfg(test)]
+impl Client {
+    /// A public client of no tenant that is there, for tests of rules.
+    pub(crate) fn of_tests(scopes: &str, grant_types: &[GrantType]) -> Self {
+        let (now, random) = (Timestamp::UNIX_EPOCH, Random::seeded(1));
+        Self {
+            id: ClientId::new(now, &random),
+            tenant_id: TenantId::new(now, &random),
+            name: Name::unnamed(),
+            scopes: Scopes::parse(scopes),
+            proof: Proof::Public {},
+            grant_types: grant_types.to_vec(),
+            redirect_uris: Vec::new(),
+            redirect_uris_changed_at: None,
+            created_by: "user_1".to_owned(),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
+    }
 }
 
 /// By what a client gets tokens (RFC 7591, section 2).
@@ -172,7 +197,7 @@ struct SecretHash(String);
 
 impl SecretHash {
     fn of(secret: &str) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret.as_bytes())))
+        Self(sha256_base64url(secret))
     }
 }
 

@@ -66,9 +66,9 @@ impl App {
         let session = self.accounts.session(&code.user_id, &code.session_id, now);
         let (user, session) = tokio::try_join!(self.accounts.user(&code.user_id), session)?;
         let (user, session) = user.zip(session).ok_or_else(void)?;
-        let place = self.place(&user.id, Some(client.tenant_id), user.home_tenant_id).await;
+        let place = self.place(&user.id, &client.tenant_id).await;
         let (membership, tenant) = place.map_err(refused_as(void))?;
-        if lacks_second_factor(&user, &tenant) {
+        if lacks_second_factor(&session, &tenant) {
             return Err(refused_as(void)(second_factor_first()));
         }
         // Its client may have been narrowed since the user decided.
@@ -119,12 +119,13 @@ impl App {
         renewed: Renewed,
         code: Option<&AuthorizationCode>,
     ) -> Result<TokenAnswer, Failure> {
-        let Renewed { session, token, user, membership, tenant } = renewed;
-        let access = self.access_token(&session, &user, &membership, &tenant).await.map_err(refused_as(over))?;
+        let Renewed { session, token, membership, tenant, .. } = renewed;
+        let access = self.access_token(&session, &membership, &tenant).await.map_err(refused_as(over))?;
         let openid = session.application.as_ref().is_some_and(|application| grant::has(&application.scopes, OPENID));
         let id_token = match code.filter(|_| openid) {
             Some(code) => {
-                let claims = IdToken::new(self.signer.issuer(), code, &session, self.clock.now());
+                let (issuer, now) = (self.signer.issuer(), self.clock.now());
+                let claims = IdToken::new(issuer, code, &session, &access.access_token, now);
                 Some(self.signer.sign_id_token(&claims).await?)
             }
             None => None,

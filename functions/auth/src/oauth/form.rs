@@ -18,7 +18,7 @@ use crate::audit::{ANONYMOUS, Action, Origin};
 use crate::issue::FIRST_PARTY;
 
 /// The largest form, in bytes.
-const LIMIT: usize = 16 * 1024;
+pub(super) const LIMIT: usize = 16 * 1024;
 
 /// The parameters of a request, each once (RFC 6749, section 3.2), and how the client proves itself.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl FromRequest<App> for OAuthForm {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     sent.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

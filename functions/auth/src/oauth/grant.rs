@@ -4,18 +4,27 @@
 //! may be delegated at all ([`may_be_delegated`]), and what the user may do in the tenant. What is granted is a list of
 //! permissions by name, so that it does not grow when permissions are added. The user's roles are looked at again with each
 //! request that a token makes.
+//!
+//! The scopes of OpenID Connect pass all four: any client may ask for them, and everybody may say who they are. They are no
+//! permissions, so that they open no route but [`super::userinfo`], and no machine has them.
 
 use serde::{Deserialize, Serialize};
 use shared::id::TenantId;
-use shared::identity::Scopes;
-use shared::identity::permission::{ALL, may_be_delegated};
+use shared::identity::permission::{ALL, may_be_delegated, meaning};
+use shared::identity::{OpenIdCaller, Scopes};
 use shared::time::Timestamp;
 
 use super::client::{Client, ClientId};
 use crate::user::{Name, UserId};
 
-/// The scope that asks for an id token (OpenID Connect Core 1.0, section 3.1.2.1). It is no permission.
-pub const OPENID: &str = "openid";
+/// The scope that asks for an id token (OpenID Connect Core 1.0, section 3.1.2.1).
+pub const OPENID: &str = OpenIdCaller::SCOPE;
+/// The scope that asks for the user's address (section 5.4).
+pub const EMAIL: &str = "email";
+/// The scope that asks for the user's name (section 5.4).
+pub const PROFILE: &str = "profile";
+/// What an application may be told of its user.
+pub const ABOUT_THE_USER: &[&str] = &[OPENID, EMAIL, PROFILE];
 
 /// The application that has a session in place of the user's own program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +61,9 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The grant after the user agreed to `scopes`: `before`, if there is one, and these.
+    /// The grant after the user agreed to `scopes`: `before`, if there is one that still holds, and these.
     pub fn given(before: Option<&Self>, user_id: UserId, client: &Client, scopes: &Scopes, now: Timestamp) -> Self {
-        let earlier = |scope: &str| before.is_some_and(|grant| has(&grant.scopes, scope));
+        let earlier = |scope: &str| before.is_some_and(|grant| grant.holds_for(client) && has(&grant.scopes, scope));
         Self {
             user_id,
             client_id: client.id,
@@ -67,26 +76,33 @@ impl Grant {
         }
     }
 
-    /// Whether the user agreed to all of `scopes` before.
-    pub fn covers(&self, scopes: &Scopes) -> bool {
-        scopes.iter().all(|scope| has(&self.scopes, scope))
+    /// Whether the user agreed to all of `scopes` before, and that codes are sent where `client` has them sent.
+    pub fn covers(&self, scopes: &Scopes, client: &Client) -> bool {
+        self.holds_for(client) && scopes.iter().all(|scope| has(&self.scopes, scope))
+    }
+
+    /// Whether the client's redirect URIs are those of then.
+    fn holds_for(&self, client: &Client) -> bool {
+        client.redirect_uris_changed_at.is_none_or(|changed_at| self.updated_at > changed_at)
     }
 }
 
-/// What an application asks for: within what its client may have, or all of that. The error is the scope that is not.
+/// What an application asks for: within what its client may have, or all of that. The error is the scope that is not. Beside
+/// `openid`, what is no scope here is ignored (OpenID Connect Core 1.0, section 3.1.2.1), such as `offline_access`.
 pub fn asked(client: &Client, scope: Option<&str>) -> Result<Scopes, String> {
     let may = |permission: &str| client.scopes.grant(permission) && may_be_delegated(permission);
     let Some(scope) = scope else { return Ok(chosen(may)) };
     let given = Scopes::parse(scope);
-    let openid = given.iter().any(|one| one == OPENID);
-    let permissions = Scopes::parse(&given.iter().filter(|one| *one != OPENID).collect::<Vec<_>>().join(" "));
+    let ignored = |one: &str| has(&given, OPENID) && Scopes::parse(one).within(|_| true).is_err();
+    let permissions: Vec<_> = given.iter().filter(|one| !is_about_the_user(one) && !ignored(one)).collect();
+    let permissions = Scopes::parse(&permissions.join(" "));
     permissions.within(may)?;
-    Ok(chosen(|one| permissions.grant(one) || (openid && one == OPENID)))
+    Ok(chosen(|one| permissions.grant(one) || (is_about_the_user(one) && has(&given, one))))
 }
 
 /// Those of `scopes` that a user may give whom `allows` says what they may.
 pub fn within(scopes: &Scopes, allows: impl Fn(&str) -> bool) -> Scopes {
-    chosen(|scope| has(scopes, scope) && (scope == OPENID || allows(scope)))
+    chosen(|scope| has(scopes, scope) && (is_about_the_user(scope) || allows(scope)))
 }
 
 /// What both have.
@@ -104,6 +120,20 @@ pub fn text(scopes: &Scopes) -> String {
     scopes.iter().collect::<Vec<_>>().join(" ")
 }
 
+/// What a scope lets an application do, for the user who decides.
+pub fn in_words(scope: &str) -> &'static str {
+    match scope {
+        OPENID => "Know who you are: your user id.",
+        EMAIL => "Know your e-mail address, and whether it was confirmed.",
+        PROFILE => "Know your name, and when your account was last changed.",
+        permission => meaning(permission).unwrap_or_default(),
+    }
+}
+
+fn is_about_the_user(scope: &str) -> bool {
+    ABOUT_THE_USER.contains(&scope)
+}
+
 /// Whether a list by names has a name.
 pub(super) fn has(scopes: &Scopes, name: &str) -> bool {
     scopes.iter().any(|scope| scope == name)
@@ -111,7 +141,7 @@ pub(super) fn has(scopes: &Scopes, name: &str) -> bool {
 
 /// The scopes for which `choose` holds, each once and in one order.
 fn chosen(choose: impl Fn(&str) -> bool) -> Scopes {
-    let all = std::iter::once(OPENID).chain(ALL.iter().copied());
+    let all = ABOUT_THE_USER.iter().chain(ALL).copied();
     Scopes::parse(&all.filter(|scope| choose(scope)).collect::<Vec<_>>().join(" "))
 }
 
@@ -119,24 +149,11 @@ fn chosen(choose: impl Fn(&str) -> bool) -> Scopes {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::oauth::client::{GrantType, Proof};
+    use crate::oauth::client::GrantType;
     use shared::random::Random;
 
     fn client(scopes: &str) -> Client {
-        let (now, random) = (Timestamp::UNIX_EPOCH, Random::seeded(1));
-        Client {
-            id: ClientId::new(now, &random),
-            tenant_id: TenantId::new(now, &random),
-            name: Name::unnamed(),
-            scopes: Scopes::parse(scopes),
-            proof: Proof::Public {},
-            grant_types: vec![GrantType::AuthorizationCode],
-            redirect_uris: Vec::new(),
-            created_by: "user_1".to_owned(),
-            created_at: now,
-            updated_at: now,
-            revision: 1,
-        }
+        Client::of_tests(scopes, &[GrantType::AuthorizationCode])
     }
 
     #[test]
@@ -149,8 +166,19 @@ mod tests {
             "openid links:read notes:read"
         );
         assert_eq!(of(&narrow, Some("openid")).unwrap(), "openid");
+        assert_eq!(of(&narrow, Some("profile links:read email openid")).unwrap(), "openid email profile links:read");
+        assert_eq!(of(&narrow, Some("email")).unwrap(), "email");
+        assert_eq!(of(&narrow, Some("openid phone offline_access email:*")).unwrap(), "openid");
+        assert_eq!(of(&client(""), Some("openid email")).unwrap(), "openid email");
         assert_eq!(of(&narrow, Some(" ")).unwrap(), "");
-        for (wide, first) in [("links:write", "links:write"), ("links:read *", "*"), ("jobs:read", "jobs:read")] {
+        for (wide, first) in [
+            ("links:write", "links:write"),
+            ("links:read *", "*"),
+            ("jobs:read", "jobs:read"),
+            ("openid jobs:read", "jobs:read"),
+            ("email phone", "phone"),
+            ("email:*", "email:*"),
+        ] {
             assert_eq!(of(&narrow, Some(wide)), Err(first.to_owned()));
         }
         let all = client("*");
@@ -166,18 +194,43 @@ mod tests {
         let (client, user) = (client("*"), UserId::new(Timestamp::UNIX_EPOCH, &Random::seeded(2)));
         let scopes = Scopes::parse;
         let first = Grant::given(None, user, &client, &scopes("links:read"), Timestamp::UNIX_EPOCH);
-        assert!(first.covers(&scopes("links:read")) && !first.covers(&scopes("links:read openid")));
+        assert!(first.covers(&scopes("links:read"), &client) && !first.covers(&scopes("links:read openid"), &client));
         let later = Grant::given(Some(&first), user, &client, &scopes("notes:read openid"), Timestamp::MAX);
         assert_eq!((text(&later.scopes).as_str(), later.revision), ("openid links:read notes:read", 2));
         assert_eq!((later.created_at, later.updated_at), (Timestamp::UNIX_EPOCH, Timestamp::MAX));
-        assert!(later.covers(&scopes("")) && !later.covers(&scopes("links:write")));
+        assert!(later.covers(&scopes(""), &client) && !later.covers(&scopes("links:write"), &client));
+    }
+
+    #[test]
+    fn what_was_agreed_to_for_other_addresses_is_not_agreed_to() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (before, user) = (client("*"), UserId::new(at(0), &Random::seeded(2)));
+        let scopes = Scopes::parse;
+        let grant = Grant::given(None, user, &before, &scopes("openid email"), at(1));
+        let moved = Client { redirect_uris_changed_at: Some(at(1)), ..before };
+        assert!(!grant.covers(&scopes("openid"), &moved));
+        let again = Grant::given(Some(&grant), user, &moved, &scopes("openid"), at(2));
+        assert_eq!(text(&again.scopes), "openid");
+        assert!(again.covers(&scopes("openid"), &moved) && !again.covers(&scopes("openid email"), &moved));
+    }
+
+    #[test]
+    fn what_is_about_the_user_is_no_permission_and_is_said_in_words() {
+        for scope in ABOUT_THE_USER {
+            let has_it = Scopes::parse(scope);
+            assert!(ALL.iter().all(|permission| !has_it.grant(permission)), "{scope}");
+            assert!(in_words(scope).starts_with("Know "), "{scope}");
+        }
+        assert_eq!(in_words("links:read"), "See links and their statistics.");
     }
 
     #[test]
     fn scopes_only_shrink() {
-        let granted = Scopes::parse("openid links:read links:write");
-        assert_eq!(text(&within(&granted, |permission| permission == "links:read")), "openid links:read");
-        assert_eq!(text(&still(&granted, &client("links:write jobs:read"))), "openid links:write");
+        let granted = Scopes::parse("openid email profile links:read links:write");
+        let read = within(&granted, |permission| permission == "links:read");
+        assert_eq!(text(&read), "openid email profile links:read");
+        assert_eq!(text(&still(&granted, &client("links:write jobs:read"))), "openid email profile links:write");
+        assert_eq!(text(&common(&granted, &Scopes::parse("email"))), "email");
         assert_eq!(text(&common(&granted, &Scopes::parse("links:write jobs:read"))), "links:write");
     }
 }

@@ -1,5 +1,11 @@
 //! What an application is told of who let it in, when it asked with `openid` (OpenID Connect Core 1.0, section 2).
+//!
+//! It says who, and how and when they signed in. The address and the name are at [`super::userinfo`] alone (section 5.4 has
+//! them there whenever there is an access token), so that they are as of when they are asked for, and in no token that is kept.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
 use serde::Serialize;
 use shared::identity::token::ACCESS_TOKEN_LIFETIME;
 use shared::time::Timestamp;
@@ -18,7 +24,10 @@ pub struct IdToken {
     aud: String,
     exp: i64,
     iat: i64,
+    /// When the user signed in: what `max_age` is about.
     auth_time: i64,
+    /// Which access token came with it.
+    at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
     acr: &'static str,
@@ -26,8 +35,8 @@ pub struct IdToken {
 }
 
 impl IdToken {
-    /// That of a session that a code opened.
-    pub fn new(issuer: &str, code: &AuthorizationCode, session: &Session, now: Timestamp) -> Self {
+    /// That of a session that a code opened, beside its access token.
+    pub fn new(issuer: &str, code: &AuthorizationCode, session: &Session, access_token: &str, now: Timestamp) -> Self {
         let from = now.as_second();
         Self {
             iss: issuer.to_owned(),
@@ -36,9 +45,28 @@ impl IdToken {
             exp: from + ACCESS_TOKEN_LIFETIME.as_secs(),
             iat: from,
             auth_time: session.authenticated_at.as_second(),
+            at_hash: at_hash(access_token),
             nonce: code.nonce.clone(),
             acr: assurance(&session.methods),
             amr: session.methods.clone(),
         }
+    }
+}
+
+/// The left half of the access token's hash (section 3.1.3.6). The hash is that of the id token's signature: Ed25519 has
+/// SHA-512.
+fn at_hash(access_token: &str) -> String {
+    let hash = digest::digest(&digest::SHA512, access_token.as_bytes());
+    URL_SAFE_NO_PAD.encode(hash.as_ref().split_at(digest::SHA512_OUTPUT_LEN / 2).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By `printf %s jHkWEdUXMU1BwAsC4vtUsZwnvFvkt8Uf | openssl dgst -sha512 -binary | head -c 32 | basenc --base64url`.
+    #[test]
+    fn the_hash_of_an_access_token_is_the_left_half_of_its_sha_512() {
+        assert_eq!(at_hash("jHkWEdUXMU1BwAsC4vtUsZwnvFvkt8Uf"), "MKs3ahNP9s7Ak_8AiVbzzL71zRdtBShk0cqgm8PAzxQ");
     }
 }

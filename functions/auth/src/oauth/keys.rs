@@ -7,8 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, JwkSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::identity::foreign_token::{ALGORITHMS, verifies};
 use shared::refusal::Refusal;
+
+use crate::foreign_token::{ALGORITHMS, verifies};
 
 /// The most keys of a client.
 const MOST_KEYS: usize = 10;

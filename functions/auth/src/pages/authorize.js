@@ -53,6 +53,7 @@ async function show(access, account) {
   element("tenant").textContent = body.tenant.name;
   element("account").textContent = account;
   element("host").textContent = body.redirect_host;
+  element("access").textContent = body.access.description;
   for (const scope of body.scopes) {
     const item = document.createElement("li");
     item.textContent = scope.description;

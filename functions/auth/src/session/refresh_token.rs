@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::{digest, hmac};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::random::Random;
 
 use super::SessionId;
@@ -113,7 +114,7 @@ impl fmt::Debug for RefreshToken {
 
 impl TokenHash {
     fn of(secret: &[u8]) -> Self {
-        Self(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, secret)))
+        Self(sha256_base64url(secret))
     }
 
     /// In constant time.

@@ -8,11 +8,11 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use shared::cache::Cache;
-use shared::identity::foreign_token::InvalidForeignToken;
 use shared::outbound::{Outbound, OutboundError, Request, Response};
 use shared::time::{Clock, SignedDuration, Timestamp};
 
 use super::provider::MOST_PROVIDERS;
+use crate::foreign_token::InvalidForeignToken;
 
 /// How long one answer may take. A callback asks five times at most, and the function's time-out is longer than that.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
 use shared::random::Random;
@@ -82,7 +82,7 @@ impl Begun {
 
     /// The `code_challenge` by `S256` (RFC 7636, section 4.2).
     pub fn challenge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, self.verifier.as_bytes()))
+        sha256_base64url(&self.verifier)
     }
 
     /// What it is kept as.

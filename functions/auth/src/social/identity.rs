@@ -1,9 +1,7 @@
 //! An account of a provider: as the provider proves it, and as it is linked to a user.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::id::{Id, Kind};
 use shared::time::Timestamp;
 
@@ -65,7 +63,7 @@ impl ProvenIdentity {
             return None;
         }
         let email = said.email.filter(|_| said.email_verified).and_then(|email| email.parse().ok());
-        let name = said.name.and_then(|name| Name::try_from(name.trim().to_owned()).ok());
+        let name = said.name.and_then(|name| Name::try_from(name).ok());
         Some(Self {
             provider: provider.name.clone(),
             issuer: provider.issuer.clone(),
@@ -111,8 +109,7 @@ impl LinkedIdentity {
 /// the provider's name: a name can come to mean another issuer, whose subjects are other people.
 fn hash(issuer: &str, subject: &str) -> String {
     // A URL has no line break, so that no two pairs make the same text.
-    let text = format!("{issuer}\n{subject}");
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    sha256_base64url(format!("{issuer}\n{subject}"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::config::Secret;
-use shared::identity::foreign_token::{self, Expected, InvalidForeignToken};
 use shared::outbound::{Outbound, Request};
 use shared::time::Clock;
 use url::form_urlencoded::byte_serialize;
@@ -18,6 +17,7 @@ use super::ask::{ProviderError, Published, ask, form, get};
 use super::ceremony::Begun;
 use super::identity::{ProvenIdentity, Said};
 use super::provider::Provider;
+use crate::foreign_token::{self, Expected, InvalidForeignToken};
 
 /// What a provider says of itself (OpenID Connect Discovery 1.0, section 3; RFC 8414; RFC 9207).
 #[derive(Clone, Debug, Deserialize)]

@@ -2,9 +2,10 @@
 
 use shared::dynamo::{Delete, DynamoError, Item, Put, Query, TransactWrite, n, s};
 use shared::id::TenantId;
+use shared::identity::revocation::ended_with_tenant;
 use shared::time::Timestamp;
 
-use super::{AccountStore, Keyset, ListPage, Write, WriteError, item, key, removed_at};
+use super::{AccountStore, Accounts, Keyset, ListPage, Write, WriteError, item, key, removed_at};
 use crate::oauth::client::{Client, ClientId};
 
 /// The most clients that a tenant has.
@@ -15,12 +16,17 @@ fn both_keys(tenant: &TenantId, id: &ClientId) -> [(String, String); 2] {
     [(tenant.to_string(), name.clone()), (name, "client".to_owned())]
 }
 
-impl AccountStore {
-    /// A client, by what its credentials name.
+impl Accounts {
+    /// A client, by what its credentials name. One whose tenant ended is none.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Client>, WriteError> {
-        self.one(format!("client#{id}"), "client").await
+        let found: Option<Client> = self.one(format!("client#{id}"), "client").await?;
+        let Some(client) = found else { return Ok(None) };
+        let ended_at = self.identity().tenant_ended(&client.tenant_id, true).await?;
+        Ok(Some(client).filter(|client| !ended_with_tenant(client.created_at, ended_at)))
     }
+}
 
+impl AccountStore {
     /// A tenant's client.
     pub async fn client_of(&self, tenant: &TenantId, id: &ClientId) -> Result<Option<Client>, WriteError> {
         self.one(tenant.to_string(), format!("client#{id}")).await
@@ -65,7 +71,7 @@ impl AccountStore {
 
     /// Notes that an assertion was used, until it is dead. `false` when it was used before.
     pub async fn note_assertion(&self, hash: &str, until: Timestamp) -> Result<bool, WriteError> {
-        let item: Item = [("pk".to_owned(), s(format!("assertion#{hash}"))), ("sk".to_owned(), s("assertion"))].into();
+        let item: Item = key(format!("assertion#{hash}"), "assertion").into();
         let put = Put::new(&self.table, removed_at(item, until)).only_if("attribute_not_exists(pk)");
         match self.dynamo.put(put).await {
             Ok(()) => Ok(true),

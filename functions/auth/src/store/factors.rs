@@ -148,9 +148,8 @@ impl AccountStore {
     /// Gives a passkey another name. [`WriteError::Stale`] when it was renamed or removed meanwhile.
     pub async fn rename_passkey(&self, passkey: &PasskeyRecord, name: Option<&Name>) -> Result<(), WriteError> {
         let change = if name.is_some() { "SET #name = :name" } else { "REMOVE #name" };
-        let condition = if passkey.name.is_some() { "#name = :before" } else { "attribute_not_exists(#name)" };
         let mut update = Update::new(&self.table, passkey_item(passkey), change)
-            .only_if(format!("attribute_exists(pk) AND {condition}"))
+            .only_if(is_still_called(passkey.name.as_ref()))
             .name("#name", "name");
         for (placeholder, name) in [(":name", name), (":before", passkey.name.as_ref())] {
             if let Some(name) = name {
@@ -160,10 +159,16 @@ impl AccountStore {
         self.transact(vec![Write::or(TransactWrite::Update(update), WriteError::Stale)]).await
     }
 
-    /// The writes that remove a passkey, and free its credential id.
+    /// The writes that remove a passkey, and free its credential id. [`WriteError::Stale`] when it was renamed or removed
+    /// meanwhile.
     pub fn passkey_removed(&self, passkey: &PasskeyRecord) -> Vec<Write> {
         let claim = Delete::new(&self.table, key(passkey_key(&passkey.credential_hash()), PASSKEY));
-        let record = Delete::new(&self.table, passkey_item(passkey)).only_if("attribute_exists(pk)");
+        let mut record = Delete::new(&self.table, passkey_item(passkey))
+            .only_if(is_still_called(passkey.name.as_ref()))
+            .name("#name", "name");
+        if let Some(name) = &passkey.name {
+            record = record.value(":before", s(name.as_str()));
+        }
         vec![Write::or(TransactWrite::Delete(record), WriteError::Stale), Write::sure(TransactWrite::Delete(claim))]
     }
 
@@ -175,6 +180,14 @@ impl AccountStore {
             .limit(1)
             .consistent();
         Ok(!self.dynamo.query(query).await?.items.is_empty())
+    }
+}
+
+/// The condition that a passkey is there and called as it was when it was read: `:before` or nothing.
+const fn is_still_called(before: Option<&Name>) -> &'static str {
+    match before {
+        Some(_) => "attribute_exists(pk) AND #name = :before",
+        None => "attribute_exists(pk) AND attribute_not_exists(#name)",
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::dynamo::{Put, TransactWrite, n};
 
-use super::{AccountStore, Write, WriteError, item};
+use super::{AccountStore, Accounts, Write, WriteError, item};
 use crate::key_ring::KeyRing;
 
 /// The partition of what belongs to no tenant, and the ring's place in it.
@@ -23,7 +23,9 @@ impl AccountStore {
     pub async fn key_ring(&self) -> Result<Option<StoredRing>, WriteError> {
         self.one(KEY.0, KEY.1).await
     }
+}
 
+impl Accounts {
     /// Stores `keys` in place of the ring with the revision `before` (none: there was none), and publishes their public
     /// halves, both or neither. [`WriteError::Stale`] when another was faster.
     pub async fn put_key_ring(&self, keys: &KeyRing, before: Option<u64>) -> Result<(), WriteError> {

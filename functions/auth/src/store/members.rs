@@ -1,6 +1,6 @@
-//! Memberships: each is written twice, and the number of a tenant's owners is kept with them.
+//! Memberships: each is written twice, and the numbers of a tenant's owners and of those who joined are kept with them.
 
-use shared::dynamo::{AttributeValue, Delete, Item, Put, Query, TransactWrite, Update, n, s};
+use shared::dynamo::{AttributeValue, Delete, Item, Put, Query, TransactWrite, Update, n, s, text};
 use shared::id::TenantId;
 
 use super::{AccountStore, Write, WriteError, item, key, read, user_partition, with_outbox};
@@ -48,7 +48,7 @@ impl AccountStore {
         let keys = vec![key(tenant.as_str(), member_sort_key(user)), key(tenant, "tenant")];
         let (mut found, mut record) = (None, None);
         for item in self.dynamo.batch_get(&self.table, keys, true).await? {
-            if item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "tenant") {
+            if text(&item, "sk") == Some("tenant") {
                 record = Some(read(item)?);
             } else {
                 found = Some(read(item)?);
@@ -64,8 +64,7 @@ impl AccountStore {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<(Vec<Membership>, bool), WriteError> {
-        let start: Option<Item> = after
-            .map(|user| [("pk".to_owned(), s(tenant.to_string())), ("sk".to_owned(), s(member_sort_key(user)))].into());
+        let start = after.map(|user| key(tenant.to_string(), member_sort_key(user)).into());
         let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
             .value(":pk", s(tenant.to_string()))
             .value(":prefix", s("member#"))
@@ -84,10 +83,21 @@ impl AccountStore {
             let put = Put::new(&self.table, item).only_if("attribute_not_exists(pk)");
             writes.push(Write::or(TransactWrite::Put(put), WriteError::Taken));
         }
-        if counts(member) {
-            writes.push(self.owner_added(&member.tenant_id));
-        }
+        writes.push(self.joined(member));
         Ok(writes)
+    }
+
+    /// Counts one who joins, so that a departure which ends the tenant at this moment is noticed, and notices it. Whoever is
+    /// no owner joins a tenant that has one alone ([`WriteError::Conflict`]: it had when it was read).
+    fn joined(&self, member: &Membership) -> Write {
+        let update =
+            |adds| Update::new(&self.table, key(member.tenant_id.to_string(), "owners"), adds).value(":one", n(1));
+        let update = if counts(member) {
+            update("ADD joined :one, owner_count :one")
+        } else {
+            update("ADD joined :one").only_if("owner_count >= :one")
+        };
+        Write::or(TransactWrite::Update(update), WriteError::Conflict)
     }
 
     /// The writes that change or remove a member. [`WriteError::LastOwner`] when the tenant would have none.
@@ -113,17 +123,7 @@ impl AccountStore {
         Ok(writes)
     }
 
-    /// The writes that remove a tenant's only member, who may be its last owner: nobody is left behind.
-    pub fn last_member_removed(&self, member: &Membership) -> Vec<Write> {
-        let mut writes: Vec<_> = self.both_removed(member).into();
-        if counts(member) {
-            let update = Update::new(&self.table, key(member.tenant_id.to_string(), "owners"), "ADD owner_count :less");
-            writes.push(Write::sure(TransactWrite::Update(update.value(":less", n(-1)))));
-        }
-        writes
-    }
-
-    fn both_removed(&self, member: &Membership) -> [Write; 2] {
+    pub(super) fn both_removed(&self, member: &Membership) -> [Write; 2] {
         let deletion = |(pk, sk)| {
             let delete = Delete::new(&self.table, key(pk, sk))
                 .only_if("revision = :before")
@@ -148,7 +148,7 @@ impl AccountStore {
 }
 
 /// Whether a member is one of the owners that are counted. One who is suspended is not: a tenant has one who can act.
-fn counts(member: &Membership) -> bool {
+pub(super) fn counts(member: &Membership) -> bool {
     member.is_owner() && member.is_active()
 }
 

@@ -1,9 +1,9 @@
 //! Lists by keyset: a page starts after the sort key at which the page before ended.
 
 use serde::de::DeserializeOwned;
-use shared::dynamo::{Item, Query, s};
+use shared::dynamo::{Item, Query, text};
 
-use super::{AccountStore, WriteError, read};
+use super::{AccountStore, WriteError, key, read};
 
 /// The most reads of 1 MB for one page.
 const MOST_READS: usize = 4;
@@ -37,8 +37,7 @@ impl AccountStore {
         keyset: &Keyset,
     ) -> Result<ListPage<T>, WriteError> {
         let mut items: Vec<Item> = Vec::new();
-        let mut start: Option<Item> =
-            keyset.after.as_ref().map(|sk| [("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))].into());
+        let mut start: Option<Item> = keyset.after.as_ref().map(|sk| key(pk, sk).into());
         for _ in 0..MOST_READS {
             let next = query.clone().after(start.take());
             // Without a filter what is read is what is shown.
@@ -62,5 +61,5 @@ impl AccountStore {
 }
 
 fn sort_key(item: &Item) -> Option<String> {
-    item.get("sk")?.as_s().ok().cloned()
+    text(item, "sk").map(str::to_owned)
 }

@@ -4,7 +4,7 @@ use shared::dynamo::{Check, Delete, DynamoError, Put, Query, TransactWrite, n, s
 use shared::identity::revocation::Revoked;
 use shared::time::Timestamp;
 
-use super::{AccountStore, Write, WriteError, item, key, read, removed_at, user_partition};
+use super::{AccountStore, Accounts, Write, WriteError, item, key, read, removed_at, user_partition};
 use crate::oauth::client::ClientId;
 use crate::session::{Session, SessionId};
 use crate::user::UserId;
@@ -83,7 +83,9 @@ impl AccountStore {
         let check = Check::new(&self.table, key(user_partition(user), sort_key(id))).only_if("attribute_exists(pk)");
         Write::or(TransactWrite::Check(check), WriteError::Stale)
     }
+}
 
+impl Accounts {
     /// The writes that end a session, which its access tokens feel too; three for each session.
     pub fn session_ended(&self, user: &UserId, id: &SessionId, now: Timestamp) -> Vec<Write> {
         let delete = Delete::new(&self.table, key(user_partition(user), sort_key(id)));
@@ -97,7 +99,7 @@ impl AccountStore {
     }
 
     fn ended_by(&self, delete: Write, id: &SessionId, now: Timestamp) -> Vec<Write> {
-        let revoked = self.identity.revocation_writes(&[Revoked::Session(id.to_string())], now);
+        let revoked = self.identity().revocation_writes(&[Revoked::Session(id.to_string())], now);
         std::iter::once(delete).chain(revoked.into_iter().map(Write::sure)).collect()
     }
 

@@ -63,8 +63,7 @@ impl AccountStore {
         after: Option<&SweepEntry>,
         limit: usize,
     ) -> Result<Vec<SweepEntry>, WriteError> {
-        let start: Option<Item> =
-            after.map(|entry| [("pk".to_owned(), s(entry.partition())), ("sk".to_owned(), s(entry.sort_key()))].into());
+        let start = after.map(|entry| key(entry.partition(), entry.sort_key()).into());
         let query = Query::new(&self.table, "pk = :pk AND sk < :now")
             .value(":pk", s(format!("sweep#{shard}")))
             .value(":now", s(rfc3339_millis(now)))

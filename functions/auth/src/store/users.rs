@@ -49,21 +49,34 @@ impl AccountStore {
     /// Makes an account: the address is claimed, and all its records are written, or none.
     /// [`WriteError::Taken`] when the address is another's.
     pub async fn create_account(&self, new: NewAccount<'_>, along: Vec<Write>) -> Result<(), WriteError> {
-        let user = new.user;
-        let mut writes = vec![self.claim_email(&user.email, &user.id)?];
-        let record = with_outbox(item(user_partition(&user.id), "user", user)?, new.outbox);
-        writes.push(Write::or(
-            TransactWrite::Put(Put::new(&self.table, record).only_if("attribute_not_exists(pk)")),
-            WriteError::Stale,
-        ));
+        let mut writes = self.user_added(new.user, new.outbox)?;
         if let Some(tenant) = new.tenant {
-            let record = item(tenant.id.to_string(), "tenant", tenant)?;
-            let put = Put::new(&self.table, record).only_if("attribute_not_exists(pk)");
-            writes.push(Write::or(TransactWrite::Put(put), WriteError::Stale));
+            writes.push(self.tenant_added(tenant)?);
         }
         writes.extend(self.member_added(new.membership)?);
         writes.extend(along);
         self.transact(writes).await
+    }
+
+    /// Keeps a sign-up until its address is proved: the address is claimed, and nobody else sees anything of it.
+    /// [`WriteError::Taken`] when the address is another's.
+    pub async fn begin_account(&self, user: &User, along: Vec<Write>) -> Result<(), WriteError> {
+        let mut writes = self.user_added(user, None)?;
+        writes.extend(along);
+        self.transact(writes).await
+    }
+
+    fn user_added(&self, user: &User, outbox: Option<AttributeValue>) -> Result<Vec<Write>, WriteError> {
+        let record = with_outbox(item(user_partition(&user.id), "user", user)?, outbox);
+        let put = Put::new(&self.table, record).only_if("attribute_not_exists(pk)");
+        Ok(vec![self.claim_email(&user.email, &user.id)?, Write::or(TransactWrite::Put(put), WriteError::Stale)])
+    }
+
+    /// The write of a new tenant.
+    pub fn tenant_added(&self, tenant: &Tenant) -> Result<Write, WriteError> {
+        let record = item(tenant.id.to_string(), "tenant", tenant)?;
+        let put = Put::new(&self.table, record).only_if("attribute_not_exists(pk)");
+        Ok(Write::or(TransactWrite::Put(put), WriteError::Stale))
     }
 
     /// The write that makes an address one user's.

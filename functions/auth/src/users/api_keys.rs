@@ -1,9 +1,11 @@
 //! `/v1/api-keys`: the tenant's API keys.
 //!
-//! A key belongs to the tenant. It goes on when the member who made it is suspended or removed, or gets other roles.
+//! A key belongs to the tenant. It goes on when the member who made it is suspended or removed, or gets other roles, and ends
+//! with the tenant. What a key makes is held to the key's own limits ([`limits`]).
 
 pub mod create;
 pub mod get;
+pub(crate) mod limits;
 pub mod list;
 pub mod revoke;
 pub mod rotate;

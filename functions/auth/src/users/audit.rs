@@ -68,6 +68,5 @@ pub async fn list(
     let Parameters { action, actor, from, before, .. } = parameters;
     let filter = AuditFilter { action, actor, from, before };
     let page = core.accounts.audit_page(&caller.tenant, &filter, &keyset).await?;
-    let cursor = core.cursor(&caller.tenant, &uri, page.next).await?;
-    Ok(Page::new(&uri, page.rows, cursor))
+    core.cursors.page(&caller.tenant, &uri, page.rows, page.next).await
 }

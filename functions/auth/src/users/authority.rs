@@ -83,13 +83,13 @@ fn wider(what: &str, permission: &str) -> Problem {
     Problem::new(ProblemType::Forbidden, format!("{what} would have {permission}, which you do not have"))
 }
 
-/// 1 to [`MOST_SCOPES`] known scopes, sorted and each once.
-pub(crate) fn known(scopes: &Scopes) -> Result<Scopes, Refusal> {
+/// `least` to [`MOST_SCOPES`] known scopes, sorted and each once.
+pub(crate) fn known(scopes: &Scopes, least: usize) -> Result<Scopes, Refusal> {
     let mut sorted: Vec<_> = scopes.iter().collect();
     sorted.sort_unstable();
     sorted.dedup();
-    if !(1..=MOST_SCOPES).contains(&sorted.len()) {
-        return Err(Refusal::new("invalid_length", format!("must have 1 to {MOST_SCOPES} entries")));
+    if !(least..=MOST_SCOPES).contains(&sorted.len()) {
+        return Err(Refusal::new("invalid_length", format!("must have {least} to {MOST_SCOPES} entries")));
     }
     scopes.within(|_| true).map_err(|unknown| {
         // It has any length.

@@ -133,7 +133,7 @@ fn a_key_has_what_its_maker_has() {
 fn scopes_are_known_few_and_each_once() {
     let read = |scopes: &[&str]| {
         let scopes: Scopes = serde_json::from_value(serde_json::json!(scopes)).unwrap();
-        known(&scopes).map(|scopes| scopes.iter().map(str::to_owned).collect::<Vec<_>>()).map_err(|fault| fault.code)
+        known(&scopes, 1).map(|scopes| scopes.iter().map(str::to_owned).collect::<Vec<_>>()).map_err(|fault| fault.code)
     };
     assert_eq!(read(&["links:write", "links:read", "links:write"]).unwrap(), ["links:read", "links:write"]);
     assert_eq!(read(&["links:read"; 1000]).unwrap(), ["links:read"]);

@@ -12,7 +12,12 @@ use shared::http::Problem;
 use shared::id::TenantId;
 
 use crate::app::Core;
-use crate::oauth::client::{Client, ClientId};
+use crate::oauth::client::{Client, ClientId, GrantType};
+
+/// How many scopes a client has at least: a machine without any could do nothing, and an application can sign users in.
+fn least_scopes(grant_types: &[GrantType]) -> usize {
+    usize::from(grant_types.contains(&GrantType::ClientCredentials))
+}
 
 impl Core {
     /// The tenant's client.

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use shared::http::Problem;
-use shared::http::idempotency::{Attempt, Begin, Submitted};
+use shared::http::idempotency::{Attempt, Submitted};
 use shared::id::TenantId;
 use shared::random::Random;
 
@@ -38,17 +38,7 @@ pub(crate) async fn race<T, F>(random: &Random, mut once: impl FnMut() -> F) -> 
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    shared::http::race(random, || {
-        let tried = once();
-        async move {
-            match tried.await {
-                Ok(done) => Ok(Some(done)),
-                Err(Failure::Overtaken) => Ok(None),
-                Err(Failure::Refused(problem)) => Err(problem),
-            }
-        }
-    })
-    .await
+    shared::http::race(random, || settled(once())).await
 }
 
 /// The same for a POST that may carry an `Idempotency-Key`: one that was done is answered again. `once` writes the record
@@ -64,15 +54,14 @@ where
     F: Future<Output = Result<Response, Failure>>,
 {
     let answers = core.idempotency.as_ref().ok_or_else(|| Problem::internal("IDEMPOTENCY_TABLE is not set"))?;
-    race(&core.random, || {
-        let begun = answers.begin(tenant, route, request);
-        let once = &once;
-        async move {
-            match begun.await? {
-                Begin::Replay(response) => Ok(response),
-                Begin::First(attempt) => once(attempt).await,
-            }
-        }
-    })
-    .await
+    shared::http::race_of_key(&core.random, answers, (tenant, route), request, |attempt| settled(once(attempt))).await
+}
+
+/// None when another request was between.
+async fn settled<T>(tried: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Problem> {
+    match tried.await {
+        Ok(done) => Ok(Some(done)),
+        Err(Failure::Overtaken) => Ok(None),
+        Err(Failure::Refused(problem)) => Err(problem),
+    }
 }

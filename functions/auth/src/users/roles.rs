@@ -8,8 +8,8 @@ pub mod update;
 
 use shared::http::{Problem, ProblemType};
 use shared::id::TenantId;
-use shared::refusal::{Fault, Refusal};
-use shared::text::is_unprintable;
+use shared::refusal::Fault;
+use shared::text::line;
 
 use crate::app::Core;
 use crate::membership::{CustomRole, RoleName};
@@ -27,14 +27,8 @@ impl Core {
     }
 }
 
-fn check_description(description: Option<&String>) -> Result<(), Fault> {
-    let Some(description) = description else { return Ok(()) };
-    let refusal = if !(1..=LONGEST_DESCRIPTION).contains(&description.chars().count()) {
-        Refusal::new("invalid_length", format!("must have 1 to {LONGEST_DESCRIPTION} characters"))
-    } else if description.chars().any(is_unprintable) {
-        Refusal::new("invalid_character", "must not have control or text direction characters")
-    } else {
-        return Ok(());
-    };
-    Err(refusal.at("/description"))
+/// A role's description as it is kept.
+fn kept_description(description: Option<&str>) -> Result<Option<String>, Fault> {
+    let kept = description.map(|text| line(text, LONGEST_DESCRIPTION).map(str::to_owned)).transpose();
+    kept.map_err(|refusal| refusal.at("/description"))
 }

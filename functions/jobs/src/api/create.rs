@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::LOCATION;
-use shared::http::idempotency::{Attempt, Begin, Submitted, in_progress};
-use shared::http::{Created, Document, Problem, Tagged, race};
+use shared::http::idempotency::{Attempt, Submitted};
+use shared::http::{Created, Document, Problem, Tagged, race_of_key};
 use shared::identity::{Caller, permission};
 
 use super::made;
@@ -55,21 +55,16 @@ pub async fn create(
     caller: Caller<permission::WriteJobs>,
     new: Submitted<NewJob, BODY_LIMIT>,
 ) -> Result<Response, Problem> {
-    let (app, caller, new) = (&app, &caller, &new);
-    race(&app.engine.random, || async move {
-        let attempt = match app.idempotency.begin(&caller.tenant, ROUTE, new).await? {
-            Begin::First(attempt) => attempt,
-            Begin::Replay(response) => return Ok(Some(response)),
-        };
-        let (job, payload) = made::job(app, caller, new.body.clone()).await?;
+    race_of_key(&app.engine.random, &app.idempotency, (&caller.tenant, ROUTE), &new, async |attempt| {
+        let (job, payload) = made::job(&app, &caller, new.body.clone()).await?;
         app.payloads.keep(&job, &payload).await?;
-        insert(app, &job, &attempt, new.has_key()).await
+        insert(&app, &job, &attempt).await
     })
     .await
 }
 
 /// Writes the job and sends it; none when it is to be tried again.
-async fn insert(app: &App, job: &Job, attempt: &Attempt, has_key: bool) -> Result<Option<Response>, Problem> {
+async fn insert(app: &App, job: &Job, attempt: &Attempt) -> Result<Option<Response>, Problem> {
     let engine = &app.engine;
     let created = Created {
         location: location(&job.id),
@@ -91,7 +86,6 @@ async fn insert(app: &App, job: &Job, attempt: &Attempt, has_key: bool) -> Resul
             response.headers_mut().insert(LOCATION, place);
             Ok(Some(response))
         }
-        Err(InsertError::Store(StoreError::Conflict)) if has_key => Err(in_progress()),
         // The next try finds the answer of the request that was faster, or its job, which has the `unique` key; or that a
         // job has ended on which this one depends.
         Err(InsertError::KeyUsed | InsertError::Store(StoreError::Conflict | StoreError::Stale)) => Ok(None),

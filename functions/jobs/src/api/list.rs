@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use http::Uri;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::http::{Document, Limit, Page, Problem, Query};
 use shared::identity::{Caller, permission};
 use shared::time::Timestamp;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::job::{JobId, Priority, State as JobState};
+use crate::job::{Priority, State as JobState};
 use crate::name::{JobType, QueueName, Tag};
 use crate::store::list::ListQuery;
 use crate::view::JobView;
@@ -60,12 +60,6 @@ enum Sort {
     OldestFirst,
 }
 
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: JobId,
-}
-
 /// The tenant's jobs.
 ///
 /// With a filter a page can be short and still have a next one: it ends when it has read some megabytes.
@@ -98,10 +92,7 @@ pub async fn list(
     uri: Uri,
     Query(parameters): Query<Parameters>,
 ) -> Result<Page<JobView>, Problem> {
-    let after = match &parameters.cursor {
-        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
-        None => None,
-    };
+    let after = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let query = ListQuery {
         queue: parameters.queue,
         state: parameters.state,
@@ -116,9 +107,6 @@ pub async fn list(
     };
     let now = app.engine.clock.now();
     let page = app.engine.jobs.list(&caller.tenant, &query, now).await?;
-    let cursor = match page.next {
-        Some(after) => Some(app.cursors.seal(&caller.tenant, &uri, &Position { after }).await?),
-        None => None,
-    };
-    Ok(Page::new(&uri, page.jobs.iter().map(|job| JobView::of(job, now)).collect(), cursor))
+    let data = page.jobs.iter().map(|job| JobView::of(job, now)).collect();
+    app.cursors.page(&caller.tenant, &uri, data, page.next).await
 }

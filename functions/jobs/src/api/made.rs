@@ -41,6 +41,7 @@ pub(crate) async fn job_of_batch(
     if let Some(url) = &new.deliver_to {
         faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/deliver_to")));
     }
+    faults.extend(new.tags.check().err().map(|refusal| refusal.at("/tags")));
     match &new.on_done {
         Some(OnDone::Url { url, .. }) => {
             faults.extend(app.check_url(url).err().map(|refusal| refusal.at("/on_done/url")));

@@ -4,12 +4,12 @@ use axum::extract::State;
 use serde::Deserialize;
 use shared::http::{Document, FieldError, Json, Path, Preconditions, Problem, ProblemType, Tagged, race};
 use shared::identity::{Caller, permission};
-use shared::time::Timestamp;
+use shared::time::{Timestamp, to_millisecond};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::job::{JobId, Phase};
-use crate::rules::{is_too_far, millisecond};
+use crate::rules::is_too_far;
 use crate::store::{Along, InsertError, StoreError};
 use crate::view::{JobView, etag};
 
@@ -44,7 +44,7 @@ pub async fn reschedule(
     Json(wanted): Json<Reschedule>,
 ) -> Result<Tagged<JobView>, Problem> {
     let (engine, caller, conditions) = (&app.engine, &caller, &conditions);
-    let ready_at = millisecond(wanted.run_at);
+    let ready_at = to_millisecond(wanted.run_at);
     race(&engine.random, || async move {
         let now = engine.clock.now();
         if ready_at <= now {

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use shared::http::idempotency::{Begin, Triggered};
-use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, race};
+use shared::http::idempotency::Triggered;
+use shared::http::{Document, Path, Preconditions, Problem, ProblemType, Tagged, race_of_key};
 use shared::identity::{Caller, permission};
+use shared::time::to_millisecond;
 
 use super::made::permitted;
 use crate::app::App;
 use crate::job::{JobId, Phase};
-use crate::rules::millisecond;
 use crate::store::{Along, InsertError, StoreError};
 use crate::view::{JobView, etag};
 
@@ -26,7 +26,7 @@ use crate::view::{JobView, etag};
     ),
     responses(
         (status = 200, description = "The job, queued", body = JobView, headers(("ETag" = String))),
-        (status = 409, description = "conflict: it is running, or waits for others", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: it is running, or waits for others; or idempotency-in-progress", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -37,15 +37,10 @@ pub async fn retry(
     conditions: Preconditions,
     asked: Triggered,
 ) -> Result<Response, Problem> {
-    let (app, engine, caller, conditions, asked) = (&app, &app.engine, &caller, &conditions, &asked);
-    let route = &format!("POST /v2/jobs/{id}/retry");
-    race(&engine.random, || async move {
-        let attempt = match app.idempotency.begin(&caller.tenant, route, asked).await? {
-            Begin::First(attempt) => attempt,
-            Begin::Replay(response) => return Ok(Some(response)),
-        };
+    let (engine, route) = (&app.engine, format!("POST /v2/jobs/{id}/retry"));
+    race_of_key(&engine.random, &app.idempotency, (&caller.tenant, &route), &asked, async |attempt| {
         let job = engine.jobs.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
-        permitted(caller, &job.kind, job.on_done.as_ref())?;
+        permitted(&caller, &job.kind, job.on_done.as_ref())?;
         let now = engine.clock.now();
         conditions.check(&etag(&job, now))?;
         if job.phase == Phase::Running {
@@ -54,7 +49,7 @@ pub async fn retry(
         if !job.waits_for.is_empty() {
             return Err(Problem::new(ProblemType::Conflict, "the job waits for others"));
         }
-        let again = job.again(millisecond(now));
+        let again = job.again(to_millisecond(now));
         let answer = Tagged::new(etag(&again, now), JobView::of(&again, now));
         let along = Along { idempotency: attempt.record_change(&answer)? };
         match engine.jobs.queue_again(&job, &again, along).await {

@@ -46,9 +46,15 @@ impl SecretView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotate {
-    /// For how many seconds the present one signs as well: 0 to 604,800.
-    #[serde(default)]
+    /// For how many seconds the present one signs as well: 0 to 604,800; a day without it.
+    #[serde(default = "a_day")]
+    #[schema(default = 86_400)]
     overlap_seconds: u32,
+}
+
+/// A request that says nothing breaks no receiver.
+const fn a_day() -> u32 {
+    86_400
 }
 
 /// The secret that signs what is sent to your URLs.

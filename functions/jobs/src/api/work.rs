@@ -15,6 +15,7 @@ use crate::attempt::{Failure, Outcome};
 use crate::backoff::LONGEST_SECONDS;
 use crate::handlers::LARGEST_RESULT;
 use crate::job::{Job, JobId, Phase, Progress};
+use crate::name::check_no_controls;
 use crate::queue::LONGEST_TIMEOUT_SECONDS;
 use crate::store::StoreError;
 use crate::view::{JobView, etag};
@@ -116,12 +117,7 @@ pub async fn fail(
     Path(id): Path<JobId>,
     Json(said): Json<Fail>,
 ) -> Result<Tagged<JobView>, Problem> {
-    if said.class.is_empty() || said.class.chars().count() > 100 {
-        return Err(invalid("/class", "out_of_range", "has 1 to 100 characters"));
-    }
-    if said.class.chars().any(char::is_control) {
-        return Err(invalid("/class", "control_character", "must not have control characters"));
-    }
+    check_no_controls(&said.class, 100).map_err(|refusal| refusal.at("/class"))?;
     if said.retry_after_seconds.is_some_and(|seconds| seconds > LONGEST_SECONDS) {
         return Err(invalid("/retry_after_seconds", "out_of_range", "may be at most 30 days"));
     }

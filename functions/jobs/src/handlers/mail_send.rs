@@ -16,6 +16,7 @@ use shared::lambda::Runtime;
 use shared::limits::{DynamoLimiter, Limit, Limiter as _, Policy};
 use shared::mail::{LONGEST_SUBJECT, Mail, Recipient, Transport, is_address};
 use shared::telemetry::chain;
+use shared::text::line;
 use shared::time::{Clock, rfc3339_millis};
 
 use super::{Failed, Handler, Work};
@@ -135,7 +136,7 @@ impl Handler for MailSend {
             date: now,
             to: payload.to.into_iter().map(|address| Recipient { address, name: None }).collect(),
             reply_to: payload.reply_to,
-            subject: payload.subject,
+            subject: payload.subject.trim().to_owned(),
             html: payload.html,
             text: payload.text,
         };
@@ -171,10 +172,8 @@ impl Payload {
         if self.reply_to.as_deref().is_some_and(|address| !is_address(address)) {
             wrong("/reply_to".to_owned(), "invalid", "is no address");
         }
-        if self.subject.chars().any(char::is_control) {
-            wrong("/subject".to_owned(), "control_character", "must be one line, without control characters");
-        } else if !(1..=LONGEST_SUBJECT).contains(&self.subject.trim().chars().count()) {
-            wrong("/subject".to_owned(), "out_of_range", "must have 1 to 200 characters");
+        if let Err(refusal) = line(&self.subject, LONGEST_SUBJECT) {
+            wrong("/subject".to_owned(), refusal.code, &refusal.detail);
         }
         for (pointer, body) in [("/text", Some(&self.text)), ("/html", self.html.as_ref())] {
             if body.is_some_and(|body| body.len() > LARGEST_BODY) {
@@ -213,8 +212,8 @@ mod tests {
             (json!({"to": ["ada@example.org, eve@example.org"]}), "/to/0", "invalid"),
             (json!({"reply_to": "nobody"}), "/reply_to", "invalid"),
             (json!({"subject": "a\r\nBcc: eve@example.org"}), "/subject", "control_character"),
-            (json!({"subject": " "}), "/subject", "out_of_range"),
-            (json!({"subject": "a".repeat(201)}), "/subject", "out_of_range"),
+            (json!({"subject": " "}), "/subject", "empty"),
+            (json!({"subject": "a".repeat(201)}), "/subject", "too_long"),
             (json!({"text": "a".repeat(LARGEST_BODY + 1)}), "/text", "too_large"),
             (json!({"html": "a".repeat(LARGEST_BODY + 1)}), "/html", "too_large"),
         ] {

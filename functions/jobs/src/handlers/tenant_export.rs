@@ -202,7 +202,7 @@ impl TenantExport {
 
 /// A name that nothing else has.
 fn token(random: &Random) -> String {
-    random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 12)
+    random.word(12)
 }
 
 /// The share of the parts.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::id::TenantId;
 use shared::refusal::{Fault, Refusal};
-use shared::time::Timestamp;
+use shared::time::{Timestamp, to_millisecond};
 use utoipa::ToSchema;
 
 use super::cron::Cron;
@@ -15,7 +15,6 @@ use super::template::Template;
 use super::time_zone::Zone;
 use crate::name::ScheduleName;
 use crate::payload::INLINE;
-use crate::rules::millisecond;
 
 /// The longest jitter in seconds.
 const LONGEST_JITTER_SECONDS: u32 = 3600;
@@ -82,10 +81,16 @@ impl Editable {
     }
 
     fn build(self, before: Option<&Schedule>, origin: Origin) -> Result<Schedule, Vec<Fault>> {
-        let now = millisecond(origin.now);
+        let now = to_millisecond(origin.now);
         let mut faults = self.faults();
         if before.is_none_or(|before| self.ends_at != before.ends_at) && self.ends_at.is_some_and(|end| end <= now) {
             faults.push(Refusal::new("in_the_past", "must be in the future").at("/ends_at"));
+        }
+        let name = self.name.kept();
+        if let Err(refusal) = &name
+            && before.is_none_or(|before| self.name != before.name)
+        {
+            faults.push(refusal.clone().at("/name"));
         }
         let created_at = before.map_or(now, |before| before.created_at);
         let Some(recurrence) = self.recurrence(created_at) else {
@@ -95,10 +100,10 @@ impl Editable {
         let mut schedule = Schedule {
             id: origin.id,
             tenant_id: origin.tenant_id,
-            name: self.name,
+            name: name.unwrap_or(self.name),
             recurrence,
-            starts_at: self.starts_at.map(millisecond),
-            ends_at: self.ends_at.map(millisecond),
+            starts_at: self.starts_at.map(to_millisecond),
+            ends_at: self.ends_at.map(to_millisecond),
             job: self.job.text(before),
             overlap: self.overlap,
             catch_up: self.catch_up,
@@ -151,7 +156,7 @@ impl Editable {
             let time_zone = self.time_zone.clone().unwrap_or(Zone::UTC);
             return Some(Recurrence::Cron { expression, time_zone });
         }
-        let anchor = self.starts_at.map_or(created_at, millisecond);
+        let anchor = self.starts_at.map_or(created_at, to_millisecond);
         Some(Recurrence::Every { seconds: self.interval_seconds?, anchor })
     }
 }

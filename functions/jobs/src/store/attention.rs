@@ -1,6 +1,6 @@
 //! Where the index finds a job that somebody must look at.
 
-use shared::dynamo::{Item, Query, Update, s};
+use shared::dynamo::{Item, Query, Update, s, text};
 use shared::id::TenantId;
 use shared::time::{SignedDuration, Timestamp, rfc3339_millis};
 
@@ -154,8 +154,8 @@ impl JobStore {
 
 /// The job of an item of the index: the index has the table's own key of it.
 fn found(item: &Item) -> Option<Found> {
-    let text = |name: &str| item.get(name)?.as_s().ok().cloned();
-    let tenant_id = text("pk")?.split('#').next()?.parse().ok()?;
-    let job_id = text("sk")?.strip_prefix("job#")?.parse().ok()?;
-    Some(Found { tenant_id, job_id, at: Attention { pk: text("attention_pk")?, sk: text("attention_sk")? } })
+    let tenant_id = text(item, "pk")?.split('#').next()?.parse().ok()?;
+    let job_id = text(item, "sk")?.strip_prefix("job#")?.parse().ok()?;
+    let at = Attention { pk: text(item, "attention_pk")?.to_owned(), sk: text(item, "attention_sk")?.to_owned() };
+    Some(Found { tenant_id, job_id, at })
 }

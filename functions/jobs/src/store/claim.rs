@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::dynamo::{DynamoError, Item, Lost, TransactWrite, Update, n, s};
+use shared::dynamo::{DynamoError, Item, Lost, TransactWrite, Update, n, number, s};
 use shared::id::TenantId;
 use shared::random::Random;
 use shared::time::{SignedDuration, Timestamp, rfc3339_millis};
@@ -58,7 +58,7 @@ pub struct Claimant<'a> {
 
 /// A new text by which a claim is known again whose answer was lost.
 pub fn mark(random: &Random) -> String {
-    random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 12)
+    random.word(12)
 }
 
 /// What came of a claim.
@@ -200,8 +200,7 @@ impl JobStore {
     /// How many jobs run of a scope.
     pub async fn running(&self, tenant: &TenantId, scope: &str) -> Result<u32, StoreError> {
         let item = self.dynamo.get(&self.table, key(slot_partition(tenant, scope), "slot"), true).await?;
-        let running = item.as_ref().and_then(|item| item.get("running")?.as_n().ok()?.parse().ok());
-        Ok(running.unwrap_or(0))
+        Ok(item.and_then(|item| number(&item, "running")).unwrap_or(0))
     }
 
     /// The return of a claim's places in its limits.

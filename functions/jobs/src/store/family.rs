@@ -4,7 +4,7 @@
 //! it. Whoever ends a marked job tells all whose items are there, and takes these away; as long as there are any, the
 //! sweeper looks at the ended job again.
 
-use shared::dynamo::{AttributeValue, Delete, Put, Query, TransactWrite, Update, n, s};
+use shared::dynamo::{AttributeValue, Delete, Put, Query, TransactWrite, Update, n, s, text};
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
@@ -32,7 +32,7 @@ impl JobStore {
             .value(":yes", AttributeValue::Bool(true))
             .value(":one", n(1));
             let pk = children_partition(&job.tenant_id, parent);
-            let item = [("pk".to_owned(), s(pk)), ("sk".to_owned(), s(job.id.to_string()))].into();
+            let item = key(pk, job.id.to_string()).into();
             writes.push(TransactWrite::Update(mark));
             writes.push(TransactWrite::Put(Put::new(&self.table, item)));
         }
@@ -46,7 +46,7 @@ impl JobStore {
             .limit(limit)
             .consistent();
         let items = self.dynamo.query(query).await?.items;
-        Ok(items.iter().filter_map(|item| item.get("sk")?.as_s().ok()?.parse().ok()).collect())
+        Ok(items.iter().filter_map(|item| text(item, "sk")?.parse().ok()).collect())
     }
 
     /// `child` has heard of the end of `parent`.

@@ -1,6 +1,6 @@
 //! New jobs.
 
-use shared::dynamo::{AttributeValue, DynamoError, Item, Lost, Put, TransactWrite, n, s};
+use shared::dynamo::{DynamoError, Item, Lost, Put, TransactWrite, n, s, text};
 use shared::http::Problem;
 use shared::time::rfc3339_millis;
 
@@ -130,9 +130,8 @@ impl JobStore {
     fn unique_put(&self, job: &Job) -> Option<TransactWrite> {
         let pk = unique_partition(job)?;
         let until = job.unique.as_ref().and_then(|unique| unique.until);
-        let mut item: Item =
-            [("pk".to_owned(), s(pk)), ("sk".to_owned(), s("unique")), ("job_id".to_owned(), s(job.id.to_string()))]
-                .into();
+        let mut item: Item = key(pk, "unique").into();
+        item.insert("job_id".to_owned(), s(job.id.to_string()));
         if let Some(until) = until {
             item.insert("until".to_owned(), s(rfc3339_millis(until)));
             item.insert("removed_at".to_owned(), n(until.as_second()));
@@ -156,6 +155,5 @@ impl JobStore {
 
 /// The job that a key is held by.
 fn holder(item: &Item) -> Result<JobId, StoreError> {
-    let id = item.get("job_id").and_then(|value: &AttributeValue| value.as_s().ok()).and_then(|id| id.parse().ok());
-    id.ok_or(StoreError::Stale)
+    text(item, "job_id").and_then(|id| id.parse().ok()).ok_or(StoreError::Stale)
 }

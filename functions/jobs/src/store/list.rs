@@ -1,7 +1,7 @@
 //! The tenant's jobs in the order in which they were made, and the dead ones of a queue.
 
 use futures::future::try_join_all;
-use shared::dynamo::{Item, Query, n, s};
+use shared::dynamo::{Item, Query, n, s, text};
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
@@ -181,7 +181,7 @@ pub struct Dead {
 }
 
 fn dead(item: &Item) -> Option<Dead> {
-    let mut parts = item.get("attention_sk")?.as_s().ok()?.split('#');
+    let mut parts = text(item, "attention_sk")?.split('#');
     Some(Dead {
         fingerprint: parts.next()?.to_owned(),
         at: parts.next()?.parse().ok()?,
@@ -190,7 +190,7 @@ fn dead(item: &Item) -> Option<Dead> {
 }
 
 fn id_of(item: &Item) -> Option<JobId> {
-    item.get("sk")?.as_s().ok()?.strip_prefix("job#")?.parse().ok()
+    text(item, "sk")?.strip_prefix("job#")?.parse().ok()
 }
 
 /// The smallest id of a time.

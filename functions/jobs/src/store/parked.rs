@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use shared::dynamo::{Check, Delete, Key, Put, Query, TransactWrite, Update, n, s};
 use shared::id::TenantId;
+use shared::telemetry::TraceContext;
 use shared::time::rfc3339_millis;
 
 use super::{JobStore, StoreError, item, job_key, key, read};
@@ -21,6 +22,9 @@ pub struct Parked {
     pub ready: Ready,
     /// Which of the worker's queues it is sent to.
     pub priority: Priority,
+    /// The job's trace, of which that message is part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
     /// Its place.
     sk: String,
 }
@@ -49,7 +53,8 @@ pub(super) fn parked_key(scope: &str, job: &Job) -> Key {
 impl JobStore {
     /// Parks a waiting job in `scope`.
     pub async fn park(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
-        let parked = Parked { ready: Ready::of(job), priority: job.priority, sk: place(scope, job) };
+        let (ready, sk) = (Ready::of(job), place(scope, job));
+        let parked = Parked { ready, priority: job.priority, trace: job.trace, sk };
         let put = Put::new(&self.table, item(partition(&job.tenant_id, &job.queue), &parked.sk, &parked)?);
         let update = Update::new(
             &self.table,

@@ -1,6 +1,6 @@
 //! Schedules, their places in the index, and what came of their ticks.
 
-use shared::dynamo::{Delete, Item, Lost, Put, Query, TransactWrite, Update, n, s};
+use shared::dynamo::{Delete, Item, Lost, Put, Query, TransactWrite, Update, n, s, text};
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
@@ -132,7 +132,7 @@ impl JobStore {
         let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
             .value(":pk", s(tenant.to_string()))
             .value(":prefix", s("schedule#"))
-            .after(after.map(|id| start(tenant.to_string(), schedule_sk(id))))
+            .after(after.map(|id| key(tenant.to_string(), schedule_sk(id)).into()))
             .descending()
             .limit(limit);
         self.dynamo.query(query).await?.items.into_iter().map(read).collect()
@@ -167,22 +167,14 @@ impl JobStore {
         let pk = runs_partition(tenant, id);
         let query = Query::new(&self.table, "pk = :pk")
             .value(":pk", s(&pk))
-            .after(after.map(|place| start(pk, place)))
+            .after(after.map(|place| key(pk, place).into()))
             .descending()
             .limit(limit);
         let items = self.dynamo.query(query).await?.items;
-        let kept = |item: Item| Ok(KeptRun { place: text(&item, "sk").unwrap_or_default(), run: read(item)? });
+        let kept =
+            |item: Item| Ok(KeptRun { place: text(&item, "sk").unwrap_or_default().to_owned(), run: read(item)? });
         items.into_iter().map(kept).collect()
     }
-}
-
-/// Where a page starts that follows this item.
-fn start(pk: String, sk: impl Into<String>) -> Item {
-    [("pk".to_owned(), s(pk)), ("sk".to_owned(), s(sk))].into()
-}
-
-fn text(item: &Item, name: &str) -> Option<String> {
-    item.get(name)?.as_s().ok().cloned()
 }
 
 /// The schedule of an item of the index: the index has the table's own key of it.

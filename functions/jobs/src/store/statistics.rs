@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future::try_join_all;
-use shared::dynamo::{DynamoError, Put, Query, n, s};
+use shared::dynamo::{DynamoError, Put, Query, n, s, text};
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
@@ -43,7 +43,7 @@ impl JobStore {
                 .after(start.take());
             let page = self.dynamo.query(query).await?;
             for item in page.items {
-                let name = item.get("sk").and_then(|name| name.as_s().ok()).cloned().unwrap_or_default();
+                let name = text(&item, "sk").unwrap_or_default().to_owned();
                 all.insert(name, read(item)?);
             }
             start = page.next;
@@ -67,10 +67,7 @@ impl JobStore {
                 .value(":until", s(format!("{}$", rfc3339_millis(now))))
                 .limit(1);
             let page = self.dynamo.query(query).await?;
-            let time = page
-                .items
-                .first()
-                .and_then(|item| item.get("attention_sk")?.as_s().ok()?.split('#').next()?.parse().ok());
+            let time = page.items.first().and_then(|item| text(item, "attention_sk")?.split('#').next()?.parse().ok());
             Ok::<Option<Timestamp>, StoreError>(time)
         }))
         .await?;

@@ -1,11 +1,11 @@
-//! One attempt: the work, its signs of life, its time-out, and its end.
+//! One attempt: the work, its signs of life, its time-out, its end, and its line in the log.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use shared::BoxError;
-use shared::telemetry::chain;
+use shared::telemetry::{TraceContext, chain};
 use tokio::sync::watch;
 
 use super::{HEARTBEAT, PROGRESS_EVERY, SETTLE_MARGIN, Worker};
@@ -46,6 +46,7 @@ impl Worker {
                 Interruption::Stop => Delivered::Ended(Outcome::Cancelled),
             },
         };
+        log(&job, &delivered);
         // One that waits to go on shows how far it has come.
         let job = Job { progress: told.borrow().clone(), ..job };
         let ended = match delivered {
@@ -105,6 +106,28 @@ impl Worker {
             }
         }
     }
+}
+
+/// By its id and its trace a job's attempts are found. What failed is said by its kind alone: the rest is the tenant's.
+fn log(job: &Job, delivered: &Delivered) {
+    let (outcome, class) = match delivered {
+        Delivered::Ended(Outcome::Succeeded(_)) => ("succeeded", None),
+        Delivered::Ended(Outcome::Failed { failure, .. }) => ("failed", Some(&*failure.class)),
+        Delivered::Ended(Outcome::Snoozed(_)) => ("snoozed", None),
+        Delivered::Ended(Outcome::Cancelled) => ("cancelled", None),
+        Delivered::Accepted => ("accepted", None),
+    };
+    tracing::info!(
+        function = "jobs.worker",
+        tenant = %job.tenant_id,
+        job_id = %job.id,
+        kind = %job.kind,
+        attempt = job.attempt,
+        outcome,
+        class,
+        trace_id = TraceContext::current().map(TraceContext::trace_id),
+        "attempt"
+    );
 }
 
 /// What comes of a payload that no attempt can read.

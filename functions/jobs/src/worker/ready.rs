@@ -53,7 +53,7 @@ impl Worker {
             Phase::Waiting if job.parked.is_some() => Ok(()),
             Phase::Waiting if job.ready_at > now => {
                 if job.ready_at.duration_since(now) < SKEW {
-                    self.engine.send(ready, job.priority, job.ready_at).await?;
+                    self.engine.send(ready, job.trace, job.priority, job.ready_at).await?;
                 }
                 Ok(())
             }
@@ -101,7 +101,7 @@ impl Worker {
         let Some(job) = self.engine.jobs.get(&ready.tenant_id, &ready.job_id).await? else { return Ok(()) };
         if job.phase == Phase::Waiting {
             let at = self.engine.clock.now().checked_add(wait)?;
-            self.engine.send(ready, job.priority, at).await?;
+            self.engine.send(ready, job.trace, job.priority, at).await?;
         }
         Ok(())
     }

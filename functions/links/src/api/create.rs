@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use shared::events::Event;
 use shared::events::links::LinkCreated;
-use shared::http::idempotency::{Attempt, Begin, Submitted, in_progress};
-use shared::http::{Created, Document, Problem, ProblemType};
-use shared::identity::{Caller, permission};
+use shared::http::idempotency::{Attempt, Submitted};
+use shared::http::{Created, Document, Problem, ProblemType, race_of_key};
+use shared::identity::{Caller, Principal, permission};
 
 use crate::app::{App, Base};
 use crate::expiries::{due_write, expiry_message, nudge};
@@ -39,41 +39,50 @@ pub async fn create(
     base: Base,
     new: Submitted<NewLink>,
 ) -> Result<Response, Problem> {
-    let attempt = match app.idempotency.begin(&caller.tenant, "POST /v2/links", &new).await? {
-        Begin::First(attempt) => attempt,
-        Begin::Replay(response) => return Ok(response),
-    };
-    let (blocklist, _) = app.links.blocklist(&caller.tenant).await?;
-    let now = app.clock.now();
-    let rules = Rules { now, base: &base.0, blocklist: &blocklist };
-    let draft = new.body.clone().check(&rules).map_err(Problem::from)?;
-    let password_hash = app.hash(draft.password()).await?;
+    let make = Make { app: &app, caller: &caller, base: &base, new: &new.body };
+    let place = (&caller.tenant, "POST /v2/links");
+    race_of_key(&app.random, &app.idempotency, place, &new, async |attempt| make.once(&attempt).await).await
+}
 
-    for _ in 0..DRAWS {
-        let origin = Origin {
-            id: LinkId::new(now, &app.random),
-            tenant_id: caller.tenant,
-            created_by: caller.subject.clone(),
-            now,
-        };
-        let slug = draft.slug(&app.random);
-        let link = draft.clone().into_link(origin, slug, password_hash.clone());
-        match insert(&app, &base, &link, &attempt).await {
-            Ok(created) => return Ok(created.into_response()),
-            Err(InsertError::Write(WriteError::SlugTaken)) if !draft.has_alias() => {}
-            Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&link.slug)),
-            Err(InsertError::Write(WriteError::KeyUsed)) => {
-                return match app.idempotency.begin(&caller.tenant, "POST /v2/links", &new).await? {
-                    Begin::Replay(response) => Ok(response),
-                    Begin::First(_) => Err(in_progress()),
-                };
+/// One request to make a link.
+struct Make<'a> {
+    app: &'a App,
+    caller: &'a Principal,
+    base: &'a Base,
+    new: &'a NewLink,
+}
+
+impl Make<'_> {
+    /// Draws a slug and writes; none when another request was between.
+    async fn once(&self, attempt: &Attempt) -> Result<Option<Response>, Problem> {
+        let Self { app, caller, base, new } = *self;
+        let (blocklist, _) = app.links.blocklist(&caller.tenant).await?;
+        let now = app.clock.now();
+        let rules = Rules { now, base: &base.0, blocklist: &blocklist };
+        let draft = new.clone().check(&rules).map_err(Problem::from)?;
+        let password_hash = app.hash(draft.password()).await?;
+
+        for _ in 0..DRAWS {
+            let origin = Origin {
+                id: LinkId::new(now, &app.random),
+                tenant_id: caller.tenant,
+                created_by: caller.subject.clone(),
+                now,
+            };
+            let slug = draft.slug(&app.random);
+            let link = draft.clone().into_link(origin, slug, password_hash.clone());
+            match insert(app, base, &link, attempt).await {
+                Ok(created) => return Ok(Some(created.into_response())),
+                Err(InsertError::Write(WriteError::SlugTaken)) if !draft.has_alias() => {}
+                Err(InsertError::Write(WriteError::SlugTaken)) => return Err(alias_taken(&link.slug)),
+                // The next try finds the answer of a request with the same key; or that the alias was taken.
+                Err(InsertError::Write(WriteError::KeyUsed | WriteError::Conflict)) => return Ok(None),
+                Err(InsertError::Write(error)) => return Err(error.into()),
+                Err(InsertError::Problem(problem)) => return Err(problem),
             }
-            Err(InsertError::Write(WriteError::Conflict)) if new.has_key() => return Err(in_progress()),
-            Err(InsertError::Write(error)) => return Err(error.into()),
-            Err(InsertError::Problem(problem)) => return Err(problem),
         }
+        Err(Problem::internal(WriteError::SlugTaken))
     }
-    Err(Problem::internal(WriteError::SlugTaken))
 }
 
 enum InsertError {

@@ -2,14 +2,13 @@
 
 use axum::extract::State;
 use http::Uri;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::http::{Document, Limit, Page, Problem, Query};
 use shared::identity::{Caller, permission};
 use shared::time::Timestamp;
 use utoipa::IntoParams;
 
 use crate::app::{App, Base};
-use crate::link::LinkId;
 use crate::store::ListQuery;
 use crate::view::LinkView;
 
@@ -51,12 +50,6 @@ enum Sort {
     OldestFirst,
 }
 
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: LinkId,
-}
-
 /// The tenant's links.
 ///
 /// With a filter a page can be short and still have a next one: it ends when it has read four megabytes.
@@ -86,10 +79,7 @@ pub async fn list(
     uri: Uri,
     Query(parameters): Query<Parameters>,
 ) -> Result<Page<LinkView>, Problem> {
-    let after = match &parameters.cursor {
-        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
-        None => None,
-    };
+    let after = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let query = ListQuery {
         tag: parameters.tag,
         archived: parameters.archived,
@@ -101,11 +91,7 @@ pub async fn list(
         limit: parameters.limit.get(),
     };
     let page = app.links.list(&caller.tenant, &query).await?;
-    let cursor = match page.next {
-        Some(after) => Some(app.cursors.seal(&caller.tenant, &uri, &Position { after }).await?),
-        None => None,
-    };
     let now = app.clock.now();
     let data = page.links.iter().map(|link| LinkView::of(link, &base, now)).collect();
-    Ok(Page::new(&uri, data, cursor))
+    app.cursors.page(&caller.tenant, &uri, data, page.next).await
 }

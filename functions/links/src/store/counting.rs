@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::dynamo::{AttributeValue, Cancellation, DynamoError, Item, Key, Put, TransactWrite, Update, n, s};
+use shared::dynamo::{AttributeValue, Cancellation, DynamoError, Item, Key, Put, TransactWrite, Update, key, n, s};
 use shared::time::Timestamp;
 
 use super::{LinkStore, WriteError};
@@ -73,18 +73,14 @@ impl LinkStore {
 
     /// The mark that a click was counted. It lasts from the counting on: a click may have waited for long.
     fn mark(&self, click: &Click, now: Timestamp) -> TransactWrite {
-        let seen: Item = [
-            ("pk".to_owned(), s(format!("{}#{}", click.tenant_id, click.id))),
-            ("sk".to_owned(), s("seen")),
-            ("removed_at".to_owned(), n(now.as_second() + SEEN_DAYS * 24 * 60 * 60)),
-        ]
-        .into();
+        let mut seen = Item::from(key(format!("{}#{}", click.tenant_id, click.id), "seen"));
+        seen.insert("removed_at".to_owned(), n(now.as_second() + SEEN_DAYS * 24 * 60 * 60));
         TransactWrite::Put(Put::new(&self.table, seen).only_if("attribute_not_exists(pk)"))
     }
 
     /// The sums of `clicks` for the day and for the total of the link that `of` is a click of.
     fn sums(&self, of: &Click, clicks: &[&Click], known_hosts: Option<&BTreeSet<String>>) -> (Update, Update) {
-        let key = |sk: String| -> Key { [("pk", s(format!("{}#{}", of.tenant_id, of.link_id))), ("sk", s(sk))].into() };
+        let key = |sk: String| key(format!("{}#{}", of.tenant_id, of.link_id), sk);
         let tally = Tally::of(clicks, known_hosts);
         let total = add(&self.table, key("total".to_owned()), &tally.kinds, "");
         let mut sums = tally.kinds;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::Serialize;
-use shared::dynamo::{Item, Key, Query, s};
+use shared::dynamo::{Item, Query, key, number, s, text};
 use shared::id::TenantId;
 use utoipa::ToSchema;
 
@@ -57,7 +57,7 @@ impl LinkStore {
         let query =
             Query::new(&self.table, "pk = :counts").value(":counts", s(format!("{tenant}#{link}"))).after(start);
         let page = self.dynamo.query(query).await?;
-        let is_total = |item: &&Item| item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "total");
+        let is_total = |item: &&Item| text(item, "sk") == Some("total");
         Ok(Counted {
             days: page.items.iter().filter_map(day_counts).collect(),
             total: page.items.iter().find(is_total).map(kind_counts),
@@ -92,23 +92,23 @@ impl LinkStore {
 
     /// The counts of all time.
     pub async fn total(&self, tenant: &TenantId, link: &LinkId) -> Result<Counts, WriteError> {
-        let key: Key = [("pk", s(format!("{tenant}#{link}"))), ("sk", s("total"))].into();
+        let key = key(format!("{tenant}#{link}"), "total");
         Ok(self.dynamo.get(&self.table, key, false).await?.map(|item| kind_counts(&item)).unwrap_or_default())
     }
 }
 
-fn number(item: &Item, name: &str) -> u64 {
-    item.get(name).and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
+fn count(item: &Item, name: &str) -> u64 {
+    number(item, name).unwrap_or(0)
 }
 
 fn kind_counts(item: &Item) -> Counts {
-    Counts { clicks: number(item, "clicks"), bots: number(item, "bots"), previews: number(item, "previews") }
+    Counts { clicks: count(item, "clicks"), bots: count(item, "bots"), previews: count(item, "previews") }
 }
 
 fn day_counts(item: &Item) -> Option<DayCounts> {
-    let day = item.get("sk")?.as_s().ok()?.strip_prefix("day#")?.parse().ok()?;
+    let day = text(item, "sk")?.strip_prefix("day#")?.parse().ok()?;
     let under = |prefix: &str| {
-        item.keys().filter_map(|name| Some((name.strip_prefix(prefix)?.to_owned(), number(item, name)))).collect()
+        item.keys().filter_map(|name| Some((name.strip_prefix(prefix)?.to_owned(), count(item, name)))).collect()
     };
     Some(DayCounts {
         day,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use shared::dynamo::{Item, Query, n, s};
+use shared::dynamo::{Item, Query, key, n, s, text};
 use shared::id::TenantId;
 use shared::time::Timestamp;
 
@@ -147,9 +147,9 @@ impl LinkStore {
 }
 
 fn start_key(tenant: &TenantId, id: &LinkId) -> Item {
-    [("pk".to_owned(), s(tenant.to_string())), ("sk".to_owned(), s(format!("link#{id}")))].into()
+    key(tenant.to_string(), format!("link#{id}")).into()
 }
 
 fn id_of(key: &Item) -> Option<LinkId> {
-    key.get("sk")?.as_s().ok()?.strip_prefix("link#")?.parse().ok()
+    text(key, "sk")?.strip_prefix("link#")?.parse().ok()
 }

@@ -5,16 +5,15 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::http::idempotency::Submitted;
-use shared::http::{Document, FieldError, Json, MergePatch, Problem};
+use shared::http::{Document, FieldError, Json, Problem};
 use shared::identity::{Caller, permission};
 use shared::postgres::idempotency::{Claim, claim};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::batch::Batch;
-use crate::note::{Actor, Draft, NoteId};
+use crate::batch::{Batch, BulkResult, Operation};
+use crate::note::Actor;
 use crate::store::Place;
-use crate::text::Tags;
 
 /// The most operations of one request.
 const MOST: usize = 100;
@@ -32,51 +31,6 @@ pub struct NewBulk {
     pub operations: Vec<Operation>,
 }
 
-/// One thing to do. Which members it has depends on `op`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NoteOperation)]
-pub struct Operation {
-    /// What to do.
-    pub op: Op,
-    /// The note of all but `create`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub id: Option<NoteId>,
-    /// The version that the note must have, of all but `create`. It is needed where the tenant's settings demand that
-    /// each change names its version.
-    #[serde(default)]
-    pub if_version: Option<i64>,
-    /// The note of `create`.
-    #[serde(default)]
-    pub note: Option<Draft>,
-    /// The merge patch of `update`.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub patch: Option<MergePatch>,
-    /// The tags that `tag` adds.
-    #[serde(default)]
-    pub add: Option<Tags>,
-    /// The tags that `tag` takes away.
-    #[serde(default)]
-    pub remove: Option<Tags>,
-}
-
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = NoteOperationKind)]
-pub enum Op {
-    /// Makes a note.
-    Create,
-    /// Edits one.
-    Update,
-    /// Deletes one.
-    Delete,
-    /// Adds tags to one and takes others away.
-    Tag,
-}
-
 /// What was done.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NoteBulk, example = json!({
@@ -85,19 +39,6 @@ pub enum Op {
 pub struct BulkView {
     /// In the order of the request.
     pub results: Vec<BulkResult>,
-}
-
-/// What one operation did.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = NoteOperationResult)]
-pub struct BulkResult {
-    /// What was done.
-    pub op: Op,
-    /// To which note.
-    #[schema(value_type = String)]
-    pub id: NoteId,
-    /// The version that it has since.
-    pub version: i64,
 }
 
 /// Make, edit, tag and delete up to 100 notes at once.

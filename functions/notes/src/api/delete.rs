@@ -4,10 +4,10 @@ use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
 use shared::identity::{Caller, permission};
 
+use super::conditions::check_version;
 use crate::app::App;
 use crate::note::{Access, Actor, NoteId};
 use crate::store::Place;
-use crate::view::check_version;
 
 /// Delete a note.
 ///

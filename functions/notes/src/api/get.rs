@@ -28,11 +28,7 @@ pub async fn get(
     let held = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let held = work.note(&id).await?;
-                Ok(held)
-            }
-            .await;
+            let done = work.note(&id).await;
             work.end(done).await
         })
         .await?;

@@ -134,11 +134,7 @@ pub async fn list(
     let page = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let page = work.list(&query).await?;
-                Ok(page)
-            }
-            .await;
+            let done = work.list(&query).await;
             work.end(done).await
         })
         .await?;

@@ -4,10 +4,11 @@ use axum::extract::State;
 use shared::http::{Document, Json, Path, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 
+use super::conditions::check_version;
 use crate::app::App;
 use crate::note::{Actor, Draft, NoteId};
 use crate::store::Place;
-use crate::view::{NoteView, check_version, etag};
+use crate::view::{NoteView, etag};
 
 /// Replace a note.
 ///
@@ -40,8 +41,7 @@ pub async fn replace(
             let done = async {
                 let held = work.lock(&id, Place::Desk).await?;
                 check_version(&held, &conditions)?;
-                let held = work.change(held, draft.clone(), now).await?;
-                Ok(held)
+                work.change(held, draft.clone(), now).await
             }
             .await;
             work.end(done).await

@@ -4,10 +4,11 @@ use axum::extract::State;
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 
+use super::conditions::check_version;
 use crate::app::App;
 use crate::note::{Actor, Draft, NoteId};
 use crate::store::Place;
-use crate::view::{NoteView, check_version, etag};
+use crate::view::{NoteView, etag};
 
 /// Edit a note.
 ///
@@ -42,8 +43,7 @@ pub async fn update(
                 check_version(&held, &conditions)?;
                 let edited: Draft = patch.apply(&held.note.draft)?;
                 let edited = edited.checked(now).map_err(Problem::from)?;
-                let held = work.change(held, edited, now).await?;
-                Ok(held)
+                work.change(held, edited, now).await
             }
             .await;
             work.end(done).await

@@ -1,13 +1,12 @@
 //! The outbox: what is to be told, written in the transaction of the change. What was handed over is removed; what was not
 //! is found by the sweep, which sees the outbox of every tenant by policies of its own, and nothing else.
 
-use shared::id::TenantId;
 use shared::postgres::{PostgresError, Transaction};
 use shared::time::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 
-use super::{NoteStore, row};
+use super::{Errand, NoteStore, row};
 use crate::telling::Entry;
 
 /// How many entries are handed over at once: each may have a hundred events.
@@ -48,7 +47,7 @@ impl NoteStore {
         let rows = self
             .postgres
             .repeated(async || {
-                let mut transaction = self.begin_hand_over().await?;
+                let mut transaction = self.begin_errand(Errand::HandOver).await?;
                 let query = sqlx::query(
                     "SELECT tenant, id, events, reminders, written_at FROM outbox WHERE written_at < $1
                      ORDER BY written_at LIMIT $2",
@@ -82,7 +81,7 @@ impl NoteStore {
             entries.iter().map(|entry| (entry.tenant.to_string(), entry.id.clone())).unzip();
         self.postgres
             .repeated(async || {
-                let mut transaction = self.begin_hand_over().await?;
+                let mut transaction = self.begin_errand(Errand::HandOver).await?;
                 let query = sqlx::query(
                     "DELETE FROM outbox USING unnest($1::text[], $2::text[]) AS done (tenant, id)
                      WHERE outbox.tenant = done.tenant AND outbox.id = done.id",
@@ -91,13 +90,5 @@ impl NoteStore {
                 transaction.end(done.map(drop).map_err(Into::into)).await
             })
             .await
-    }
-
-    /// A transaction that sees what is to be told of every tenant, and nobody's rows besides.
-    async fn begin_hand_over(&self) -> Result<Transaction, PostgresError> {
-        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
-        let mut transaction = self.postgres.tenant_transaction(&nobody).await?;
-        sqlx::raw_sql("SET LOCAL tenfold.hand_over = 'on'").execute(&mut transaction).await?;
-        Ok(transaction)
     }
 }

@@ -1,5 +1,4 @@
-//! What is dropped for good: the one place that sees several tenants, by policies of its own, which show nothing but what
-//! is to be dropped.
+//! What is dropped for good, of all tenants: it sees nothing but what is to be dropped ([`Errand::Purge`]).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use shared::postgres::{PostgresError, Transaction};
 use shared::time::Timestamp;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{NoteStore, outbox, row};
+use super::{Errand, NoteStore, outbox, row};
 use crate::telling::Telling;
 
 /// How many notes are dropped in one transaction: each may have a hundred revisions of 256 KiB.
@@ -23,7 +22,7 @@ impl NoteStore {
         let dropped = self
             .postgres
             .repeated(async || {
-                let mut transaction = self.begin_purge().await?;
+                let mut transaction = self.begin_errand(Errand::Purge).await?;
                 let done = self.purge_notes_in(&mut transaction, before, now).await;
                 transaction.end(done).await
             })
@@ -69,26 +68,16 @@ impl NoteStore {
         let dropped = self
             .postgres
             .repeated(async || {
-                let mut transaction = self.begin_purge().await?;
+                let mut transaction = self.begin_errand(Errand::Purge).await?;
                 let query = format!(
                     "DELETE FROM {table} WHERE {column} < $1 AND ctid = ANY(ARRAY(
                          SELECT ctid FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2))"
                 );
                 let query = sqlx::query(AssertSqlSafe(query)).bind(before).bind(most);
-                let done = query.execute(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(done.rows_affected())
+                let done = query.execute(&mut transaction).await;
+                transaction.end(done.map(|done| done.rows_affected()).map_err(Into::into)).await
             })
             .await?;
         Ok(dropped >= most.unsigned_abs())
-    }
-
-    /// A transaction of the purge.
-    async fn begin_purge(&self) -> Result<Transaction, PostgresError> {
-        // Whose row-level security would show: nobody's.
-        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
-        let mut transaction = self.postgres.tenant_transaction(&nobody).await?;
-        sqlx::raw_sql("SET LOCAL tenfold.purge = 'on'").execute(&mut transaction).await?;
-        Ok(transaction)
     }
 }

@@ -60,6 +60,13 @@ impl Work<'_> {
         self.find_share(id, user).await?.ok_or_else(|| Problem::not_found().into())
     }
 
+    /// A share of a note of the actor's, if there is one. The note is locked until the transaction ends, and its shares by
+    /// that.
+    pub async fn lock_share(&mut self, id: &NoteId, user: &UserId) -> Result<Option<Share>, PostgresError> {
+        self.lock(id, Place::Desk).await?.check(Access::Owner)?;
+        self.find_share(id, user).await
+    }
+
     /// Shares a note of the actor's with a user of the tenant, or changes how.
     pub async fn put_share(
         &mut self,

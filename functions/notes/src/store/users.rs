@@ -45,60 +45,51 @@ pub struct Change {
     pub told: Told,
 }
 
+/// What is done in one transaction of those that take in a change.
+#[derive(Clone, Copy)]
+enum Step {
+    Note,
+    GiveAway,
+    Erase,
+    Remove,
+}
+
 impl NoteStore {
     /// Takes in what identity tells. Told twice or in another order, it comes to the same.
     pub async fn take_in(&self, change: &Change) -> Result<(), PostgresError> {
-        let is_news = self.postgres.repeated(|| self.note_state(change)).await?;
-        if !is_news {
+        if !self.step(change, Step::Note).await? {
             return Ok(());
         }
         match &change.told {
-            Told::Known { .. } => {}
-            Told::Left => while self.postgres.repeated(|| self.give_away(change)).await? > 0 {},
-            Told::Erased => while self.postgres.repeated(|| self.erase_some(change)).await? > 0 {},
+            Told::Known { .. } => return Ok(()),
+            Told::Left => while self.step(change, Step::GiveAway).await? {},
+            Told::Erased => while self.step(change, Step::Erase).await? {},
         }
-        if !matches!(change.told, Told::Known { .. }) {
-            self.postgres.repeated(|| self.remove(change)).await?;
-        }
-        Ok(())
+        self.step(change, Step::Remove).await.map(drop)
     }
 
-    /// Notes what was told, unless it is older than what is known; the user with it, when they are there.
-    async fn note_state(&self, change: &Change) -> Result<bool, PostgresError> {
-        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
-        let noted = sqlx::query(
-            "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, $2, $3)
-             ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = excluded.told_at, removed = excluded.removed
-             WHERE s.told_at <= excluded.told_at",
-        )
-        .bind(&change.user)
-        .bind(change.told_at)
-        .bind(!matches!(change.told, Told::Known { .. }))
-        .execute(&mut transaction)
-        .await?;
-        let is_news = noted.rows_affected() > 0;
-        if is_news && let Told::Known { email, name } = &change.told {
-            sqlx::query(
-                "INSERT INTO users (id, email, name) VALUES ($1, $2, $3)
-                 ON CONFLICT (tenant, id) DO UPDATE SET email = excluded.email, name = excluded.name",
-            )
-            .bind(&change.user)
-            .bind(email)
-            .bind(name)
-            .execute(&mut transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(is_news)
+    /// Does a step in a transaction of its own; whether there is more to do.
+    async fn step(&self, change: &Change, step: Step) -> Result<bool, PostgresError> {
+        self.postgres
+            .repeated(async || {
+                let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+                let done = match step {
+                    Step::Note => note_state(&mut transaction, change).await,
+                    Step::GiveAway => self.give_away(&mut transaction, change).await,
+                    Step::Erase => self.erase_some(&mut transaction, change).await,
+                    Step::Remove => self.remove(&mut transaction, change).await.map(|()| false),
+                };
+                transaction.end(done).await
+            })
+            .await
     }
 
-    /// Gives some notes of a user who left to the tenant, and says how many.
-    async fn give_away(&self, change: &Change) -> Result<usize, PostgresError> {
-        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+    /// Gives some notes of a user who left to the tenant; false when there were none.
+    async fn give_away(&self, transaction: &mut Transaction, change: &Change) -> Result<bool, PostgresError> {
         let tenant = change.tenant.to_string();
         sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(&tenant)
-            .execute(&mut transaction)
+            .execute(&mut *transaction)
             .await?;
         let given = sqlx::query(
             "UPDATE notes SET owner_id = $2 WHERE tenant = tenfold.current_tenant() AND id IN
@@ -108,7 +99,7 @@ impl NoteStore {
         .bind(&change.user)
         .bind(&tenant)
         .bind(NOTES_AT_ONCE)
-        .fetch_all(&mut transaction)
+        .fetch_all(&mut *transaction)
         .await?;
         // Who was told of its deletion learns of its owner when it is restored.
         let mut in_use = Vec::new();
@@ -117,9 +108,8 @@ impl NoteStore {
                 in_use.push(row);
             }
         }
-        self.tell_all(&mut transaction, change, NoteUpdated, in_use.into_iter()).await?;
-        transaction.commit().await?;
-        Ok(given.len())
+        self.tell_all(transaction, change, NoteUpdated, in_use.into_iter()).await?;
+        Ok(!given.is_empty())
     }
 
     /// Writes down that something happened to notes when `change` was told.
@@ -139,9 +129,8 @@ impl NoteStore {
         outbox::insert(transaction, entry.as_slice()).await
     }
 
-    /// Erases some notes of a user, and says how many.
-    async fn erase_some(&self, change: &Change) -> Result<usize, PostgresError> {
-        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+    /// Erases some notes of a user; false when there were none.
+    async fn erase_some(&self, transaction: &mut Transaction, change: &Change) -> Result<bool, PostgresError> {
         let erased = sqlx::query(
             "DELETE FROM notes WHERE tenant = tenfold.current_tenant() AND id IN
                  (SELECT id FROM notes WHERE tenant = tenfold.current_tenant() AND owner_id = $1 LIMIT $2)
@@ -149,53 +138,82 @@ impl NoteStore {
         )
         .bind(&change.user)
         .bind(NOTES_AT_ONCE)
-        .fetch_all(&mut transaction)
+        .fetch_all(&mut *transaction)
         .await?;
-        self.tell_all(&mut transaction, change, NotePurged, erased.iter()).await?;
-        transaction.commit().await?;
-        Ok(erased.len())
+        self.tell_all(transaction, change, NotePurged, erased.iter()).await?;
+        Ok(!erased.is_empty())
     }
 
     /// Removes a user, with all that refers to them. A note that they made at this very moment goes along, whichever way
     /// they went.
-    async fn remove(&self, change: &Change) -> Result<(), PostgresError> {
-        let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
+    async fn remove(&self, transaction: &mut Transaction, change: &Change) -> Result<(), PostgresError> {
         // It waits for whoever makes a note of theirs at this moment; nobody makes another one after it.
         let lock = sqlx::query("SELECT FROM users WHERE id = $1 FOR UPDATE").bind(&change.user);
-        lock.execute(&mut transaction).await?;
+        lock.execute(&mut *transaction).await?;
         let query = sqlx::query(
             "DELETE FROM notes WHERE tenant = tenfold.current_tenant() AND owner_id = $1 RETURNING id, owner_id, version",
         );
-        let erased = query.bind(&change.user).fetch_all(&mut transaction).await?;
-        self.tell_all(&mut transaction, change, NotePurged, erased.iter()).await?;
-        sqlx::query("DELETE FROM users WHERE id = $1").bind(&change.user).execute(&mut transaction).await?;
-        transaction.commit().await
+        let erased = query.bind(&change.user).fetch_all(&mut *transaction).await?;
+        self.tell_all(transaction, change, NotePurged, erased.iter()).await?;
+        sqlx::query("DELETE FROM users WHERE id = $1").bind(&change.user).execute(transaction).await?;
+        Ok(())
     }
 
     /// Makes known whoever writes before identity has told of them, but nobody who has gone: their token may be good for
     /// some seconds yet.
-    pub(super) async fn introduce(&self, actor: &Actor) -> Result<(), Problem> {
-        Ok(self.postgres.repeated(|| self.introduce_once(actor)).await?)
+    pub(super) async fn introduce(&self, actor: &Actor) -> Result<(), PostgresError> {
+        self.postgres
+            .repeated(async || {
+                let mut transaction = self.postgres.tenant_transaction(&actor.tenant).await?;
+                let done = introduce(&mut transaction, actor).await;
+                transaction.end(done).await
+            })
+            .await
     }
+}
 
-    async fn introduce_once(&self, actor: &Actor) -> Result<(), PostgresError> {
-        let mut transaction = self.postgres.tenant_transaction(&actor.tenant).await?;
-        // It waits for whoever notes the user's removal at this moment, and sees it then.
-        let state = sqlx::query(
-            "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, 0, false)
-             ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = s.told_at RETURNING removed",
+/// Notes what was told, and the user with it, when they are there; false when it is older than what is known.
+async fn note_state(transaction: &mut Transaction, change: &Change) -> Result<bool, PostgresError> {
+    let noted = sqlx::query(
+        "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, $2, $3)
+         ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = excluded.told_at, removed = excluded.removed
+         WHERE s.told_at <= excluded.told_at",
+    )
+    .bind(&change.user)
+    .bind(change.told_at)
+    .bind(!matches!(change.told, Told::Known { .. }))
+    .execute(&mut *transaction)
+    .await?;
+    let is_news = noted.rows_affected() > 0;
+    if is_news && let Told::Known { email, name } = &change.told {
+        sqlx::query(
+            "INSERT INTO users (id, email, name) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant, id) DO UPDATE SET email = excluded.email, name = excluded.name",
         )
-        .bind(&actor.id)
-        .fetch_one(&mut transaction)
+        .bind(&change.user)
+        .bind(email)
+        .bind(name)
+        .execute(transaction)
         .await?;
-        if state.try_get::<bool, _>("removed")? {
-            let refusal = Problem::new(ProblemType::Forbidden, "the user is no member of the tenant any more");
-            return transaction.end(Err(refusal.into())).await;
-        }
-        sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
-            .bind(&actor.id)
-            .execute(&mut transaction)
-            .await?;
-        transaction.commit().await
     }
+    Ok(is_news)
+}
+
+async fn introduce(transaction: &mut Transaction, actor: &Actor) -> Result<(), PostgresError> {
+    // It waits for whoever notes the user's removal at this moment, and sees it then.
+    let state = sqlx::query(
+        "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, 0, false)
+         ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = s.told_at RETURNING removed",
+    )
+    .bind(&actor.id)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if state.try_get::<bool, _>("removed")? {
+        return Err(Problem::new(ProblemType::Forbidden, "the user is no member of the tenant any more").into());
+    }
+    sqlx::query("INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(&actor.id)
+        .execute(transaction)
+        .await?;
+    Ok(())
 }

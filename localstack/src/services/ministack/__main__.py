@@ -2,6 +2,8 @@
 
 import socketserver
 
+import callers
+import durable
 import fair_queues
 import hypercorn.config
 import ministack.app
@@ -14,6 +16,8 @@ hypercorn.config.Config.graceful_timeout = 0.3
 # A connection that finds the queue of the listener full waits a second for its next try.
 hypercorn.config.Config.backlog = 1024
 
+callers.install()
+durable.install()
 fair_queues.install()
 ordered_indexes.install()
 

@@ -31,12 +31,13 @@ const PATH: &AsciiSet = &QUERY.add(b'%').add(b'?').add(b'`').add(b'{').add(b'}')
 struct Event<'a> {
     #[serde(borrow)]
     raw_path: Cow<'a, str>,
+    // Emulators of Lambda write null for what is not there.
     #[serde(borrow, default)]
-    raw_query_string: Cow<'a, str>,
+    raw_query_string: Option<Text<'a>>,
     #[serde(default, deserialize_with = "headers")]
     headers: HeaderMap,
     #[serde(borrow, default)]
-    cookies: Vec<Text<'a>>,
+    cookies: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
     request_context: RequestContext<'a>,
     #[serde(borrow, default)]
@@ -73,13 +74,15 @@ pub(super) fn read(event: &str) -> Result<Request<Full<Bytes>>, BoxError> {
     };
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::from_bytes(event.request_context.http.method.as_bytes())?;
-    *request.uri_mut() = uri(&event.raw_path, &event.raw_query_string)?;
+    let query = event.raw_query_string.as_ref().map_or("", |Text(query)| query);
+    *request.uri_mut() = uri(&event.raw_path, query)?;
     *request.headers_mut() = event.headers;
     let address = event.request_context.http.source_ip.and_then(|Text(text)| text.parse().ok());
     request.extensions_mut().insert(ClientNetwork::of(address));
     request.extensions_mut().insert(ClientAddress::of(address));
-    if !event.cookies.is_empty() {
-        let cookies: Vec<_> = event.cookies.iter().map(|Text(cookie)| cookie.as_ref()).collect();
+    let cookies = event.cookies.unwrap_or_default();
+    if !cookies.is_empty() {
+        let cookies: Vec<_> = cookies.iter().map(|Text(cookie)| cookie.as_ref()).collect();
         request.headers_mut().insert(COOKIE, HeaderValue::from_bytes(cookies.join("; ").as_bytes())?);
     }
     Ok(request)
@@ -206,6 +209,12 @@ mod tests {
     fn a_query_stays_encoded_as_it_came() {
         let request = read(&event(&json!({"rawQueryString": "a=%20&b=+&c=\"<>é"}))).unwrap();
         assert_eq!(request.uri().query(), Some("a=%20&b=+&c=%22%3C%3E%C3%A9"));
+    }
+
+    #[test]
+    fn what_is_not_there_may_be_null() {
+        let request = read(&event(&json!({"rawQueryString": null, "cookies": null, "body": null}))).unwrap();
+        assert_eq!((request.uri().query(), request.headers().get(COOKIE)), (None, None));
     }
 
     #[test]

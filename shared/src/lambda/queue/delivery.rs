@@ -1,6 +1,7 @@
-//! What is done to a delivered message whoever consumes it: decoding, visibility, and the way to the dead-letter queue.
+//! What is done to a delivered message whoever consumes it: decoding, visibility, the way to the dead-letter queue, and its
+//! line in the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
@@ -10,7 +11,8 @@ use serde::de::DeserializeOwned;
 use super::{ConsumeError, QueueSettings, Received};
 use crate::lambda::Runtime;
 use crate::queue::DeadLetters;
-use crate::telemetry::chain;
+use crate::random::Random;
+use crate::telemetry::{TRACEPARENT, TraceContext, chain};
 
 /// What became of one message of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +24,34 @@ pub(super) enum Outcome {
     },
 }
 
+/// A message that is worked on.
+pub(super) struct Taken<'a> {
+    pub(super) message: &'a SqsMessage,
+    /// The trace that the work is part of.
+    pub(super) trace: TraceContext,
+    began: Instant,
+}
+
+impl Taken<'_> {
+    fn attempt(&self) -> u32 {
+        self.message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
+
+    /// The message typed, or why it is poison.
+    pub(super) fn decode<M: DeserializeOwned>(&self, remaining: Duration) -> Result<Received<M>, String> {
+        let message = self.message;
+        let body = serde_json::from_str(message.body.as_deref().unwrap_or_default())
+            .map_err(|error| format!("it cannot be decoded: {error}"))?;
+        let message_id = message.message_id.clone().unwrap_or_default();
+        Ok(Received { body, message_id, attempt: self.attempt(), remaining })
+    }
+}
+
 /// The queue and its dead-letter queue.
 pub(super) struct Delivery {
+    function: &'static str,
+    stage: String,
+    random: Random,
     sqs: Client,
     settings: QueueSettings,
     dead_letters: Option<DeadLetters>,
@@ -34,57 +62,71 @@ impl Delivery {
         let sqs = runtime.aws.sqs.clone();
         let addresses = settings.addresses.as_ref();
         let dead_letters = addresses.map(|addresses| DeadLetters::new(sqs.clone(), addresses.dead_letters.clone()));
-        Self { sqs, settings, dead_letters }
+        Self {
+            function: runtime.name,
+            stage: runtime.environment.get("STAGE").unwrap_or_default().to_owned(),
+            random: runtime.random.clone(),
+            sqs,
+            settings,
+            dead_letters,
+        }
     }
 
-    /// The message typed, or why it is poison.
-    pub(super) fn decode<M: DeserializeOwned>(
-        message: &SqsMessage,
-        remaining: Duration,
-    ) -> Result<Received<M>, String> {
-        let body = serde_json::from_str(message.body.as_deref().unwrap_or_default())
-            .map_err(|error| format!("it cannot be decoded: {error}"))?;
-        let attempt =
-            message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
-        Ok(Received { body, message_id: message.message_id.clone().unwrap_or_default(), attempt, remaining })
+    /// Takes up a message.
+    pub(super) fn take<'a>(&self, message: &'a SqsMessage) -> Taken<'a> {
+        let attribute = message.message_attributes.get(TRACEPARENT);
+        let traceparent = attribute.and_then(|attribute| attribute.string_value.as_deref());
+        let trace = TraceContext::continue_or_start(traceparent, &self.random);
+        Taken { message, trace, began: Instant::now() }
     }
 
     /// What becomes of a message by its consumer's answer.
-    pub(super) async fn settle(&self, message: &SqsMessage, answer: Result<(), ConsumeError>) -> Outcome {
+    pub(super) async fn settle(&self, taken: &Taken<'_>, answer: Result<(), ConsumeError>) -> Outcome {
         match answer {
-            Ok(()) => Outcome::Done,
-            Err(ConsumeError::Poison(reason)) => self.poison(message, &reason).await,
-            Err(ConsumeError::Retry(error)) => {
-                let attempt = message.attributes.get("ApproximateReceiveCount");
-                tracing::warn!(
-                    message_id = message.message_id,
-                    attempt,
-                    error = chain(&*error),
-                    "a message failed and is tried again"
-                );
-                Outcome::Failed { later: false }
+            Ok(()) => {
+                self.log(taken, "done", None);
+                Outcome::Done
             }
+            Err(ConsumeError::Poison(reason)) => self.poison(taken, &reason).await,
+            Err(ConsumeError::Retry(error)) => self.fail(taken, &chain(&*error)),
         }
     }
 
+    /// The message is tried again.
+    pub(super) fn fail(&self, taken: &Taken<'_>, error: &str) -> Outcome {
+        self.log(taken, "failed", Some(error));
+        Outcome::Failed { later: false }
+    }
+
     /// Moves a message to the dead-letter queue. Only when that succeeded is it done here.
-    pub(super) async fn poison(&self, message: &SqsMessage, reason: &str) -> Outcome {
+    pub(super) async fn poison(&self, taken: &Taken<'_>, reason: &str) -> Outcome {
         let Some(dead_letters) = &self.dead_letters else {
-            tracing::error!(message_id = message.message_id, reason, "poison is left to the redrive policy");
-            return Outcome::Failed { later: false };
+            return self.fail(taken, &format!("poison, left to the redrive policy: {reason}"));
         };
-        let body = message.body.as_deref().unwrap_or_default();
-        match dead_letters.put(body, reason, message.message_id.as_deref()).await {
-            Ok(()) => Outcome::Done,
-            Err(error) => {
-                tracing::error!(
-                    message_id = message.message_id,
-                    error = chain(&error),
-                    "a poison message could not be set aside"
-                );
-                Outcome::Failed { later: false }
+        let body = taken.message.body.as_deref().unwrap_or_default();
+        match taken.trace.scope(dead_letters.put(body, reason, taken.message.message_id.as_deref())).await {
+            Ok(()) => {
+                self.log(taken, "dead", Some(reason));
+                Outcome::Done
             }
+            Err(error) => self.fail(taken, &format!("poison, which could not be set aside: {}", chain(&error))),
         }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // a duration in microseconds fits
+    fn log(&self, taken: &Taken<'_>, outcome: &str, error: Option<&str>) {
+        tracing::info!(
+            function = self.function,
+            stage = self.stage,
+            outcome,
+            message_id = taken.message.message_id,
+            attempt = taken.attempt(),
+            duration_us = taken.began.elapsed().as_micros() as u64,
+            trace_id = taken.trace.trace_id(),
+            span_id = taken.trace.span_id(),
+            error,
+            "message"
+        );
     }
 
     /// Keeps the messages invisible to others for as long as this runs.

@@ -7,7 +7,7 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
-use super::delivery::{Delivery, Outcome};
+use super::delivery::{Delivery, Outcome, Taken};
 use super::{Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
 
@@ -43,25 +43,20 @@ impl<C: Consumer> Singly<C> {
         if left < STOP_MARGIN {
             return Outcome::Failed { later: true };
         }
+        let taken = delivery.take(message);
         // A panic fails its own message, not the batch.
-        let work = AssertUnwindSafe(self.one(delivery, message, left)).catch_unwind();
+        let work = AssertUnwindSafe(taken.trace.scope(self.one(delivery, &taken, left))).catch_unwind();
         match tokio::time::timeout(left.saturating_sub(SETTLE_MARGIN), work).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => {
-                tracing::error!(message_id = message.message_id, "the consumer panicked; the message is tried again");
-                Outcome::Failed { later: false }
-            }
-            Err(_) => {
-                tracing::error!(message_id = message.message_id, "the function's time ended before the message's work");
-                Outcome::Failed { later: false }
-            }
+            Ok(Err(_)) => delivery.fail(&taken, "the consumer panicked"),
+            Err(_) => delivery.fail(&taken, "the function's time ended before the message's work"),
         }
     }
 
-    async fn one(&self, delivery: &Delivery, message: &SqsMessage, remaining: Duration) -> Outcome {
-        match Delivery::decode(message, remaining) {
-            Ok(received) => delivery.settle(message, self.0.consume(received).await).await,
-            Err(reason) => delivery.poison(message, &reason).await,
+    async fn one(&self, delivery: &Delivery, taken: &Taken<'_>, remaining: Duration) -> Outcome {
+        match taken.decode(remaining) {
+            Ok(received) => delivery.settle(taken, self.0.consume(received).await).await,
+            Err(reason) => delivery.poison(taken, &reason).await,
         }
     }
 }

@@ -24,33 +24,28 @@ impl<C: BatchConsumer> Worker for Together<C> {
                 return (0..messages.len()).map(|index| (index, Outcome::Failed { later: true })).collect();
             }
             let mut outcomes = Vec::with_capacity(messages.len());
-            let (mut batch, mut indexes) = (Vec::new(), Vec::new());
+            let (mut batch, mut taken) = (Vec::new(), Vec::new());
             for (index, message) in messages.iter().enumerate() {
-                match Delivery::decode(message, budget) {
+                let one = delivery.take(message);
+                match one.decode(budget) {
                     Ok(received) => {
                         batch.push(received);
-                        indexes.push(index);
+                        taken.push((index, one));
                     }
-                    Err(reason) => outcomes.push((index, delivery.poison(message, &reason).await)),
+                    Err(reason) => outcomes.push((index, delivery.poison(&one, &reason).await)),
                 }
             }
             let work = AssertUnwindSafe(self.0.consume(batch)).catch_unwind();
-            let mut answers = match tokio::time::timeout(budget.saturating_sub(SETTLE_MARGIN), work).await {
-                Ok(Ok(answers)) => answers,
-                Ok(Err(_)) => {
-                    tracing::error!("the consumer panicked; the batch is tried again");
-                    Vec::new()
-                }
-                Err(_) => {
-                    tracing::error!("the function's time ended before the batch's work");
-                    Vec::new()
-                }
-            }
-            .into_iter();
-            for index in indexes {
-                let outcome = match (messages.get(index), answers.next()) {
-                    (Some(message), Some(answer)) => delivery.settle(message, answer).await,
-                    _ => Outcome::Failed { later: false },
+            let (answers, unanswered) = match tokio::time::timeout(budget.saturating_sub(SETTLE_MARGIN), work).await {
+                Ok(Ok(answers)) => (answers, "the consumer gave no answer"),
+                Ok(Err(_)) => (Vec::new(), "the consumer panicked"),
+                Err(_) => (Vec::new(), "the function's time ended before the batch's work"),
+            };
+            let mut answers = answers.into_iter();
+            for (index, one) in taken {
+                let outcome = match answers.next() {
+                    Some(answer) => delivery.settle(&one, answer).await,
+                    None => delivery.fail(&one, unanswered),
                 };
                 outcomes.push((index, outcome));
             }

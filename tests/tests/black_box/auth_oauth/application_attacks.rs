@@ -3,11 +3,13 @@
 use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tests::token::issuer;
 use url::Url;
 
 use super::applications::{CALLBACK, VERIFIER, answered, text};
+use super::part;
 use crate::own_oauth::{OwnOAuth, Registered, refusal};
-use crate::own_tenant::OwnTenant;
+use crate::own_tenant::{Member, OwnTenant};
 
 #[tokio::test]
 async fn an_application_does_not_touch_its_users_account_whatever_its_scopes() {
@@ -139,6 +141,9 @@ async fn a_request_that_is_wrong_otherwise_is_told_to_its_client() {
         (&[("response_type", "token")], "unsupported_response_type"),
         (&[("response_type", "code id_token")], "unsupported_response_type"),
         (&[("response_mode", "fragment")], "invalid_request"),
+        (&[("response_mode", "form_post")], "invalid_request"),
+        (&[("registration", "{}")], "registration_not_supported"),
+        (&[("scope", "email phone")], "invalid_scope"),
         (&[("code_challenge", "")], "invalid_request"),
         (&[("code_challenge", "too short")], "invalid_request"),
         (&[("code_challenge_method", "plain")], "invalid_request"),
@@ -159,7 +164,7 @@ async fn a_request_that_is_wrong_otherwise_is_told_to_its_client() {
         assert!(back.as_str().starts_with(&format!("{CALLBACK}?")), "{back}");
         assert_eq!(answered(&back, "error").as_deref(), Some(error), "{changed:?}");
         assert_eq!(answered(&back, "state").as_deref(), Some("a state & more"));
-        assert_eq!(answered(&back, "iss").as_deref(), Some("tenfold"));
+        assert_eq!(answered(&back, "iss"), Some(issuer()));
         let allowed = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(answered(&back, "error_description").unwrap().bytes().all(allowed));
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
@@ -268,18 +273,47 @@ async fn of_many_exchanges_of_a_code_at_once_one_wins() {
 }
 
 #[tokio::test]
+async fn what_a_request_says_besides_is_not_looked_at() {
+    let own = OwnOAuth::new().await;
+    let client = own.application(&["links:*"], true).await;
+    for besides in [
+        ("response_mode", "query"),
+        ("prompt", "select_account"),
+        ("login_hint", "ann@example.com"),
+        ("display", "popup"),
+        ("ui_locales", "de en"),
+        ("acr_values", "urn:example:other"),
+        ("claims", r#"{"userinfo": {"email": {"essential": true}}}"#),
+        ("something_else", "x"),
+    ] {
+        let answer = own.authorize(&client, &[besides]).await.expect(303);
+        assert!(answer.header("location").starts_with("/auth/authorize?request="), "{besides:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_application_may_ask_for_a_newer_sign_in() {
     let own = OwnOAuth::new().await;
     let member = own.tenant.member(&["member"]).await;
     let client = own.application(&["links:*"], false).await;
+    let signed_in = part(&member.access_token, 1)["auth_time"].as_i64().unwrap();
     own.tenant.wait(120);
     let allow = json!({"decision": "allow"});
     for newer in [("prompt", "login"), ("max_age", "60")] {
-        let path = own.request(&client, &[newer]).await;
+        let path = own.request(&client, &[newer, ("scope", "openid")]).await;
         own.tenant.post(&member, &path, &allow).await.problem(401, "step-up-required");
+        let now = own.tenant.clock.now().as_second();
         let again = own.tenant.log_in(&member.email).await;
-        own.tenant.post(&again, &path, &allow).await.expect(200);
+        assert_eq!(auth_time(&own, &again, &client, &path).await, now);
     }
-    let path = own.request(&client, &[("max_age", "3600")]).await;
-    own.tenant.post(&member, &path, &allow).await.expect(200);
+    let path = own.request(&client, &[("max_age", "3600"), ("scope", "openid")]).await;
+    assert_eq!(auth_time(&own, &member, &client, &path).await, signed_in);
+}
+
+/// When the user signed in who allows a request, as its application is told.
+async fn auth_time(own: &OwnOAuth, member: &Member, client: &Registered, path: &str) -> i64 {
+    let decided = own.tenant.post(member, path, &json!({"decision": "allow"})).await.expect(200).json();
+    let code = answered(&Url::parse(text(&decided, "redirect_to")).unwrap(), "code").unwrap();
+    let tokens = own.exchange(client, &code, &[]).await.expect(200).json();
+    part(text(&tokens, "id_token"), 1)["auth_time"].as_i64().unwrap()
 }

@@ -7,20 +7,26 @@ use crate::own_oauth::{OwnOAuth, Registered, refusal};
 use crate::own_tenant::Member;
 
 /// An application that a member let in.
-struct LetIn {
-    own: OwnOAuth,
-    member: Member,
-    client: Registered,
-    tokens: Value,
+pub(super) struct LetIn {
+    pub(super) own: OwnOAuth,
+    pub(super) member: Member,
+    pub(super) client: Registered,
+    pub(super) tokens: Value,
 }
 
 impl LetIn {
     async fn new() -> Self {
+        let app = Self::with("links:read").await;
+        app.own.tenant.send("GET", "/v1/links", text(&app.tokens, "access_token"), None).await.expect(200);
+        app
+    }
+
+    /// The same with other scopes.
+    pub(super) async fn with(scope: &str) -> Self {
         let own = OwnOAuth::new().await;
         let member = own.tenant.member(&["member"]).await;
         let client = own.application(&["links:*"], false).await;
-        let tokens = own.let_in(&member, &client, "links:read").await;
-        own.tenant.send("GET", "/v1/links", text(&tokens, "access_token"), None).await.expect(200);
+        let tokens = own.let_in(&member, &client, scope).await;
         // What ends it happens after what it rests on.
         own.tenant.wait(1);
         Self { own, member, client, tokens }

@@ -1,11 +1,15 @@
 //! Applications of others that users let in (RFC 6749, section 4.1), as their clients and their users see it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
 use serde_json::{Value, json};
 use tests::Answer;
+use tests::token::issuer;
 use url::Url;
 
 use super::part;
-use crate::own_oauth::{OwnOAuth, Registered, encoded, refusal};
+use crate::own_oauth::{FORM, OwnOAuth, Registered, encoded, refusal};
 use crate::own_tenant::{Member, column};
 
 /// RFC 7636, appendix B.
@@ -27,17 +31,12 @@ impl OwnOAuth {
 
     /// Opens the authorization endpoint. `changed` parameters replace those of a good request; an empty one is left out.
     pub(super) async fn authorize(&self, client: &Registered, changed: &[(&str, &str)]) -> Answer {
-        let good = [
-            ("response_type", "code"),
-            ("client_id", &client.id),
-            ("redirect_uri", CALLBACK),
-            ("state", "a state & more"),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-        ];
-        let kept = good.iter().filter(|(name, _)| changed.iter().all(|(other, _)| other != name));
-        let all: Vec<_> = kept.chain(changed).copied().filter(|(_, value)| !value.is_empty()).collect();
-        self.send("GET", &format!("/oauth/authorize?{}", encoded(&all)), &[], None).await
+        self.send("GET", &format!("/oauth/authorize?{}", asked(client, changed)), &[], None).await
+    }
+
+    /// The same by a form.
+    async fn authorize_by_form(&self, client: &Registered, changed: &[(&str, &str)]) -> Answer {
+        self.send("POST", "/oauth/authorize", &[("content-type", FORM)], Some(&asked(client, changed))).await
     }
 
     /// The path at which a request is decided.
@@ -87,6 +86,32 @@ impl OwnOAuth {
     }
 }
 
+/// The parameters of a request. `changed` ones replace those of a good request; an empty one is left out.
+fn asked(client: &Registered, changed: &[(&str, &str)]) -> String {
+    let good = [
+        ("response_type", "code"),
+        ("client_id", client.id.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("state", "a state & more"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let kept = good.iter().filter(|(name, _)| changed.iter().all(|(other, _)| other != name));
+    let all: Vec<_> = kept.chain(changed).copied().filter(|(_, value)| !value.is_empty()).collect();
+    encoded(&all)
+}
+
+/// What the browser makes of an answer of the authorization endpoint, less the id of the request, which is drawn anew.
+fn shown(answer: &Answer) -> (String, String, String) {
+    let location = answer.header("location");
+    let location = location.split("?request=").next().unwrap_or_default();
+    (
+        location.to_owned(),
+        answer.header("referrer-policy").to_owned(),
+        String::from_utf8_lossy(&answer.body).into_owned(),
+    )
+}
+
 /// A parameter of where the browser goes.
 pub(super) fn answered(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
@@ -110,12 +135,14 @@ async fn a_user_lets_an_application_in_and_it_acts_within_its_scopes() {
         let names: Vec<_> = asked["scopes"].as_array().unwrap().iter().map(|scope| &scope["name"]).collect();
         assert_eq!(names, ["openid", "links:read"]);
         assert_eq!(asked["scopes"][1]["description"], "See links and their statistics.");
+        let lasts = "For up to 30 days, and for no more than 14 days without using it.";
+        assert_eq!(asked["access"], json!({"seconds": 2_592_000, "unused_seconds": 1_209_600, "description": lasts}));
 
         let decided = own.tenant.post(&member, &path, &json!({"decision": "allow"})).await.expect(200).json();
         let back = Url::parse(text(&decided, "redirect_to")).unwrap();
         assert!(back.as_str().starts_with(&format!("{CALLBACK}?")), "{back}");
         assert_eq!(answered(&back, "state").unwrap(), "a state & more");
-        assert_eq!(answered(&back, "iss").unwrap(), "tenfold");
+        assert_eq!(answered(&back, "iss").unwrap(), issuer());
         let code = answered(&back, "code").unwrap();
         let answer = own.exchange(&client, &code, &[]).await.expect(200);
         assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
@@ -126,10 +153,13 @@ async fn a_user_lets_an_application_in_and_it_acts_within_its_scopes() {
         let id_token = text(&tokens, "id_token");
         assert_eq!(part(id_token, 0)["typ"], "JWT");
         let claims = part(id_token, 1);
-        assert_eq!((&claims["iss"], &claims["aud"]), (&json!("tenfold"), &json!(client.id)));
+        assert_eq!((&claims["iss"], &claims["aud"]), (&json!(issuer()), &json!(client.id)));
         assert_eq!((&claims["sub"], &claims["nonce"]), (&json!(member.id), &json!("once")));
         assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
         assert_eq!((&claims["amr"], &claims["acr"]), (&json!(["pwd"]), &json!("urn:tenfold:aal1")));
+        // The left half of the access token's SHA-512, which is the hash of Ed25519.
+        let hash = digest::digest(&digest::SHA512, text(&tokens, "access_token").as_bytes());
+        assert_eq!(claims["at_hash"], URL_SAFE_NO_PAD.encode(&hash.as_ref()[..32]));
         // It tells who somebody is, and opens nothing.
         own.tenant.send("GET", "/v1/links", id_token, None).await.problem(401, "unauthenticated");
 
@@ -146,6 +176,87 @@ async fn a_user_lets_an_application_in_and_it_acts_within_its_scopes() {
         assert_eq!(next["scope"], "openid links:read");
         own.tenant.send("GET", "/v1/links", text(&next, "access_token"), None).await.expect(200);
     }
+}
+
+/// The keys that sign it are those of access tokens: its type and its audience tell it from one.
+#[tokio::test]
+async fn an_id_token_opens_nothing_whatever_its_client() {
+    let own = OwnOAuth::new().await;
+    let client = own.application(&["links:*", "notes:*"], false).await;
+    let tokens = own.let_in(&own.tenant.owner, &client, "openid links:read").await;
+    let (id_token, access) = (text(&tokens, "id_token"), text(&tokens, "access_token"));
+    assert_eq!(part(id_token, 0)["kid"], part(access, 0)["kid"]);
+    assert_eq!((&part(id_token, 0)["typ"], &part(access, 0)["typ"]), (&json!("JWT"), &json!("at+jwt")));
+    assert_eq!((&part(id_token, 1)["aud"], &part(access, 1)["aud"]), (&json!(client.id), &json!("tenfold-api")));
+    for path in ["/v1/links", "/v1/me", "/v1/users"] {
+        own.tenant.send("GET", path, id_token, None).await.problem(401, "unauthenticated");
+    }
+    own.tenant.send("GET", "/v1/links", access, None).await.expect(200);
+    assert_eq!(own.introspect(&client, id_token).await, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_user_is_told_how_long_an_application_would_have_access() {
+    let own = OwnOAuth::new().await;
+    let asked = async |client: &Registered| {
+        let path = own.request(client, &[]).await;
+        let owner = own.tenant.log_in(&own.tenant.owner.email).await;
+        own.tenant.get(&owner, &path).await.expect(200).json()["access"].clone()
+    };
+    let once = json!({
+        "name": "Once", "scopes": ["links:read"], "redirect_uris": [CALLBACK], "grant_types": ["authorization_code"],
+    });
+    let once = own.register(&once).await;
+    let told = json!({"seconds": 600, "unused_seconds": null, "description": "For up to 10 minutes."});
+    assert_eq!(asked(&once).await, told, "it gets no refresh token");
+    let settings = json!({"settings": {"session_seconds": 43_200, "session_idle_seconds": 43_200}});
+    own.tenant.patch(&own.tenant.owner, "/v1/tenant", &settings).await.expect(200);
+    own.tenant.wait(1);
+    let client = own.application(&["links:*"], true).await;
+    let told = json!({"seconds": 43_200, "unused_seconds": 43_200, "description": "For up to 12 hours."});
+    assert_eq!(asked(&client).await, told);
+    assert_eq!(asked(&once).await["seconds"], 600);
+}
+
+#[tokio::test]
+async fn the_authorization_endpoint_takes_a_form_as_it_takes_a_query() {
+    let own = OwnOAuth::new().await;
+    let client = own.application(&["links:*"], true).await;
+    let unknown = Registered { id: "client_01k9z4n2y6e0qv3m8t5w7x9abc".to_owned(), secret: String::new() };
+    for (client, changed, status) in [
+        (&client, &[][..], 303),
+        (&client, &[("scope", "links:read openid"), ("nonce", "once")], 303),
+        (&client, &[("response_type", "token")], 303),
+        (&client, &[("prompt", "none")], 303),
+        (&client, &[("redirect_uri", "https://evil.example/")], 400),
+        (&unknown, &[], 400),
+    ] {
+        let by_query = own.authorize(client, changed).await.expect(status);
+        let by_form = own.authorize_by_form(client, changed).await.expect(status);
+        assert_eq!(shown(&by_form), shown(&by_query), "{changed:?}");
+    }
+    // A user decides what came by a form.
+    let answer = own.authorize_by_form(&client, &[("scope", "links:read")]).await.expect(303);
+    let request = answer.header("location").strip_prefix("/auth/authorize?request=").unwrap();
+    let path = format!("/v1/auth/authorizations/{request}");
+    let decided = own.tenant.post(&own.tenant.owner, &path, &json!({"decision": "allow"})).await.expect(200).json();
+    let code = answered(&Url::parse(text(&decided, "redirect_to")).unwrap(), "code").unwrap();
+    own.exchange(&client, &code, &[]).await.expect(200);
+
+    for content_type in ["application/json", "text/plain", ""] {
+        let answer = own.send("POST", "/oauth/authorize", &[("content-type", content_type)], Some("{}")).await;
+        answer.problem(415, "unsupported-media-type");
+    }
+    let large = format!("state={}", "x".repeat(16 * 1024));
+    let answer = own.send("POST", "/oauth/authorize", &[("content-type", FORM)], Some(&large)).await;
+    answer.problem(413, "payload-too-large");
+    // What the query says is not looked at, and what the form says twice is refused.
+    let query = format!("/oauth/authorize?client_id={}&redirect_uri={CALLBACK}", client.id);
+    own.form(&query, &[]).await.expect(400);
+    let twice =
+        [("client_id", client.id.as_str()), ("redirect_uri", CALLBACK), ("scope", "openid"), ("scope", "openid")];
+    let back = own.form("/oauth/authorize", &twice).await.expect(303);
+    assert_eq!(answered(&Url::parse(back.header("location")).unwrap(), "error").unwrap(), "invalid_request");
 }
 
 #[tokio::test]
@@ -246,6 +357,15 @@ async fn what_a_user_agreed_to_is_remembered_and_nothing_else() {
     own.let_in(&member, &client, "links:write").await;
     assert!(consented(&member, &[("scope", "links:read links:write")]).await);
 
+    // Where its codes go is a part of it.
+    let moved = json!({"redirect_uris": [CALLBACK, "https://reports.example/other"]});
+    own.tenant.patch(&own.tenant.owner, &client.path(), &moved).await.expect(200);
+    assert!(!consented(&member, &[read]).await);
+    own.tenant.wait(1);
+    own.let_in(&member, &client, "links:read").await;
+    assert!(consented(&member, &[read]).await);
+    assert!(!consented(&member, &[("scope", "links:read links:write")]).await);
+
     // A program on the user's machine may be any program: the user is asked each time.
     let local = "http://127.0.0.1/callback";
     let body =
@@ -275,7 +395,7 @@ async fn a_user_who_refuses_is_not_asked_twice_and_gives_nothing() {
     assert_eq!((answered(&back, "error").as_deref(), answered(&back, "code")), (Some("access_denied"), None));
     assert_eq!(
         (answered(&back, "state").unwrap(), answered(&back, "iss").unwrap()),
-        ("a state & more".into(), "tenfold".into())
+        ("a state & more".into(), issuer())
     );
     own.tenant.post(&member, &path, &json!({"decision": "allow"})).await.problem(404, "not-found");
     own.tenant.get(&member, &path).await.problem(404, "not-found");

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tests::token::issuer;
 
 use super::MACHINE;
 use crate::own_oauth::{ClientKey, JWT_BEARER, OwnOAuth, refusal};
@@ -58,7 +59,7 @@ async fn an_assertion_that_is_not_for_here_and_now_is_refused() {
         ("sub", Value::Null),
         ("aud", json!("https://another.example")),
         ("aud", json!("tenfold-api")),
-        ("aud", json!(["tenfold", "https://another.example"])),
+        ("aud", json!([issuer(), "https://another.example"])),
         ("aud", Value::Null),
         ("exp", json!(now - 60)),
         ("exp", json!(now + 361)),
@@ -84,7 +85,7 @@ async fn an_assertion_that_is_not_for_here_and_now_is_refused() {
         refusal(own.token_by(&wrong).await, 401, "invalid_client");
     }
     // The clocks may differ by a minute, and the audience may be in a list.
-    for (member, value) in [("exp", json!(now + 360)), ("exp", json!(now - 59)), ("aud", json!(["tenfold"]))] {
+    for (member, value) in [("exp", json!(now + 360)), ("exp", json!(now - 59)), ("aud", json!([issuer()]))] {
         own.token_by(&key.assertion(&with(claims(), member, value))).await.expect(200);
     }
 }

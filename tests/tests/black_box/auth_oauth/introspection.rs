@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::identity::token::ACCESS_TOKEN_LIFETIME;
+use tests::token::issuer;
 
 use super::part;
 use crate::own_oauth::{FORM, OwnOAuth, refusal};
@@ -19,7 +20,7 @@ async fn a_client_is_told_what_the_tokens_of_its_tenant_are_good_for() {
         told,
         json!({
             "active": true, "scope": "links:read", "client_id": client.id, "sub": client.id, "tid": own.tenant.id,
-            "token_type": "Bearer", "iss": "tenfold", "aud": part(&machine, 1)["aud"], "iat": now, "exp": now + 600,
+            "token_type": "Bearer", "iss": issuer(), "aud": part(&machine, 1)["aud"], "iat": now, "exp": now + 600,
             "jti": part(&machine, 1)["jti"],
         })
     );

@@ -1,6 +1,9 @@
 //! A user's session at the endpoints of OAuth: renewed and revoked by its tokens.
 
+use auth::SERVICE;
 use serde_json::json;
+use shared::config::Environment;
+use tests::Instance;
 
 use super::part;
 use crate::own_oauth::{OwnOAuth, Registered, refusal};
@@ -93,4 +96,24 @@ async fn a_session_goes_on_by_its_refresh_token_at_the_token_endpoint() {
         400,
         "invalid_grant",
     );
+}
+
+/// Such as that of a local stack which starts anew on another port.
+#[tokio::test]
+async fn a_session_outlives_a_change_of_the_issuer_and_its_access_tokens_do_not() {
+    let own = OwnOAuth::new().await;
+    let member = own.tenant.member(&["viewer"]).await;
+    let issuer = "http://127.0.0.1:1";
+    let change = |environment: Environment| environment.with("TOKEN_ISSUER", issuer);
+    let api = Instance::with(&SERVICE, "auth.api", own.tenant.clock.clone(), change).await;
+    let me = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        api.http("GET", "/v1/me", &[("authorization", &bearer)], None).await
+    };
+    me(&member.access_token).await.problem(401, "unauthenticated");
+    let body = json!({"refresh_token": member.refresh_token});
+    let tokens = api.http("POST", "/v1/auth/refresh", &[], Some(&body)).await.expect(200).json();
+    let access = tokens["access_token"].as_str().unwrap();
+    assert_eq!(part(access, 1)["iss"], issuer);
+    me(access).await.expect(200);
 }

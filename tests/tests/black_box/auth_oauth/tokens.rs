@@ -60,8 +60,18 @@ async fn a_client_asks_for_some_of_its_scopes_and_for_no_more() {
     let long = "links:read ".repeat(1000);
     let answer = own.as_client(&client, "/oauth/token", &[MACHINE, ("scope", &long)]).await.expect(200).json();
     assert_eq!(answer["scope"], "links:read");
-    for wrong in ["*", "users:manage", "links:read users:manage", "links:fly", "openid", " ", "\u{0}", "é\"\\\u{202e}"]
-    {
+    for wrong in [
+        "*",
+        "users:manage",
+        "links:read users:manage",
+        "links:fly",
+        "openid",
+        "links:read email",
+        "profile",
+        " ",
+        "\u{0}",
+        "é\"\\\u{202e}",
+    ] {
         refusal(own.as_client(&client, "/oauth/token", &[MACHINE, ("scope", wrong)]).await, 400, "invalid_scope");
     }
 }
@@ -162,7 +172,7 @@ async fn bad_requests_are_refused_as_oauth_has_it() {
         let answer = own.as_client(&client, "/oauth/token", &[("grant_type", grant)]).await;
         refusal(answer, 400, "unsupported_grant_type");
     }
-    own.send("POST", "/oauth/authorize", &[("content-type", FORM)], Some("")).await.problem(405, "method-not-allowed");
+    own.send("PUT", "/oauth/authorize", &[("content-type", FORM)], Some("")).await.problem(405, "method-not-allowed");
 }
 
 #[tokio::test]

@@ -112,7 +112,8 @@ async fn linking_needs_a_recent_sign_in_the_second_factor_and_the_binding() {
     // Somebody else's browser is made to send the attacker's code: it lacks the binding.
     ann.post("/v1/auth/identities", &pair(&other, &code)).await.problem(400, "invalid-one-time-token");
     let mut careful = social.auth.person().await;
-    let (app, _) = careful.with_app().await;
+    let setting_up = social.auth.log_in(&careful.email).await.expect(200).json();
+    let (app, _) = Person::of(&social.auth, &careful.email, &setting_up).with_app().await;
     let hers = at_provider(&careful.email);
     link(&social, &provider, &hers, &careful).await.problem(401, "step-up-required");
     let totp = app.next_code();
@@ -136,7 +137,8 @@ async fn an_unlinked_account_signs_in_no_more() {
     let path = format!("/v1/auth/identities/{}", identity["id"].as_str().unwrap());
     ben.get(&path).await.problem(404, "not-found");
     ben.delete(&path).await.problem(404, "not-found");
-    ann.delete(&path).await.expect(204);
+    ann.delete_if(&path, "\"another\"").await.problem(412, "precondition-failed");
+    ann.delete_if(&path, ann.get(&path).await.header("etag")).await.expect(204);
     let mail = mail_to(&ann.email, "How you sign in").await;
     assert!(mail.text.contains("sign-in with any"), "{}", mail.text);
     ann.delete(&path).await.problem(404, "not-found");

@@ -39,7 +39,7 @@ async fn while_dynamodb_is_down_a_link_that_is_remembered_works_until_it_is_too_
         door.http("GET", &path, &[], None).await.expect(302);
         is_down.store(true, Ordering::SeqCst);
 
-        clock.advance(links::follow::MAX_STALENESS - SignedDuration::from_millis(1));
+        clock.advance(links::redirect::MAX_STALENESS - SignedDuration::from_millis(1));
         let kept = door.http("GET", &path, &[], None).await.expect(302);
         assert_eq!(kept.header("location"), "https://example.com/");
         unavailable(&door.http("GET", &other, &[], None).await, "another link");
@@ -61,6 +61,52 @@ async fn while_sqs_is_down_the_redirect_works() {
         door.http("GET", &path, &[], None).await.expect(302);
         assert!(proxy.calls().contains(&"SendMessage".to_owned()), "the click was tried");
         door.http("GET", &path, &[], None).await.expect(302);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_that_the_queue_refuses_goes_with_the_next_one_and_both_count_once() {
+    let tenant = Tenant::new().await;
+    for fault in super::FAULTS {
+        let (path, public) = link(&tenant, &json!({"target": "https://example.com/"})).await;
+        let refuses = Arc::new(AtomicBool::new(true));
+        let refusing = refuses.clone();
+        let proxy = FaultProxy::start(move |operation| {
+            (operation == "SendMessage" && refusing.load(Ordering::SeqCst)).then_some(fault)
+        })
+        .await;
+        let clock = Clock::manual(Clock::system().now());
+        let door = Instance::with(&links::SERVICE, "links.redirect", clock.clone(), |environment| {
+            environment.with("AWS_ENDPOINT_URL", proxy.url())
+        })
+        .await;
+        door.http("GET", &public, &[], None).await.expect(302);
+        let tries = proxy.requests("SendMessage").len();
+        assert!(tries > 1, "the client library has tried it more than once");
+
+        refuses.store(false, Ordering::SeqCst);
+        clock.advance(SignedDuration::from_secs(1));
+        door.http("GET", &public, &[], None).await.expect(302);
+        let sent: Vec<serde_json::Value> = proxy
+            .requests("SendMessage")
+            .iter()
+            .map(|request| serde_json::from_str(request["MessageBody"].as_str().unwrap()).unwrap())
+            .collect();
+        let (first, of_next) = sent.split_at(tries);
+        assert_eq!(of_next.len(), 2, "{fault:?}: the next one, and the first one again");
+        assert!(first.iter().all(|click| *click == of_next[1]), "{fault:?}: with its own time and id");
+        assert_ne!((&of_next[0]["id"], &of_next[0]["at"]), (&of_next[1]["id"], &of_next[1]["at"]));
+        // Nothing is left for a third.
+        door.http("GET", "/l/nothing-here", &[], None).await.expect(404);
+        assert_eq!(proxy.requests("SendMessage").len(), sent.len());
+
+        eventually("both clicks to be counted", || async {
+            let stats = tenant.get(&format!("{path}/stats")).await.expect(200).json();
+            let clicks = stats["total"]["clicks"].as_u64().unwrap();
+            assert!(clicks <= 2, "{fault:?}: {stats}");
+            (clicks == 2).then_some(())
+        })
+        .await;
     }
 }
 

@@ -95,6 +95,16 @@ async fn a_share_is_changed_listed_and_given_up() {
     assert_eq!(listed["data"], json!([changed.json()]));
     user.patch(&path, &json!({"title": "b"})).await.expect(200);
 
+    let put = |path: &str, etag: &str| {
+        let request = owner.request(Method::PUT, path).header("if-match", etag);
+        request.json(&json!({"access": "write"})).answer()
+    };
+    put(&share, first.header("etag")).await.problem(412, "precondition-failed");
+    put(&share, changed.header("etag")).await.expect(200);
+    let unshared = format!("{path}/shares/{}", house.member().await.id);
+    put(&unshared, "*").await.problem(412, "precondition-failed");
+    owner.get(&unshared).await.problem(404, "not-found");
+
     let stale = user.request(Method::DELETE, &share).header("if-match", first.header("etag"));
     stale.answer().await.problem(412, "precondition-failed");
     user.delete(&share).await.expect(204);

@@ -32,10 +32,10 @@ async fn migrations_that_are_run_at_once_are_applied_one_after_the_other() {
     let functions = join_all((0..4).map(|_| migrate(&url))).await;
     let event = json!({});
     let answers = try_join_all(functions.iter().map(|function| function.invoke(&event))).await.unwrap();
-    let mut applied: Vec<_> = answers.iter().map(|answer| answer["applied"].as_u64().unwrap()).collect();
-    applied.sort_unstable();
+    // They take turns service by service, so that several may have done a part.
+    let applied: Vec<_> = answers.iter().map(|answer| answer["applied"].as_u64().unwrap()).collect();
     let all = u64::try_from(platform::migrate::ALL.iter().map(Migrations::len).sum::<usize>()).unwrap();
-    assert_eq!(applied.last(), Some(&all), "{applied:?}");
+    assert_eq!(applied.iter().sum::<u64>(), all, "{applied:?}");
     let recorded =
         number(&mut owner(&url).await, "SELECT count(*) FROM platform.migrations WHERE success".to_owned()).await;
     assert_eq!(u64::try_from(recorded).unwrap(), u64::try_from(platform::migrate::PLATFORM.len()).unwrap());

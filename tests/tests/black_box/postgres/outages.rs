@@ -10,7 +10,7 @@ use shared::random::Random;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{insert, insert_despite, migrated_database, notes, number, owner, postgres, tenant, texts};
+use super::{in_tenant, insert, insert_despite, migrated_database, notes, number, owner, postgres, tenant, texts};
 
 /// The road to the server, which can be cut and mended.
 pub(crate) struct Road {
@@ -63,16 +63,17 @@ async fn while_the_server_is_away_the_answer_is_unavailable_and_afterwards_all_i
     let road = Road::to(&url).await;
     let notes = postgres(&road.url);
     let tenant = tenant();
-    notes.in_tenant(&tenant, |transaction| insert(transaction, "before")).await.unwrap();
+    in_tenant(&notes, &tenant, async |transaction| insert(transaction, "before").await).await.unwrap();
 
     road.close();
     for _ in 0..2 {
-        let error = notes.in_tenant(&tenant, |transaction| insert(transaction, "away")).await.unwrap_err();
+        let error =
+            in_tenant(&notes, &tenant, async |transaction| insert(transaction, "away").await).await.unwrap_err();
         assert_eq!(Problem::from(error).kind(), ProblemType::Unavailable);
         assert_eq!(Problem::from(notes.ping().await.unwrap_err()).kind(), ProblemType::Unavailable);
     }
     road.mend();
-    notes.in_tenant(&tenant, |transaction| insert(transaction, "back")).await.unwrap();
+    in_tenant(&notes, &tenant, async |transaction| insert(transaction, "back").await).await.unwrap();
     assert_eq!(texts(&notes, &tenant).await, ["back", "before"], "nothing was half written");
 }
 
@@ -81,12 +82,12 @@ async fn a_connection_that_the_server_has_ended_is_replaced() {
     let url = migrated_database().await;
     let notes = notes(&url).await;
     let tenant = tenant();
-    notes.in_tenant(&tenant, |transaction| insert(transaction, "before")).await.unwrap();
+    in_tenant(&notes, &tenant, async |transaction| insert(transaction, "before").await).await.unwrap();
     let mut owner = owner(&url).await;
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'test'";
     assert_eq!(number(&mut owner, ended.to_owned()).await, 1);
-    notes.in_tenant(&tenant, |transaction| insert(transaction, "restarted")).await.unwrap();
+    in_tenant(&notes, &tenant, async |transaction| insert(transaction, "restarted").await).await.unwrap();
     assert_eq!(texts(&notes, &tenant).await, ["before", "restarted"]);
 }
 
@@ -106,14 +107,11 @@ async fn a_statement_that_takes_too_long_is_ended() {
     let settings =
         Settings { statement_timeout: std::time::Duration::from_millis(100), ..Settings::new("test", "memos") };
     let postgres = Postgres::new(&Secret::new(url), settings, Random::system()).unwrap();
-    let slow = postgres
-        .in_tenant(&tenant(), |transaction| {
-            Box::pin(async move {
-                sqlx::query("SELECT pg_sleep(60)").execute(transaction).await?;
-                Ok(())
-            })
-        })
-        .await;
+    let slow = in_tenant(&postgres, &tenant(), async |transaction| {
+        sqlx::query("SELECT pg_sleep(60)").execute(transaction).await?;
+        Ok(())
+    })
+    .await;
     assert_eq!(Problem::from(slow.unwrap_err()).kind(), ProblemType::Unavailable);
     postgres.ping().await.unwrap();
 }

@@ -93,28 +93,59 @@ impl Watched {
         self.log_in(email).await["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The permissions that the calls of a function needed so far.
-    fn used(&self, handler: &str) -> BTreeSet<Permission> {
-        let declared = self.declared.iter().find(|function| function.handler == handler).unwrap();
+    fn declared(&self, handler: &str) -> &DeclaredFunction {
+        self.declared.iter().find(|function| function.handler == handler).unwrap()
+    }
+
+    /// What the template calls the things that the variables of a function name.
+    fn names(&self, handler: &str) -> BTreeMap<String, String> {
         let environment = stack().environment(handler).unwrap();
-        let names: BTreeMap<_, _> = declared
-            .variables
-            .iter()
+        let variables = self.declared(handler).variables.iter();
+        variables
             .filter_map(|(variable, value)| Some((environment.get(variable)?.to_owned(), named(value)?.to_owned())))
-            .collect();
+            .collect()
+    }
+
+    /// The calls of a function so far.
+    fn requests(&self, handler: &str) -> Vec<(String, Value)> {
         let (_, proxy) = &self.functions[handler];
         let operations: BTreeSet<_> = proxy.calls().into_iter().collect();
-        let requests = operations.iter().flat_map(|operation| {
-            proxy.requests(operation).into_iter().flat_map(move |request| needed(operation, &request))
-        });
+        let each = |operation: String| {
+            proxy.requests(&operation).into_iter().map(move |request| (operation.clone(), request)).collect::<Vec<_>>()
+        };
+        operations.into_iter().flat_map(each).collect()
+    }
+
+    /// The permissions that these needed.
+    fn used(&self, handler: &str) -> BTreeSet<Permission> {
+        let names = self.names(handler);
+        let requests = self.requests(handler);
+        let needed = requests.iter().flat_map(|(operation, request)| needed(operation, request));
         let name = |resource: String| names.get(&resource).cloned().unwrap_or(resource);
-        requests.map(|(action, resource)| (action, name(resource))).collect()
+        needed.map(|(action, resource)| (action, name(resource))).collect()
+    }
+
+    /// Of these, what wrote a partition that the template does not give the function.
+    fn astray(&self, handler: &str) -> BTreeSet<(Permission, String)> {
+        let names = self.names(handler);
+        let statements = statements(&template(), &self.declared(handler).logical_id);
+        let may = |((action, resource), partition): &(Permission, String)| {
+            statements.iter().any(|statement| {
+                statement.actions.contains(action)
+                    && statement.resources.iter().any(|granted| named(granted) == Some(resource))
+                    && statement.reaches(partition)
+            })
+        };
+        let requests = self.requests(handler);
+        let written = requests.iter().flat_map(|(operation, request)| written(operation, request));
+        let name = |resource: String| names.get(&resource).cloned().unwrap_or(resource);
+        let written = written.map(|((action, resource), partition)| ((action, name(resource)), partition));
+        written.filter(|write| !may(write)).collect()
     }
 
     /// Those that the template grants it.
     fn granted(&self, handler: &str) -> BTreeSet<Permission> {
-        let declared = self.declared.iter().find(|function| function.handler == handler).unwrap();
-        let statements = statements(&template(), &declared.logical_id);
+        let statements = statements(&template(), &self.declared(handler).logical_id);
         let each = statements.iter().flat_map(|statement| {
             let resources = statement.resources.iter().map(|resource| named(resource).unwrap().to_owned());
             resources
@@ -146,6 +177,25 @@ fn needed(operation: &str, request: &Value) -> Vec<(String, String)> {
         "SendMessage" | "SendMessageBatch" => one("sqs:SendMessage", &request["QueueUrl"]),
         "GetSecretValue" => one("secretsmanager:GetSecretValue", &request["SecretId"]),
         operation => one(&format!("dynamodb:{operation}"), &request["TableName"]),
+    }
+}
+
+/// The partitions in which a call changes items, of tables that have partitions with a name (`pk`).
+fn written(operation: &str, request: &Value) -> Vec<(Permission, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = |kind: &str, part: &Value| {
+        let item = if part["Item"].is_object() { &part["Item"] } else { &part["Key"] };
+        let permission = (format!("dynamodb:{kind}Item"), text(&part["TableName"]));
+        (permission, text(&item["pk"]["S"]))
+    };
+    match operation {
+        "TransactWriteItems" => {
+            let parts =
+                request["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flatten();
+            parts.filter(|(kind, _)| *kind != "ConditionCheck").map(|(kind, part)| one(kind, part)).collect()
+        }
+        "PutItem" | "UpdateItem" | "DeleteItem" => vec![one(operation.trim_end_matches("Item"), request)],
+        _ => Vec::new(),
     }
 }
 
@@ -320,6 +370,7 @@ async fn a_function_is_granted_what_it_calls_and_nothing_else() {
         let is_seen = |(action, resource): &&Permission| !UNSEEN.contains(&(handler, action, resource));
         let unused = granted.difference(&used).filter(is_seen);
         wrong.extend(unused.map(|unused| format!("{handler} does not use {unused:?}")));
+        wrong.extend(watched.astray(handler).iter().map(|write| format!("{handler} may not do {write:?}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

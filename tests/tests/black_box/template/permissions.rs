@@ -7,6 +7,35 @@ use super::{
 pub(super) struct Statement {
     pub(super) actions: Vec<String>,
     pub(super) resources: Vec<Value>,
+    /// The partitions of a table to which it is held, `*` being any text; of all without.
+    pub(super) partitions: Option<Vec<String>>,
+}
+
+impl Statement {
+    /// Whether it grants an action on an item in this partition.
+    pub(super) fn reaches(&self, partition: &str) -> bool {
+        self.partitions.as_ref().is_none_or(|all| all.iter().any(|pattern| is_like(pattern, partition)))
+    }
+}
+
+/// Whether a text is like a pattern of `StringLike`, of which no partition of ours has more than `*`
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>).
+fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
+    let rest = text.strip_prefix(head);
+    rest.is_some_and(|rest| (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| is_like(tail, rest))))
+}
+
+/// The one kind of condition that there is: it takes all but some partitions of a table away.
+fn partitions(condition: &Value) -> Option<Vec<String>> {
+    if condition.is_null() {
+        return None;
+    }
+    let keys = &condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(condition, &json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}));
+    let patterns: Vec<_> = list(keys).iter().map(|pattern| pattern.as_str().unwrap().to_owned()).collect();
+    assert!(!patterns.is_empty() && patterns.iter().all(|pattern| pattern != "*" && !pattern.contains('?')));
+    Some(patterns)
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -38,6 +67,7 @@ pub(super) fn statements(template: &Template, logical_id: &str) -> Vec<Statement
             Statement {
                 actions: actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
                 resources: list(&statement["Resource"]),
+                partitions: partitions(&statement["Condition"]),
             }
         })
         .collect()
@@ -249,6 +279,65 @@ fn only_what_signs_tokens_or_exchanges_their_keys_reads_the_secret_that_opens_th
         .map(|function| function.handler)
         .collect();
     assert_eq!(readers, ["auth.api", "auth.keys", "auth.oauth"].map(str::to_owned).into());
+}
+
+/// What changes items. Nothing else that may be granted does ([`ACTIONS`]).
+const WRITES: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"];
+
+/// The statements by which a function may change items of the table of identity.
+fn writes_of_identity(function: &DeclaredFunction) -> Vec<Statement> {
+    let mut all = statements(&template(), &function.logical_id);
+    all.retain(|statement| {
+        statement.actions.iter().any(|action| WRITES.contains(&action.as_str()))
+            && statement.resources.iter().any(|resource| named(resource) == Some("IdentityTable"))
+    });
+    all
+}
+
+#[test]
+fn the_keys_that_verify_tokens_are_written_by_what_signs_or_exchanges_them_alone() {
+    let may_write = |partition: &str| -> BTreeSet<String> {
+        let functions = functions().into_iter();
+        functions
+            .filter(|function| writes_of_identity(function).iter().any(|statement| statement.reaches(partition)))
+            .map(|function| function.handler)
+            .collect()
+    };
+    // Whatever signs makes the first keys, and new ones when the secret that seals them was replaced.
+    assert_eq!(may_write("system"), ["auth.api", "auth.keys", "auth.oauth"].map(str::to_owned).into());
+    // The secret of cursors is in a partition of its own, which the services write.
+    assert!(may_write("secret").contains("links.api") && !may_write("secret").contains("auth.keys"));
+    assert!(may_write("a partition that nothing has").is_empty());
+}
+
+#[test]
+fn whatever_writes_the_table_of_identity_is_held_to_its_partitions() {
+    let mut held = 0;
+    for function in functions() {
+        for statement in writes_of_identity(&function) {
+            assert!(statement.partitions.is_some(), "{} may write all of it", function.handler);
+            let only_writes = statement.actions.iter().all(|action| WRITES.contains(&action.as_str()));
+            assert!(only_writes, "{}: what is read is in other partitions", function.handler);
+            held += 1;
+        }
+    }
+    assert!(held > 5);
+}
+
+#[test]
+fn a_pattern_is_like_what_has_any_text_in_place_of_its_stars() {
+    for (pattern, text, is) in [
+        ("system", "system", true),
+        ("system", "systems", false),
+        ("key#*", "key#", true),
+        ("key#*", "akey#1", false),
+        ("tenant_*#deprecated", "tenant_1#deprecated", true),
+        ("tenant_*#deprecated", "tenant_1#deprecated#", false),
+        ("*", "system", true),
+        ("s*m", "system", true),
+    ] {
+        assert_eq!(is_like(pattern, text), is, "{pattern} and {text}");
+    }
 }
 
 /// The actions that a function may be granted, by the names of

@@ -10,6 +10,7 @@ use crate::api::me::updated;
 use crate::app::App;
 use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
+use crate::first_tenant::Placed;
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
 use crate::membership::Membership;
@@ -22,8 +23,8 @@ use crate::user::User;
 pub(crate) struct Proof {
     /// The event, for the write of the user.
     pub(crate) outbox: Option<AttributeValue>,
-    /// The audit record.
-    pub(crate) record: Option<Write>,
+    /// The audit records, and the writes that give the user a tenant.
+    pub(crate) writes: Vec<Write>,
 }
 
 impl App {
@@ -37,16 +38,22 @@ impl App {
     }
 
     /// A user whose address was proved just now, and what goes along with the write of that.
-    pub(crate) fn with_proof(&self, user: User, origin: &Origin) -> Result<(User, Proof), Problem> {
+    pub(crate) async fn with_proof(&self, user: User, origin: &Origin) -> Result<(User, Proof), Problem> {
         if user.is_verified() {
             return Ok((user, Proof::default()));
         }
         let now = self.clock.now();
         let user = User { email_verified_at: Some(now), ..user };
-        let event = Event::new(user.home_tenant_id, user.id, updated(&user), now, &self.random);
+        let (user, outbox, mut writes) = if let Some(wanted) = user.first_tenant.clone() {
+            let Placed { user, outbox, writes } = self.placed(user, wanted, origin).await?;
+            (user, outbox, writes)
+        } else {
+            let event = Event::new(user.home_tenant_id, user.id, updated(&user), now, &self.random);
+            (user, event.outbox().map_err(Problem::internal)?, Vec::new())
+        };
         let record = origin.record(user.home_tenant_id, Action::EmailVerified, user.id, now, &self.random);
-        let outbox = Some(event.outbox().map_err(Problem::internal)?);
-        Ok((user, Proof { outbox, record: Some(self.accounts.audit_write(&record)?) }))
+        writes.push(self.accounts.audit_write(&record)?);
+        Ok((user, Proof { outbox: Some(outbox), writes }))
     }
 
     /// The user's own address was proved.
@@ -66,8 +73,8 @@ impl App {
         if user.is_verified() {
             return self.accounts.transact(vec![used_up]).await.map_err(used);
         }
-        let (user, proof) = self.with_proof(user.clone(), origin)?;
-        let along = proof.record.into_iter().chain([used_up]).collect();
+        let (user, proof) = self.with_proof(user.clone(), origin).await?;
+        let along = proof.writes.into_iter().chain([used_up]).collect();
         self.accounts.update_user(&user.changed(self.clock.now()), proof.outbox, along).await.map_err(used)
     }
 

@@ -1,9 +1,7 @@
 //! What is kept of a passkey.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
 use serde::{Deserialize, Serialize};
+use shared::digest::sha256_base64url;
 use shared::id::{Id, Kind};
 use shared::time::Timestamp;
 use webauthn_rs::prelude::{AuthenticationResult, Credential, Passkey};
@@ -88,7 +86,7 @@ impl PasskeyRecord {
 
 /// The SHA-256 of a credential id, base64url: ids have up to 1,023 bytes.
 pub fn credential_hash(id: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, id))
+    sha256_base64url(id)
 }
 
 /// A value as JSON text: the library's own form, which is nobody else's to look into.

@@ -21,7 +21,8 @@ use crate::users::race::{Failure, race_of_key};
 /// The answer shows the key, this once. Sent again with its `Idempotency-Key`, the request is answered with the same key's
 /// record and `api_key: null`, as the key is not stored: who lost it rotates or revokes it. A key belongs to the tenant: it
 /// goes on when the member who made it is suspended, removed or gets other roles. A tenant has at most 500 keys that are not
-/// revoked; one that has expired counts. It needs a sign-in within the last 15 minutes.
+/// revoked; one that has expired counts. A key that makes another one gives it no more than it has: an end that is no later,
+/// networks that are within its own, and nothing at all when it has credits. It needs a sign-in within the last 15 minutes.
 #[utoipa::path(
     post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys",
     request_body(content = NewApiKey, example = json!({
@@ -32,7 +33,7 @@ use crate::users::race::{Failure, race_of_key};
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The key was made", body = ShownOnce, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "forbidden: it would have more scopes than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: it would have more scopes than the caller, or pass the limits of the key that makes it", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: there are 500 keys", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -60,7 +61,7 @@ impl Core {
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let now = self.clock.now();
-        let draft = new.check(caller, now)?;
+        let draft = new.check(caller, &self.limits_of(caller).await?, now)?;
         let key = ApiKey::generate(draft.mode, now, &self.random);
         let record = draft.record(&key, caller, now);
         let listed = ListedKey { revision: 1, ..ListedKey::of(&record) };

@@ -65,6 +65,5 @@ pub async fn list(
     }
     let now = core.clock.now();
     let data = page.rows.iter().map(|key| ApiKeyView::of(key, records.get(&key.id), now)).collect();
-    let cursor = core.cursor(&caller.tenant, &uri, page.next).await?;
-    Ok(Page::new(&uri, data, cursor))
+    core.cursors.page(&caller.tenant, &uri, data, page.next).await
 }

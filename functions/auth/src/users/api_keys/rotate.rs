@@ -38,7 +38,8 @@ pub struct Rotation {
 /// The answer shows the new key, this once; it has the name, scopes, mode, networks, version and end of the old one, and
 /// begins with its balance of credits. The old one is good for the overlap, or until its own end if that is sooner; an overlap of 0 ends
 /// it within 30 seconds. A key is rotated once, then its successor is. Nobody rotates a key that may do more than they may
-/// themselves. Sent again with its `Idempotency-Key`, the request is answered with `api_key: null`. It needs a sign-in within
+/// themselves; a key rotates, of others and itself, one that ends no later and is good from no other networks, and none when it
+/// has credits. Sent again with its `Idempotency-Key`, the request is answered with `api_key: null`. It needs a sign-in within
 /// the last 15 minutes.
 #[utoipa::path(
     post, path = "/v1/api-keys/{id}/rotate", operation_id = "rotate_api_key", tag = "api-keys",
@@ -49,7 +50,7 @@ pub struct Rotation {
     ),
     responses(
         (status = 201, description = "The new key", body = ShownOnce, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "forbidden: the key may do more than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: the key may do more than the caller, or passes the limits of the key that rotates it", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such key", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it is revoked, expired or rotated, or there are 500 keys", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
@@ -89,6 +90,7 @@ impl Core {
         let record = record.ok_or_else(Problem::not_found)?;
         check_rotatable(&before, &record, now)?;
         check_scopes(caller, Scoped::ApiKey, &before.scopes)?;
+        self.limits_of(caller).await?.check(record.expires_at, &record.allowed_networks)?;
 
         let key = ApiKey::generate(record.mode, now, &self.random);
         let new = ApiKeyRecord {

@@ -14,6 +14,7 @@ use shared::refusal::{Fault, Refusal};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::limits::Limits;
 use crate::user::Name;
 use crate::users::authority::{Scoped, check_scopes, known};
 
@@ -35,11 +36,12 @@ pub struct NewApiKey {
     #[serde(default = "live")]
     #[schema(value_type = Option<String>, example = "live")]
     mode: KeyMode,
-    /// When it ends, to the second. Without it, when it is revoked.
+    /// When it ends, to the second. Without it, when it is revoked; or when the key ends that makes it, and never later.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// The networks from which it may be used, in CIDR notation, or addresses; 20 at most. From anywhere when empty.
+    /// The networks from which it may be used, in CIDR notation, or addresses; 20 at most. From anywhere when empty; or from
+    /// those of the key that makes it, and from no others.
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["203.0.113.0/24", "2001:db8::/48"]))]
     allowed_networks: Vec<Network>,
@@ -116,10 +118,10 @@ pub(crate) struct Draft {
 }
 
 impl NewApiKey {
-    /// Checks what `caller` sent at `now`.
-    pub(crate) fn check(&self, caller: &Principal, now: Timestamp) -> Result<Draft, Problem> {
+    /// Checks what `caller`, who has these limits, sent at `now`.
+    pub(crate) fn check(&self, caller: &Principal, limits: &Limits, now: Timestamp) -> Result<Draft, Problem> {
         let mut faults = Vec::new();
-        let scopes = known(&self.scopes).map_err(|refusal| faults.push(refusal.at("/scopes"))).unwrap_or_default();
+        let scopes = known(&self.scopes, 1).map_err(|refusal| faults.push(refusal.at("/scopes"))).unwrap_or_default();
         // A key's times are kept to the second.
         let expires_at = self.expires_at.and_then(|at| Timestamp::from_second(at.as_second()).ok());
         if expires_at.is_some_and(|at| at <= now) {
@@ -134,12 +136,15 @@ impl NewApiKey {
             return Err(faults.into());
         }
         check_scopes(caller, Scoped::ApiKey, &scopes)?;
+        let expires_at = limits.end(expires_at);
+        let networks = limits.networks(self.allowed_networks.iter().map(|network| network.0).collect());
+        limits.check(expires_at, &networks)?;
         Ok(Draft {
             mode: self.mode,
             name: self.name.clone(),
             scopes,
             expires_at,
-            allowed_networks: self.allowed_networks.iter().map(|network| network.0).collect(),
+            allowed_networks: networks,
             credits: self.credits,
             api_version: self.api_version,
         })

@@ -31,10 +31,21 @@ fn maker(scopes: &str) -> Principal {
 }
 
 fn check(changes: &Value) -> Result<Draft, Problem> {
+    check_by(&Limits::default(), changes)
+}
+
+fn check_by(limits: &Limits, changes: &Value) -> Result<Draft, Problem> {
     let mut body = json!({"name": "Website", "scopes": ["links:read"]});
     body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let new: NewApiKey = serde_json::from_value(body).unwrap();
-    new.check(&maker("links:* api_keys:write"), now())
+    new.check(&maker("links:* api_keys:write"), limits, now())
+}
+
+/// The limits of a key that was made so.
+fn limits(changes: &Value) -> Limits {
+    let draft = check(changes).unwrap();
+    let key = ApiKey::generate(draft.mode, now(), &Random::seeded(3));
+    Limits::of(&draft.record(&key, &maker(""), now()))
 }
 
 fn faults(changes: &Value) -> Vec<(String, String)> {
@@ -93,6 +104,48 @@ fn scopes_that_the_maker_does_not_have_are_forbidden() {
         assert_eq!(check(&json!({"scopes": scopes})).unwrap_err().kind(), ProblemType::Forbidden);
     }
     assert!(check(&json!({"scopes": ["links:*", "api_keys:write"]})).is_ok());
+}
+
+#[test]
+fn what_a_key_makes_ends_no_later_than_the_key() {
+    let ends = limits(&json!({"expires_at": "2027-02-01T00:00:00Z"}));
+    let end = |changes: Value| check_by(&ends, &changes).map(|draft| draft.expires_at.unwrap().to_string());
+    assert_eq!(end(json!({})).unwrap(), "2027-02-01T00:00:00Z", "its maker's");
+    for within in ["2027-02-01T00:00:00Z", "2027-01-31T00:00:00Z"] {
+        assert_eq!(end(json!({"expires_at": within})).unwrap(), within);
+    }
+    let refused = end(json!({"expires_at": "2027-02-01T00:00:01Z"})).unwrap_err();
+    assert_eq!(refused.to_string(), "forbidden: the API key would be good after 2027-02-01T00:00:00Z, when yours ends");
+    // One that is there, and has no end, is not rotated by it.
+    ends.check(None, &[]).unwrap_err();
+}
+
+#[test]
+fn what_a_key_makes_is_good_from_the_keys_networks_alone() {
+    let bound = limits(&json!({"allowed_networks": ["203.0.113.0/24", "2001:db8::/48"]}));
+    let networks = |changes: Value| {
+        let draft = check_by(&bound, &changes)?;
+        Ok::<_, Problem>(draft.allowed_networks.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(networks(json!({})).unwrap(), ["203.0.113.0/24", "2001:db8::/48"], "its maker's");
+    let within = ["203.0.113.128/25", "2001:db8:0:1::1/128"];
+    assert_eq!(networks(json!({"allowed_networks": within})).unwrap(), within);
+    for wider in ["203.0.112.0/23", "0.0.0.0/0", "198.51.100.7/32", "2001:db8::/47", "::/0", "::ffff:0:0/96"] {
+        let refused = networks(json!({"allowed_networks": ["203.0.113.7", wider]})).unwrap_err();
+        assert_eq!(refused.kind(), ProblemType::Forbidden, "{wider}");
+    }
+    bound.check(None, &[]).unwrap_err();
+}
+
+#[test]
+fn a_key_with_credits_makes_none_and_whoever_has_limits_registers_no_client() {
+    let counted = limits(&json!({"credits": {"amount": 1}}));
+    assert_eq!(check_by(&counted, &json!({})).unwrap_err().kind(), ProblemType::Forbidden);
+    assert_eq!(check_by(&counted, &json!({"credits": {"amount": 1}})).unwrap_err().kind(), ProblemType::Forbidden);
+    counted.check_absent().unwrap_err();
+    limits(&json!({"expires_at": "2027-02-01T00:00:00Z"})).check_absent().unwrap_err();
+    limits(&json!({"allowed_networks": ["203.0.113.0/24"]})).check_absent().unwrap_err();
+    limits(&json!({"api_version": "v1"})).check_absent().unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use shared::refusal::{Fault, Refusal};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
+use super::least_scopes;
 use super::view::{ClientView, ClientWithSecret};
 use crate::app::Core;
 use crate::audit::{Action, Origin};
@@ -29,7 +30,8 @@ use crate::users::race::{Failure, race_of_key};
 pub struct NewClient {
     /// What people call it.
     name: Name,
-    /// What its tokens may do at most: 1 to 50 names of permissions, `resource:*`, or `*`; nothing that its maker may not.
+    /// What its tokens may do at most: up to 50 names of permissions, `resource:*`, or `*`; nothing that its maker may not. None
+    /// for an application that only signs users in (`openid`, `email`, `profile`); a machine has at least one.
     #[schema(value_type = Vec<String>)]
     scopes: Scopes,
     /// Its public keys, 1 to 10 (RFC 7517): RSA of 2048 to 8192 bits, EC on P-256 or P-384, or Ed25519. It proves itself by
@@ -95,7 +97,7 @@ impl NewClient {
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again (without the secret) and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The client was registered", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "forbidden: it would have more scopes than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: it would have more scopes than the caller, or the caller is a key with an end, networks or credits", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: there are 100 clients", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -123,12 +125,14 @@ impl Core {
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let now = self.clock.now();
-        let scopes = known(&new.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
-        check_scopes(caller, Scoped::Client, &scopes)?;
         let (secret, proof) = new.proof(now, &self.random).map_err(Problem::from)?;
         let public = matches!(proof, Proof::Public {});
         let grant_types = GrantType::of_new(new.grant_types.as_deref(), new.redirect_uris.is_some(), public)
             .map_err(|refusal| Problem::from(refusal.at("/grant_types")))?;
+        let scopes = known(&new.scopes, least_scopes(&grant_types));
+        let scopes = scopes.map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
+        check_scopes(caller, Scoped::Client, &scopes)?;
+        self.limits_of(caller).await?.check_absent()?;
         let client = Client {
             id: ClientId::new(now, &self.random),
             tenant_id: caller.tenant,
@@ -137,6 +141,7 @@ impl Core {
             proof,
             grant_types,
             redirect_uris: new.redirect_uris.clone().map(Vec::from).unwrap_or_default(),
+            redirect_uris_changed_at: None,
             created_by: caller.subject.clone(),
             created_at: now,
             updated_at: now,

@@ -42,6 +42,5 @@ pub async fn list(
     let cursor = parameters.cursor.as_deref();
     let keyset = core.keyset(&caller.tenant, &uri, cursor, parameters.limit).await?;
     let page = core.accounts.clients(&caller.tenant, &keyset).await?;
-    let next = core.cursor(&caller.tenant, &uri, page.next).await?;
-    Ok(Page::new(&uri, page.rows.iter().map(ClientView::of).collect(), next))
+    core.cursors.page(&caller.tenant, &uri, page.rows.iter().map(ClientView::of).collect(), page.next).await
 }

@@ -43,7 +43,7 @@ pub struct SecretRotation {
     ),
     responses(
         (status = 201, description = "The new secret", body = ClientWithSecret, headers(("Location" = String), ("ETag" = String))),
-        (status = 403, description = "forbidden: the client may do more than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: the client may do more than the caller, or the caller is a key with an end, networks or credits", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: it has no secret", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
@@ -84,6 +84,7 @@ impl Core {
         }
         // Whoever knows the secret may do what the client may.
         check_scopes(caller, Scoped::Client, &before.scopes)?;
+        self.limits_of(caller).await?.check_absent()?;
         let now = self.clock.now();
         let (secret, stored) = draw_secret(now, &self.random);
         let end = Timestamp::from_second(now.as_second() + i64::from(overlap)).map_err(Problem::internal)?;

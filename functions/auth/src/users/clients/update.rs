@@ -8,6 +8,7 @@ use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission};
 use shared::refusal::{Fault, Refusal};
 use utoipa::ToSchema;
 
+use super::least_scopes;
 use super::view::ClientView;
 use crate::app::Core;
 use crate::audit::{Action, Origin};
@@ -63,7 +64,7 @@ impl ClientEdit {
 
 /// Change an OAuth client.
 ///
-/// A JSON Merge Patch. When scopes are taken away, its access tokens are refused within 30 seconds; when only its keys
+/// A JSON Merge Patch. When redirect URIs change, users who let it in are asked again. When scopes are taken away, its access tokens are refused within 30 seconds; when only its keys
 /// change, they stay good. It needs a sign-in within the last 15 minutes.
 #[utoipa::path(
     patch, path = "/v1/oauth-clients/{id}", operation_id = "update_oauth_client", tag = "oauth-clients",
@@ -71,7 +72,7 @@ impl ClientEdit {
     request_body(content = ClientEdit, content_type = "application/merge-patch+json", example = json!({"scopes": ["links:read"]})),
     responses(
         (status = 200, description = "The client after the change", body = ClientView, headers(("ETag" = String))),
-        (status = 403, description = "forbidden: it would have, or has, more scopes than the caller", body = Document, content_type = "application/problem+json"),
+        (status = 403, description = "forbidden: it would have, or has, more scopes than the caller, or the caller is a key with an end, networks or credits", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the tenant has no such client", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
@@ -102,7 +103,8 @@ impl Core {
         conditions.check(&ClientView::etag(&before))?;
         let current = ClientEdit::of(&before);
         let mut edit = patch.apply(&current)?;
-        edit.scopes = known(&edit.scopes).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
+        edit.scopes = known(&edit.scopes, least_scopes(&before.grant_types))
+            .map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
         let proof = edit.proof(&before.proof).map_err(Problem::from)?;
         if edit.redirect_uris.is_some() != current.redirect_uris.is_some() {
             let refusal = Refusal::new("not_changeable", "a client keeps its grant types: register another one");
@@ -114,13 +116,24 @@ impl Core {
         // Whoever has one of its keys may do what the client may, and so may who gets its codes.
         if edit.scopes != current.scopes || edit.jwks != current.jwks || edit.redirect_uris != current.redirect_uris {
             check_scopes(caller, Scoped::Client, &edit.scopes)?;
+            self.limits_of(caller).await?.check_absent()?;
         }
         let now = self.clock.now();
         let narrowed = ALL.iter().any(|name| current.scopes.grant(name) && !edit.scopes.grant(name));
         let ClientEdit { name, scopes, redirect_uris, .. } = edit;
         let redirect_uris = redirect_uris.map(Vec::from).unwrap_or_default();
-        let after =
-            Client { name, scopes, proof, redirect_uris, updated_at: now, revision: before.revision + 1, ..before };
+        let moved = redirect_uris != before.redirect_uris;
+        let redirect_uris_changed_at = if moved { Some(now) } else { before.redirect_uris_changed_at };
+        let after = Client {
+            name,
+            scopes,
+            proof,
+            redirect_uris,
+            redirect_uris_changed_at,
+            updated_at: now,
+            revision: before.revision + 1,
+            ..before
+        };
         let view = ClientView::of(&after);
         let record = origin.by(caller, Action::ClientUpdated, now, &self.random).on(id).with(view.scopes.join(" "));
         let mut writes = self.accounts.client_writes(&after)?;

@@ -33,7 +33,7 @@ pub struct Parameters {
 
 /// The tenant's members.
 ///
-/// By id, which is by the time of their sign-up. Those whose address is not proved yet are members already, without access.
+/// By id, which is by the time of their sign-up. Who signed up is a member once their address is proved.
 /// With a filter a page can be short and still have a next one.
 #[utoipa::path(
     get, path = "/v1/users", operation_id = "list_users", tag = "users",
@@ -59,6 +59,5 @@ pub async fn list(
     let keyset = core.keyset(&caller.tenant, &uri, parameters.cursor.as_deref(), parameters.limit).await?;
     let filter = MemberFilter { status: parameters.status, role: parameters.role };
     let page = core.accounts.member_page(&caller.tenant, &filter, &keyset).await?;
-    let cursor = core.cursor(&caller.tenant, &uri, page.next).await?;
-    Ok(Page::new(&uri, page.rows.iter().map(MemberView::of).collect(), cursor))
+    core.cursors.page(&caller.tenant, &uri, page.rows.iter().map(MemberView::of).collect(), page.next).await
 }

@@ -8,7 +8,7 @@ use shared::http::{Created, Document, Problem, ProblemType};
 use shared::identity::{Principal, Scopes, Sensitive, permission};
 use utoipa::ToSchema;
 
-use super::check_description;
+use super::kept_description;
 use crate::app::Core;
 use crate::audit::{Action, Origin};
 use crate::membership::{CustomRole, RoleName};
@@ -23,7 +23,7 @@ use crate::view::RoleView;
 pub struct NewRole {
     /// Its name: not one of the built-in roles' and not taken.
     name: RoleName,
-    /// What it is for: 1 to 200 characters.
+    /// What it is for: 1 to 200 characters, without blanks at its ends.
     #[serde(default)]
     description: Option<String>,
     /// What it grants: 1 to 50 names of permissions, `resource:*`, or `*`.
@@ -69,8 +69,8 @@ impl Core {
         attempt: &Attempt,
     ) -> Result<Response, Failure> {
         let now = self.clock.now();
-        check_description(new.description.as_ref()).map_err(Problem::from)?;
-        let permissions = known(&new.permissions).map_err(|refusal| Problem::from(refusal.at("/permissions")))?;
+        let description = kept_description(new.description.as_deref()).map_err(Problem::from)?;
+        let permissions = known(&new.permissions, 1).map_err(|refusal| Problem::from(refusal.at("/permissions")))?;
         check_permissions(caller, &Scopes::default(), &permissions)?;
         if new.name.built_in().is_some() {
             return Err(taken(&new.name).into());
@@ -78,7 +78,7 @@ impl Core {
         let role = CustomRole {
             tenant_id: caller.tenant,
             name: new.name.clone(),
-            description: new.description.clone(),
+            description,
             permissions,
             created_at: now,
             updated_at: now,

@@ -7,7 +7,7 @@ use shared::identity::permission::ALL;
 use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission};
 use utoipa::ToSchema;
 
-use super::check_description;
+use super::kept_description;
 use crate::app::Core;
 use crate::audit::{Action, Origin};
 use crate::membership::{CustomRole, RoleName};
@@ -20,7 +20,7 @@ use crate::view::RoleView;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleEdit {
-    /// What it is for: 1 to 200 characters.
+    /// What it is for: 1 to 200 characters, without blanks at its ends.
     description: Option<String>,
     /// What it grants: 1 to 50 names of permissions, `resource:*`, or `*`.
     #[schema(value_type = Vec<String>, example = json!(["links:read"]))]
@@ -78,19 +78,14 @@ impl Request<'_> {
         self.conditions.check(&RoleView::etag(&before))?;
         let current = RoleEdit { description: before.description.clone(), permissions: before.permissions.clone() };
         let edit: RoleEdit = self.patch.apply(&current)?;
-        check_description(edit.description.as_ref()).map_err(Problem::from)?;
-        let permissions = known(&edit.permissions).map_err(|refusal| Problem::from(refusal.at("/permissions")))?;
-        if edit.description == before.description && permissions == before.permissions {
+        let description = kept_description(edit.description.as_deref()).map_err(Problem::from)?;
+        let permissions = known(&edit.permissions, 1).map_err(|refusal| Problem::from(refusal.at("/permissions")))?;
+        if description == before.description && permissions == before.permissions {
             return Ok(Tagged::new(RoleView::etag(&before), RoleView::of(&before)));
         }
         check_permissions(self.caller, &before.permissions, &permissions)?;
-        let after = CustomRole {
-            description: edit.description,
-            permissions,
-            updated_at: now,
-            revision: before.revision + 1,
-            ..before.clone()
-        };
+        let after =
+            CustomRole { description, permissions, updated_at: now, revision: before.revision + 1, ..before.clone() };
 
         let view = RoleView::of(&after);
         let record = self.origin.by(self.caller, Action::RoleUpdated, now, &core.random).on(&after.name);

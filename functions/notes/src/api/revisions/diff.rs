@@ -57,11 +57,7 @@ pub async fn diff(
     let (before, after) = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let compared = work.compared(&id, version, parameters.from).await?;
-                Ok(compared)
-            }
-            .await;
+            let done = work.compared(&id, version, parameters.from).await;
             work.end(done).await
         })
         .await?;

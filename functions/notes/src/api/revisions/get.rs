@@ -28,11 +28,7 @@ pub async fn get(
     let revision = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let revision = work.revision(&id, version).await?;
-                Ok(revision)
-            }
-            .await;
+            let done = work.revision(&id, version).await;
             work.end(done).await
         })
         .await?;

@@ -37,11 +37,7 @@ pub async fn list(
     let revisions = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let revisions = work.revisions(&id).await?;
-                Ok(revisions)
-            }
-            .await;
+            let done = work.revisions(&id).await;
             work.end(done).await
         })
         .await?;

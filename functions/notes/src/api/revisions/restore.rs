@@ -4,10 +4,11 @@ use axum::extract::State;
 use shared::http::{Document, Path, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 
+use crate::api::conditions::check_version;
 use crate::app::App;
 use crate::note::{Actor, Draft, NoteId};
 use crate::store::Place;
-use crate::view::{NoteView, check_version, etag};
+use crate::view::{NoteView, etag};
 
 /// Go back to a revision of a note.
 ///
@@ -45,8 +46,7 @@ pub async fn restore(
                     tags: revision.tags,
                     ..held.note.draft
                 };
-                let held = work.change(held, draft, now).await?;
-                Ok(held)
+                work.change(held, draft, now).await
             }
             .await;
             work.end(done).await

@@ -4,10 +4,10 @@ use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
 use shared::identity::{Caller, permission};
 
+use crate::api::conditions::{check_share, demand_version};
 use crate::app::App;
 use crate::note::{Actor, NoteId, UserId};
 use crate::store::{Held, Share};
-use crate::view::{demand_version, share_etag};
 
 /// Share a note with a user no longer.
 ///
@@ -36,7 +36,7 @@ pub async fn delete(
             let done = async {
                 let check = |held: &Held, share: &Share| {
                     demand_version(held, &conditions)?;
-                    conditions.check(&share_etag(share))
+                    check_share(Some(share), &conditions)
                 };
                 work.delete_share(&id, &user, check).await?;
                 Ok(NoContent)

@@ -31,11 +31,7 @@ pub async fn get(
     let share = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let share = work.share(&id, &user).await?;
-                Ok(share)
-            }
-            .await;
+            let done = work.share(&id, &user).await;
             work.end(done).await
         })
         .await?;

@@ -37,11 +37,7 @@ pub async fn list(
     let shares = notes
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
-            let done = async {
-                let shares = work.shares(&id).await?;
-                Ok(shares)
-            }
-            .await;
+            let done = work.shares(&id).await;
             work.end(done).await
         })
         .await?;

@@ -2,10 +2,11 @@
 
 use axum::extract::State;
 use serde::Deserialize;
-use shared::http::{Document, Json, Path, Problem, Tagged};
+use shared::http::{Document, Json, Path, Preconditions, Problem, Tagged};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
+use crate::api::conditions::check_share;
 use crate::app::App;
 use crate::note::{Access, Actor, NoteId, UserId};
 use crate::view::{ShareView, share_etag};
@@ -29,15 +30,18 @@ pub enum SharedAccess {
 }
 
 /// Share a note with a user of the tenant, or change how.
+///
+/// With an `If-Match` it is changed and not shared anew: where there is no share, none has that version.
 #[utoipa::path(
     put, path = "/v2/notes/{id}/shares/{user}", operation_id = "put_note_share", tag = "notes",
-    params(("id" = String, Path, example = "note_01k9z4n2y6e0qv3m8t5w7x9abc"), ("user" = String, Path, description = "The id of a user", example = "user_01k9z4n2y6e0qv3m8t5w7x9abc")),
+    params(("id" = String, Path, example = "note_01k9z4n2y6e0qv3m8t5w7x9abc"), ("user" = String, Path, description = "The id of a user", example = "user_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
     request_body(content = NewNoteShare, example = json!({"access": "read"})),
     responses(
         (status = 200, description = "The share", body = ShareView, headers(("ETag" = String))),
         (status = 403, description = "forbidden: the note is somebody else's", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: there is no such note or user", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "conflict: the user is the owner, or a hundred others have it", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: there is no share, or it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -46,6 +50,7 @@ pub async fn put(
     State(app): State<App>,
     caller: Caller<permission::WriteNotes>,
     Path((id, user)): Path<(NoteId, UserId)>,
+    conditions: Preconditions,
     Json(new): Json<NewNoteShare>,
 ) -> Result<Tagged<ShareView>, Problem> {
     let (actor, now, notes) = (Actor::of(&caller), app.clock.now(), app.notes()?);
@@ -57,8 +62,10 @@ pub async fn put(
         .repeated(&actor, async || {
             let mut work = notes.begin(&actor).await?;
             let done = async {
-                let share = work.put_share(&id, &user, access, now).await?;
-                Ok(share)
+                if conditions.has_if_match() {
+                    check_share(work.lock_share(&id, &user).await?.as_ref(), &conditions)?;
+                }
+                work.put_share(&id, &user, access, now).await
             }
             .await;
             work.end(done).await

@@ -6,10 +6,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-
-use super::ring_provider;
-use super::token::LONGEST;
-use crate::time::{SignedDuration, Timestamp};
+use shared::identity::install_crypto_provider;
+use shared::identity::token::LONGEST;
+use shared::time::{SignedDuration, Timestamp};
 
 /// How far the signer's clock may be from ours.
 pub const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
@@ -124,7 +123,7 @@ pub fn verifies(key: &Jwk, algorithm: Algorithm) -> bool {
 
 /// The claims of a token that a key of the set signed.
 fn signed(token: &str, keys: &JwkSet) -> Result<Box<RawValue>, InvalidForeignToken> {
-    ring_provider::install();
+    install_crypto_provider();
     if token.len() > LONGEST {
         return Err(InvalidForeignToken::Form);
     }

@@ -4,13 +4,13 @@ use axum::extract::State;
 use shared::http::{Document, ETag, Json, Path, Preconditions, Problem, Tagged, race};
 use shared::identity::{Caller, permission};
 use shared::telemetry::chain;
+use shared::time::to_millisecond;
 
 use super::view::QueueView;
 use crate::app::App;
 use crate::message::Message;
 use crate::name::QueueName;
 use crate::queue::{Queue, Settings};
-use crate::rules::millisecond;
 use crate::store::StoreError;
 
 /// Set a queue.
@@ -44,7 +44,7 @@ pub async fn put(
     }
     let (engine, caller, name, settings, conditions) = (&app.engine, &caller, &name, &settings, &conditions);
     let queue = race(&engine.random, || async move {
-        let now = millisecond(engine.clock.now());
+        let now = to_millisecond(engine.clock.now());
         let found = engine.jobs.queue(&caller.tenant, name).await?;
         let before = found.as_ref().map_or(0, |queue| queue.revision);
         conditions.check(&found.as_ref().map_or_else(|| ETag::of_version("none"), Queue::etag))?;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use self::round::Round;
 use crate::app::App;
 use crate::attempt::{Failure, Outcome};
-use crate::name::QueueName;
+use crate::name::{QueueName, check_no_controls};
 use crate::queue::LONGEST_TIMEOUT_SECONDS;
 use crate::store::StoreError;
 use crate::view::JobView;
@@ -139,10 +139,8 @@ impl NewLease {
         range((1..=MOST).contains(&self.max), "/max", "must be 1 to 32");
         range((5..=LONGEST_TIMEOUT_SECONDS).contains(&self.lease_seconds), "/lease_seconds", "must be 5 to 840");
         range(self.wait_seconds <= LONGEST_WAIT, "/wait_seconds", "must be 0 to 20");
-        let name = self.worker.as_deref().unwrap_or("worker");
-        range((1..=100).contains(&name.chars().count()), "/worker", "has 1 to 100 characters");
-        if name.chars().any(char::is_control) {
-            errors.push(FieldError::new("/worker", "control_character", "must not have control characters"));
+        if let Some(Err(refusal)) = self.worker.as_deref().map(|name| check_no_controls(name, 100)) {
+            errors.push(FieldError::new("/worker", refusal.code, refusal.detail));
         }
         if errors.is_empty() { Ok(()) } else { Err(Problem::validation(errors)) }
     }

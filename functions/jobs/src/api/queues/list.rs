@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use http::Uri;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::http::{Document, Limit, Page, Problem, Query};
 use shared::identity::{Caller, permission};
 use utoipa::IntoParams;
@@ -28,12 +28,6 @@ pub struct Parameters {
     cursor: Option<String>,
 }
 
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: String,
-}
-
 /// The tenant's queues, by name, with their numbers.
 #[utoipa::path(
     get, path = "/v2/queues", operation_id = "list_queues", tag = "queues",
@@ -54,7 +48,8 @@ struct Position {
             }],
             "next_cursor": null, "has_more": false,
         })),
-        (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "invalid-cursor: the cursor is of another query or tenant", body = Document, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
@@ -63,21 +58,12 @@ pub async fn list(
     uri: Uri,
     Query(parameters): Query<Parameters>,
 ) -> Result<Page<QueueView>, Problem> {
-    let after = match &parameters.cursor {
-        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
-        None => None,
-    };
+    let after: Option<String> = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let limit = parameters.limit.get();
     let mut queues = app.engine.jobs.queues(&caller.tenant, after.as_deref(), limit + 1).await?;
     let more = queues.len() > limit;
     queues.truncate(limit);
-    let cursor = match queues.last().filter(|_| more) {
-        Some(last) => {
-            let position = Position { after: last.name.to_string() };
-            Some(app.cursors.seal(&caller.tenant, &uri, &position).await?)
-        }
-        None => None,
-    };
+    let next = queues.last().filter(|_| more).map(|last| last.name.clone());
     let statistics = match (queues.first(), queues.last()) {
         (Some(first), Some(last)) => {
             app.engine.jobs.statistics_of_queues(&caller.tenant, &first.name, &last.name).await?
@@ -89,5 +75,5 @@ pub async fn list(
         let statistics = statistics.get(queue.name.as_str()).unwrap_or(&none);
         QueueView::of(queue).with_statistics(StatisticsView::of(statistics, None, now))
     };
-    Ok(Page::new(&uri, queues.iter().map(view).collect(), cursor))
+    app.cursors.page(&caller.tenant, &uri, queues.iter().map(view).collect(), next).await
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::Uri;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::http::{Document, Limit, Page, Problem, Query};
 use shared::identity::{Caller, permission};
 use utoipa::IntoParams;
@@ -24,12 +24,6 @@ pub struct Parameters {
     pub(super) cursor: Option<String>,
 }
 
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: ScheduleId,
-}
-
 /// The tenant's schedules, the newest first.
 #[utoipa::path(
     get, path = "/v2/schedules", operation_id = "list_schedules", tag = "schedules",
@@ -46,18 +40,12 @@ pub async fn list(
     uri: Uri,
     Query(parameters): Query<Parameters>,
 ) -> Result<Page<ScheduleView>, Problem> {
-    let after = match &parameters.cursor {
-        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
-        None => None,
-    };
+    let after: Option<ScheduleId> = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let limit = parameters.limit.get();
     let mut schedules = app.engine.jobs.schedules(&caller.tenant, after.as_ref(), limit + 1).await?;
     let more = schedules.len() > limit;
     schedules.truncate(limit);
-    let cursor = match schedules.last().filter(|_| more) {
-        Some(last) => Some(app.cursors.seal(&caller.tenant, &uri, &Position { after: last.id }).await?),
-        None => None,
-    };
+    let next = schedules.last().filter(|_| more).map(|last| last.id);
     let views: Result<_, _> = schedules.iter().map(ScheduleView::of).collect();
-    Ok(Page::new(&uri, views.map_err(Problem::internal)?, cursor))
+    app.cursors.page(&caller.tenant, &uri, views.map_err(Problem::internal)?, next).await
 }

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use shared::http::idempotency::{Begin, Submitted};
-use shared::http::{Created, Document, FieldError, Problem, ProblemType, race};
+use shared::http::idempotency::Submitted;
+use shared::http::{Created, Document, FieldError, Problem, ProblemType, race_of_key};
 use shared::identity::{Caller, Principal, permission};
 use shared::refusal::Fault;
 
@@ -30,7 +30,7 @@ const ROUTE: &str = "POST /v2/schedules";
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and done once. Kept 24 hours.")),
     responses(
         (status = 201, description = "The schedule was made", body = ScheduleView, headers(("Location" = String), ("ETag" = String))),
-        (status = 409, description = "conflict: there are 1,000 schedules already", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: there are 1,000 schedules already; or idempotency-in-progress", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -40,12 +40,7 @@ pub async fn create(
     caller: Caller<permission::WriteJobs>,
     new: Submitted<Editable>,
 ) -> Result<Response, Problem> {
-    let (app, caller, new) = (&app, &caller, &new);
-    race(&app.engine.random, || async move {
-        let attempt = match app.idempotency.begin(&caller.tenant, ROUTE, new).await? {
-            Begin::First(attempt) => attempt,
-            Begin::Replay(response) => return Ok(Some(response)),
-        };
+    race_of_key(&app.engine.random, &app.idempotency, (&caller.tenant, ROUTE), &new, async |attempt| {
         let now = app.engine.clock.now();
         let origin = Origin {
             id: ScheduleId::new(now, &app.engine.random),
@@ -54,7 +49,7 @@ pub async fn create(
             now,
         };
         let template = new.body.job.clone();
-        let schedule = checked(app, caller, &template, new.body.clone().into_schedule(origin)).await?;
+        let schedule = checked(&app, &caller, &template, new.body.clone().into_schedule(origin)).await?;
         let created = Created {
             location: location(&schedule.id),
             etag: schedule.etag(),

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use http::Uri;
-use serde::{Deserialize, Serialize};
 use shared::http::{Document, Page, Path, Problem, Query};
 use shared::identity::{Caller, permission};
 
@@ -10,12 +9,6 @@ use super::list::Parameters;
 use super::view::RunView;
 use crate::app::App;
 use crate::schedule::record::ScheduleId;
-
-/// Where a page ended.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    after: String,
-}
 
 /// What came of a schedule's ticks in the last 30 days, the newest first.
 #[utoipa::path(
@@ -37,20 +30,12 @@ pub async fn history(
 ) -> Result<Page<RunView>, Problem> {
     let jobs = &app.engine.jobs;
     jobs.schedule(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
-    let after = match &parameters.cursor {
-        Some(cursor) => Some(app.cursors.open::<Position>(&caller.tenant, &uri, cursor).await?.after),
-        None => None,
-    };
+    let after: Option<String> = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let limit = parameters.limit.get();
     let mut runs = jobs.runs(&caller.tenant, &id, after.as_deref(), limit + 1).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
-    let cursor = match runs.last().filter(|_| more) {
-        Some(last) => {
-            let position = Position { after: last.place.clone() };
-            Some(app.cursors.seal(&caller.tenant, &uri, &position).await?)
-        }
-        None => None,
-    };
-    Ok(Page::new(&uri, runs.iter().map(|kept| RunView::of(&kept.run)).collect(), cursor))
+    let next = runs.last().filter(|_| more).map(|last| last.place.as_str());
+    let data = runs.iter().map(|kept| RunView::of(&kept.run)).collect();
+    app.cursors.page(&caller.tenant, &uri, data, next).await
 }

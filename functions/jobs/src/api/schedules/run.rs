@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use shared::http::idempotency::{Begin, Submitted, in_progress};
-use shared::http::{Created, Document, Path, Problem, race};
+use shared::http::idempotency::Submitted;
+use shared::http::{Created, Document, Path, Problem, race_of_key};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
@@ -46,16 +46,11 @@ pub async fn run(
     Path(id): Path<ScheduleId>,
     asked: Submitted<RunSchedule>,
 ) -> Result<Response, Problem> {
-    let (app, engine, caller, asked) = (&app, &app.engine, &caller, &asked);
-    let route = &format!("POST /v2/schedules/{id}/run");
-    race(&engine.random, || async move {
-        let attempt = match app.idempotency.begin(&caller.tenant, route, asked).await? {
-            Begin::First(attempt) => attempt,
-            Begin::Replay(response) => return Ok(Some(response)),
-        };
+    let (engine, route) = (&app.engine, format!("POST /v2/schedules/{id}/run"));
+    race_of_key(&engine.random, &app.idempotency, (&caller.tenant, &route), &asked, async |attempt| {
         let schedule = engine.jobs.schedule(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         let new: NewJob = schedule.template().map_err(Problem::internal)?.into();
-        let (job, payload) = made::job(app, caller, new).await.map_err(|problem| problem.below("/job"))?;
+        let (job, payload) = made::job(&app, &caller, new).await.map_err(|problem| problem.below("/job"))?;
         let job = Job { concurrency_key: job.concurrency_key.or_else(|| schedule.concurrency_key()), ..job };
         app.payloads.keep(&job, &payload).await?;
         let fired_at = job.created_at;
@@ -69,7 +64,6 @@ pub async fn run(
                 engine.dispatch_or_leave(&job).await;
                 Ok(Some(created.into_response()))
             }
-            Err(InsertError::Store(StoreError::Conflict)) if asked.has_key() => Err(in_progress()),
             // Another request or a tick was between; or the next try finds the answer of a request with the same key.
             Err(InsertError::KeyUsed | InsertError::Store(StoreError::Stale | StoreError::Conflict)) => Ok(None),
             Err(error) => Err(error.into()),

@@ -9,7 +9,7 @@ use shared::http::idempotency::{Planned, Submitted};
 use shared::http::{Document, FieldError, Json, Path, Problem};
 use shared::id::TenantId;
 use shared::identity::{Caller, Principal, permission};
-use shared::time::{SignedDuration, Timestamp};
+use shared::time::{SignedDuration, Timestamp, to_millisecond};
 use utoipa::ToSchema;
 
 use super::dead::MOST_COUNTED;
@@ -17,7 +17,6 @@ use crate::api::made::permitted;
 use crate::app::App;
 use crate::job::{Job, JobId, Phase};
 use crate::name::QueueName;
-use crate::rules::millisecond;
 use crate::store::{Along, InsertError, StoreError};
 
 /// The most jobs of one redrive.
@@ -121,7 +120,7 @@ pub async fn redrive(
     let step = SignedDuration::from_millis(1000 / i64::from(wanted.per_second));
     let each: Vec<_> = (0_i32..)
         .zip(dead)
-        .map(|(index, one)| redriven(app, caller, one, millisecond(now.checked_add(step * index).unwrap_or(now))))
+        .map(|(index, one)| redriven(app, caller, one, to_millisecond(now.checked_add(step * index).unwrap_or(now))))
         .collect();
     let done: Vec<_> = stream::iter(each).buffer_unordered(CONCURRENCY).try_collect().await?;
     let count = |counted: &Done| matches!(counted, Done::Now) || (again && matches!(counted, Done::Before));

@@ -1,0 +1,134 @@
+//! The clicks that are on their way to the counting worker: each is sent once the answer is out, and again after the
+//! next one when the queue did not take it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::stream::{self, StreamExt as _};
+use shared::BoxFuture;
+use shared::lambda::Deferred;
+use shared::queue::{Message, Outbound};
+use shared::telemetry::chain;
+
+use crate::click::Click;
+
+/// The most clicks that an instance holds, of about half a kilobyte each.
+const MOST: usize = 1_000;
+
+/// How many of those that had to wait are sent at once.
+const CONCURRENCY: usize = 10;
+
+/// The clicks of an instance that the queue has not taken yet. Clones share them.
+#[derive(Clone)]
+pub(super) struct Unsent {
+    queue: Outbound,
+    deferred: Deferred,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// By their ids, which sort by time.
+    clicks: BTreeMap<String, Message>,
+    /// Whether a flush is deferred already, which will send all of them.
+    is_deferred: bool,
+}
+
+impl Waiting {
+    /// Adds a click; gives up the oldest one when there are too many.
+    fn add(&mut self, click: Message) -> Option<Message> {
+        self.clicks.insert(click.id.clone(), click);
+        if self.clicks.len() > MOST { self.clicks.pop_first().map(|(_, oldest)| oldest) } else { None }
+    }
+}
+
+impl Unsent {
+    pub(super) fn new(queue: Outbound, deferred: Deferred) -> Self {
+        Self { queue, deferred, waiting: Arc::default() }
+    }
+
+    /// Has a click sent once the answer is out.
+    pub(super) async fn send(&self, click: &Click) {
+        match Message::json(self.queue.queue_url(), click.tenant_id, click.id.to_string(), click) {
+            Ok(message) => self.keep(message).await,
+            Err(error) => tracing::error!(error = chain(&error), "a click was lost: it has no form as JSON"),
+        }
+    }
+
+    /// Keeps a click for the next flush, whether that is after an answer or at the end of the instance.
+    async fn keep(&self, click: Message) {
+        let (lost, was_deferred) = {
+            let mut waiting = self.lock();
+            (waiting.add(click), std::mem::replace(&mut waiting.is_deferred, true))
+        };
+        if let Some(lost) = lost {
+            tracing::error!(click = lost.id, "a click was lost: the queue has not taken the last {MOST}");
+        }
+        if !was_deferred {
+            self.deferred.defer(self.clone().flush()).await;
+        }
+    }
+
+    /// Sends the newest click and, once the queue has taken that one, all others: while it takes none, a flush costs no
+    /// more than one call.
+    fn flush(self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let newest = {
+                let mut waiting = self.lock();
+                waiting.is_deferred = false;
+                waiting.clicks.pop_last()
+            };
+            let Some((_, newest)) = newest else { return };
+            if !self.try_send(newest).await {
+                return;
+            }
+            let others = std::mem::take(&mut self.lock().clicks);
+            let sends: Vec<_> = others.into_values().map(|click| self.try_send(click)).collect();
+            stream::iter(sends).buffer_unordered(CONCURRENCY).count().await;
+        })
+    }
+
+    /// Whether the queue took the click; if not, it waits for the next flush. When only the queue's answer was lost, the
+    /// click comes twice, with the same id, and counts once.
+    fn try_send(&self, click: Message) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let sent = self.queue.send(&click).await;
+            if let Err(error) = &sent {
+                tracing::warn!(error = chain(error), click = click.id, "a click waits: the queue did not take it");
+                self.keep(click).await;
+            }
+            sent.is_ok()
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use shared::random::Random;
+    use shared::time::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::link::tests::link;
+    use crate::visitor::Visitor;
+
+    #[test]
+    fn the_oldest_click_is_given_up_for_one_too_many() {
+        let at = |millisecond| {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millisecond);
+            let click = Click::new(&link(), Visitor::read(false, |_| None), now, &Random::seeded(1));
+            Message::json("queue", click.tenant_id, click.id.to_string(), &click).unwrap()
+        };
+        let mut waiting = Waiting::default();
+        // One that had failed comes back after newer ones.
+        let times = (1..=1_000).rev();
+        assert!(times.into_iter().all(|time| waiting.add(at(time)).is_none()));
+        assert_eq!(waiting.add(at(2_000)).unwrap().id, at(1).id);
+        assert_eq!(waiting.add(at(0)).unwrap().id, at(0).id);
+        assert_eq!(waiting.clicks.len(), MOST);
+    }
+}
