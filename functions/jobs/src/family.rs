@@ -1,6 +1,6 @@
 //! Jobs that depend on others: how they hear of an end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use shared::telemetry::chain;
 use shared::time::to_millisecond;
@@ -13,7 +13,8 @@ use crate::view::ParentView;
 /// Jobs that are read at once under the one that they depend on.
 const PAGE: usize = 100;
 
-/// How often a job is told that is changed by others at the same time.
+/// How often a job is told that is changed by others at the same time. Those who end together what it waits for hold each
+/// other up once: all but the last take their parent off its set whatever the others do.
 const RACES: usize = 8;
 
 impl Engine {
@@ -58,11 +59,13 @@ impl Engine {
                 self.jobs.unblock(&job, &parent.id, job.ready_at.max(to_millisecond(now))).await
             };
             match done {
-                Ok(()) if cancels => return Ok(Some(Job { phase: Phase::Cancelled, waits_for: Vec::new(), ..job })),
+                Ok(()) if cancels => {
+                    return Ok(Some(Job { phase: Phase::Cancelled, waits_for: BTreeSet::new(), ..job }));
+                }
                 Ok(()) => {
                     if job.waits_for.len() == 1 {
                         let ready_at = job.ready_at.max(to_millisecond(now));
-                        self.dispatch_or_leave(&Job { ready_at, waits_for: Vec::new(), ..job }).await;
+                        self.dispatch_or_leave(&Job { ready_at, waits_for: BTreeSet::new(), ..job }).await;
                     }
                     return Ok(None);
                 }

@@ -17,6 +17,7 @@
 //! ([`Job::claims`], the fencing token): what a worker says after its lease has ended and the job was claimed again is
 //! refused.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -244,8 +245,8 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<JobId>,
     /// Those of them that have not ended, as far as it has heard. It is not taken up before there are none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waits_for: Vec<JobId>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty", with = "serde_dynamo::string_set")]
+    pub waits_for: BTreeSet<JobId>,
     /// What becomes of it when one of them does not succeed.
     #[serde(default)]
     pub on_parent_failure: ParentFailure,

@@ -1,6 +1,8 @@
 //! How jobs are made: what a client may ask, and the rules that concern several fields, the time or the queue. The rules
 //! of single fields are in their types.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::id::TenantId;
@@ -207,7 +209,7 @@ impl NewJob {
             unique: self.unique.map(|unique| Unique { key: unique.key, until: unique.period_seconds.map(later) }),
             concurrency_key: self.concurrency_key,
             tags: self.tags,
-            waits_for: Vec::new(),
+            waits_for: BTreeSet::new(),
             depends_on: self.depends_on.iter().filter_map(Dependency::id).collect(),
             on_parent_failure: self.on_parent_failure,
             has_children: false,

@@ -1,5 +1,7 @@
 //! A job as clients see it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::http::ETag;
@@ -74,7 +76,7 @@ pub struct JobView {
     depends_on: Vec<JobId>,
     /// Those of them that have not ended.
     #[schema(value_type = Vec<String>)]
-    waits_for: Vec<JobId>,
+    waits_for: BTreeSet<JobId>,
     /// What came of the jobs that it depends on: with a leased job alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     parents: Option<Vec<ParentView>>,

@@ -102,8 +102,8 @@ pub(super) async fn parents(
     depends_on: &[Dependency],
     on_failure: ParentFailure,
     earlier: &BTreeSet<JobRef>,
-) -> Result<(Vec<JobId>, Vec<FieldError>), Problem> {
-    let (mut waits_for, mut errors) = (Vec::new(), Vec::new());
+) -> Result<(BTreeSet<JobId>, Vec<FieldError>), Problem> {
+    let (mut waits_for, mut errors) = (BTreeSet::new(), Vec::new());
     // One more than there may be is enough to be refused.
     for (index, dependency) in depends_on.iter().enumerate().take(MOST_PARENTS + 1) {
         let mut wrong = |code, detail: &str| errors.push(FieldError::new(format!("/depends_on/{index}"), code, detail));
@@ -118,8 +118,10 @@ pub(super) async fn parents(
         };
         match app.engine.jobs.get(&caller.tenant, id).await? {
             None => wrong("not_found", "there is no such job"),
-            Some(parent) if !parent.phase.is_end() && !waits_for.contains(id) => waits_for.push(*id),
-            Some(parent) if !parent.phase.is_end() || parent.phase == Phase::Succeeded => {}
+            Some(parent) if !parent.phase.is_end() => {
+                waits_for.insert(*id);
+            }
+            Some(parent) if parent.phase == Phase::Succeeded => {}
             Some(_) if on_failure == ParentFailure::Run => {}
             Some(_) => wrong("not_succeeded", "this job has ended and did not succeed"),
         }

@@ -8,7 +8,7 @@ use shared::dynamo::{AttributeValue, Delete, Put, Query, TransactWrite, Update, 
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
-use super::{Attention, JobStore, StoreError, job_key, key, stale, value};
+use super::{Attention, JobStore, StoreError, job_key, key, stale};
 use crate::job::{Job, JobId};
 
 fn children_partition(tenant: &TenantId, parent: &JobId) -> String {
@@ -56,24 +56,25 @@ impl JobStore {
     }
 
     /// Takes `parent` off what `child` waits for, as it was read; the last one makes it ready at `ready_at`.
+    /// [`StoreError::Stale`] when it was the last but one, and is the last now, or the child was changed otherwise.
     pub async fn unblock(&self, child: &Job, parent: &JobId, ready_at: Timestamp) -> Result<(), StoreError> {
-        let left: Vec<_> = child.waits_for.iter().filter(|id| *id != parent).collect();
         let at = job_key(&child.tenant_id, &child.id);
-        let update = if left.is_empty() {
+        let update = if child.waits_for.len() > 1 {
+            // Others that end at the same time take themselves off as well, which is no reason to begin again.
+            Update::new(&self.table, at, "SET revision = revision + :one DELETE waits_for :parents")
+                .only_if("#phase = :waiting AND contains(waits_for, :parent) AND size(waits_for) > :one")
+                .value(":parents", AttributeValue::Ss(vec![parent.to_string()]))
+                .value(":parent", s(parent.to_string()))
+        } else {
             let set =
                 format!("SET ready_at = :ready_at, revision = revision + :one, {} REMOVE waits_for", Attention::SET);
-            let update = Update::new(&self.table, at, set).value(":ready_at", s(rfc3339_millis(ready_at)));
+            let update = Update::new(&self.table, at, set)
+                .only_if("#phase = :waiting AND revision = :revision")
+                .value(":ready_at", s(rfc3339_millis(ready_at)))
+                .value(":revision", n(child.revision));
             Attention::ready(child, ready_at).values(update)
-        } else {
-            Update::new(&self.table, at, "SET waits_for = :left, revision = revision + :one")
-                .value(":left", value(&left)?)
         };
-        let update = update
-            .only_if("#phase = :waiting AND revision = :revision")
-            .name("#phase", "phase")
-            .value(":waiting", s("waiting"))
-            .value(":revision", n(child.revision))
-            .value(":one", n(1));
+        let update = update.name("#phase", "phase").value(":waiting", s("waiting")).value(":one", n(1));
         self.dynamo.update(update).await.map(drop).map_err(stale)
     }
 
