@@ -118,7 +118,8 @@ impl App {
         along: Vec<Write>,
     ) -> Result<SignedIn, Problem> {
         let now = self.clock.now();
-        let (membership, tenant) = self.place_of_sign_in(proved.user, proved.tenant_id).await?;
+        let place = self.place_of_sign_in(proved.user, proved.tenant_id);
+        let ((membership, tenant), crowded_out) = tokio::try_join!(place, self.crowded_out(&proved.user.id, now))?;
         let new = NewSession {
             user_id: proved.user.id,
             tenant_id: tenant.id,
@@ -135,7 +136,7 @@ impl App {
         writes.push(user_write);
         writes.push(self.accounts.session_begun(&session)?);
         writes.push(self.accounts.audit_write(&record)?);
-        writes.extend(self.crowded_out(&proved.user.id, now).await?);
+        writes.extend(crowded_out);
         self.accounts.transact(writes).await.map_err(used_already)?;
         let device = KnownDevice::issue(self.device_key().await?, proved.user, &self.random);
         let mut answer = self.tokens(&session, &refresh, proved.user, &membership, &tenant).await?;

@@ -9,6 +9,7 @@ use super::principal::{Principal, PrincipalKind};
 use super::revocation::{Denylist, ended_with_tenant};
 use super::store::{ApiKeyRecord, Charge, IdentityStore, USE_NOTED_EVERY};
 use super::token::{InvalidToken, KeySet, Verifier};
+use crate::BoxFuture;
 use crate::cache::Cache;
 use crate::config::ConfigError;
 use crate::dynamo::{Dynamo, DynamoError};
@@ -85,46 +86,53 @@ impl Authenticator {
     }
 
     /// The caller that a request's headers prove. A key with credits pays one.
-    pub(super) async fn authenticate(
-        &self,
-        headers: &HeaderMap,
+    pub(super) fn authenticate<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
         address: ClientAddress,
         freshness: Freshness,
-    ) -> Result<Principal, Problem> {
-        match Credential::of(headers)? {
-            Credential::Token(text) => self.by_token(&text, freshness).await,
-            Credential::ApiKey(text) => {
-                let record = self.by_api_key(&text, freshness).await?;
-                if !record.allows_from(address) {
-                    return Err(Problem::new(ProblemType::Forbidden, "the API key may not be used from this address"));
+    ) -> BoxFuture<'a, Result<Principal, Problem>> {
+        Box::pin(async move {
+            match Credential::of(headers)? {
+                Credential::Token(text) => self.by_token(&text, freshness).await,
+                Credential::ApiKey(text) => {
+                    let record = self.by_api_key(&text, freshness).await?;
+                    if !record.allows_from(address) {
+                        let detail = "the API key may not be used from this address";
+                        return Err(Problem::new(ProblemType::Forbidden, detail));
+                    }
+                    let record = self.charge(record).await?;
+                    self.note_use(record.id).await;
+                    Ok(principal_of(record))
                 }
-                let record = self.charge(record).await?;
-                self.note_use(record.id).await;
-                Ok(principal_of(record))
             }
-        }
+        })
     }
 
     /// The caller that the access token in a request's headers proves, at this moment. An API key is refused unread.
-    pub(super) async fn access_token(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        match Credential::of(headers)? {
-            Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
-            Credential::ApiKey(_) => Err(invalid_token("an access token is needed, and an API key is none")),
-        }
+    pub(super) fn access_token<'a>(&'a self, headers: &'a HeaderMap) -> BoxFuture<'a, Result<Principal, Problem>> {
+        Box::pin(async move {
+            match Credential::of(headers)? {
+                Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
+                Credential::ApiKey(_) => Err(invalid_token("an access token is needed, and an API key is none")),
+            }
+        })
     }
 
     /// What an access token or an API key in hand proves, none when it is not valid: token introspection (RFC 7662).
     /// Revocations are asked at once; no network is checked and no credit is taken. It fails when a store is down.
-    pub async fn introspect(&self, credential: &str) -> Result<Option<Principal>, Problem> {
-        let found = match Credential::in_bearer(credential) {
-            Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
-            Credential::ApiKey(text) => self.by_api_key(&text, Freshness::AtOnce).await.map(principal_of),
-        };
-        match found {
-            Ok(principal) => Ok(Some(principal)),
-            Err(problem) if problem.kind() == ProblemType::Unauthenticated => Ok(None),
-            Err(problem) => Err(problem),
-        }
+    pub fn introspect<'a>(&'a self, credential: &'a str) -> BoxFuture<'a, Result<Option<Principal>, Problem>> {
+        Box::pin(async move {
+            let found = match Credential::in_bearer(credential) {
+                Credential::Token(text) => self.by_token(&text, Freshness::AtOnce).await,
+                Credential::ApiKey(text) => self.by_api_key(&text, Freshness::AtOnce).await.map(principal_of),
+            };
+            match found {
+                Ok(principal) => Ok(Some(principal)),
+                Err(problem) if problem.kind() == ProblemType::Unauthenticated => Ok(None),
+                Err(problem) => Err(problem),
+            }
+        })
     }
 
     /// The record of a key that is valid.
