@@ -34,7 +34,7 @@ use crate::link::Link;
 use crate::pages;
 use crate::password;
 use crate::slug::Slug;
-use crate::store::{LinkStore, Spending, WriteError};
+use crate::store::{self, LinkStore, Spending, WriteError};
 use crate::visit::{Decision, Step};
 use crate::visitor::Visitor;
 
@@ -195,6 +195,7 @@ impl Door {
 
     /// Decides about a visit of `link`, takes its click where there is a limit, and answers it.
     async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
+        let mark = store::mark(&self.random);
         // A link that was changed since it was remembered is decided about once more, as it is now.
         for attempt in 1..=RACES {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
@@ -202,7 +203,7 @@ impl Door {
                 return self.answer(&link, &visit, decision).await;
             };
             let asked_at = self.clock.now();
-            let spending = match self.links.spend_click(&link).await {
+            let spending = match self.links.spend_click(&link, &mark).await {
                 // An edit is being written at this moment.
                 Err(WriteError::Conflict) => {
                     tokio::time::sleep(self.random.pause(RACE_PAUSE, attempt)).await;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `<tenant>` | `link#<link id>` | the link's record; carries the events for the relay in `outbox` |
 //! | `<tenant>` | `blocklist` | the tenant's blocked domains |
-//! | `slug#<slug in lower case>` | `link` | what a visit needs, and the count of a click limit. It is found before its tenant is known, so its partition is its slug. A deleted link leaves `tenant_id` and `deleted` here, so that what is in print is not taken over by another tenant |
+//! | `slug#<slug in lower case>` | `link` | what a visit needs, the count of a click limit, and the [`mark()`] of its last click. It is found before its tenant is known, so its partition is its slug. A deleted link leaves `tenant_id` and `deleted` here, so that what is in print is not taken over by another tenant |
 //! | `<tenant>#<link id>` | `day#<date>`, `total` | the counts ([`counts`]) |
 //! | `<tenant>#<click id>` | `seen` | a click that was counted; removed after [`counting::SEEN_DAYS`] |
 //!
@@ -19,11 +19,12 @@ pub use list::{ListQuery, ListedPage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::dynamo::{
-    AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Lost, Put, TransactWrite, Update, item, key, n, s,
+    AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Lost, Put, TransactWrite, Update, item, key, n, s, text,
 };
 use shared::events::OUTBOX;
 use shared::http::Problem;
 use shared::id::TenantId;
+use shared::random::Random;
 
 use crate::blocklist::Blocklist;
 use crate::link::{Link, LinkId};
@@ -100,6 +101,11 @@ struct Door {
     clicks_used: u64,
     revision: u64,
     tenant_id: TenantId,
+}
+
+/// A new text by which a visit's click is known again whose answer was lost.
+pub fn mark(random: &Random) -> String {
+    random.word(12)
 }
 
 fn record_key(tenant: &TenantId, id: &LinkId) -> Key {
@@ -198,14 +204,24 @@ impl LinkStore {
         self.transact(writes.into_iter().map(|write| (write, WriteError::Stale)).collect()).await
     }
 
-    /// Takes one click from the limit of `link` as it was read; exact under concurrency.
-    pub async fn spend_click(&self, link: &Link) -> Result<Spending, WriteError> {
-        let update = Update::new(&self.table, door_key(&link.slug), "SET clicks_used = clicks_used + :one")
-            .only_if("revision = :revision AND clicks_used < max_clicks")
-            .value(":one", n(1))
-            .value(":revision", n(link.revision));
+    /// Takes one click from the limit of `link` as it was read; exact under concurrency. A click whose answer was lost is
+    /// sent again, known by its [`mark`], and not spent twice, unless another visitor's came in between: a door keeps one
+    /// mark.
+    pub async fn spend_click(&self, link: &Link, mark: &str) -> Result<Spending, WriteError> {
+        let update = Update::new(
+            &self.table,
+            door_key(&link.slug),
+            "SET clicks_used = clicks_used + :one, mark = :mark",
+        )
+        .only_if("revision = :revision AND clicks_used < max_clicks AND (attribute_not_exists(mark) OR mark <> :mark)")
+        .value(":one", n(1))
+        .value(":mark", s(mark))
+        .value(":revision", n(link.revision));
         match self.dynamo.update(update).await {
             Ok(_) => Ok(Spending::Spent),
+            Err(DynamoError::ConditionFailed { current }) if text(&current, "mark") == Some(mark) => {
+                Ok(Spending::Spent)
+            }
             Err(DynamoError::ConditionFailed { current }) if current.is_empty() => Ok(Spending::Changed(None)),
             Err(DynamoError::ConditionFailed { current }) => Ok(Spending::Changed(visited(current)?.map(Box::new))),
             Err(DynamoError::Conflict(_)) => Err(WriteError::Conflict),

@@ -148,7 +148,7 @@ fn step(policies: usize) -> impl Strategy<Value = Step> {
         6 => (0..40_u16, -1..=1_i64).prop_map(|(parts, extra)| Advance::Sixteenths(parts, extra)),
         1 => (0..4000_u16, 0..=1_i64).prop_map(|(parts, extra)| Advance::Sixteenths(parts, extra)),
         4 => any::<bool>().prop_map(|early| Advance::UntilRetry { early }),
-        1 => (1..=2_000_000_i64).prop_map(Advance::Late),
+        4 => prop_oneof![1 => 1..=3_i64, 2 => 1..=2_000_000_i64].prop_map(Advance::Late),
     ];
     let charge = prop_oneof![
         1 => Just(None),
@@ -317,4 +317,32 @@ pub(crate) async fn admits_exactly_the_burst_under_concurrency(limiter: Arc<dyn 
     let decision = limiter.check(tenant, &look, at(later)).await.unwrap();
     let remaining: Vec<_> = decision.limits.iter().map(|limit| limit.remaining).collect();
     assert_eq!(remaining, [17, 0]);
+}
+
+/// A stream of checks whose moments are in no order, as from callers whose clocks differ or whose packets overtake one
+/// another, with newer ones on their way all the time: while they fit, all are admitted and none is without an answer;
+/// of more, exactly what fits.
+pub(crate) async fn admits_what_fits_in_any_order(limiter: Arc<dyn Limiter>, tenant: &str) {
+    // Nothing flows back within the moments of the test.
+    let policy = Policy::new("order", 400, Duration::from_hours(24), 400).unwrap();
+    for (round, admitted, left) in [(0, 300, 100), (1, 100, 0)] {
+        let mut checks = tokio::task::JoinSet::new();
+        for number in 0..300 {
+            // A millisecond from one to the next, and each late by up to a fiftieth of a second.
+            let moment = START + (round * 300 + number) * 1_000 - number * 7_919 % 20_000;
+            let (limiter, tenant, policy) = (Arc::clone(&limiter), tenant.to_owned(), policy.clone());
+            checks.spawn(async move {
+                let limits = [Limit { policy: &policy, key: "k", cost: 1 }];
+                limiter.check(&tenant, &limits, at(moment)).await.map(|decision| decision.allowed)
+            });
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let verdicts = checks.join_all().await;
+        let unanswered: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.as_ref().err()).collect();
+        assert!(unanswered.is_empty(), "{} without an answer: {:?}", unanswered.len(), unanswered.first());
+        assert_eq!(verdicts.into_iter().filter(|verdict| matches!(verdict, Ok(true))).count(), admitted);
+        let look = [Limit { policy: &policy, key: "k", cost: 0 }];
+        let decision = limiter.check(tenant, &look, at(START + (round + 1) * 300_000)).await.unwrap();
+        assert_eq!(decision.limits[0].remaining, left);
+    }
 }

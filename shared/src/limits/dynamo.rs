@@ -1,33 +1,39 @@
 //! The limiter on DynamoDB: conditional writes that never read first where one limit is checked.
 //!
 //! An item is a bucket: `pk` (tenant, policy, rate and key), `tat` (the theoretical arrival time in ticks: the moment
-//! times the drain, plus the debt), `seen` (that moment, in microseconds) and `expires_at` (epoch seconds, the table's
-//! TTL attribute). The numbers have at most 26 digits of DynamoDB's 38.
+//! times the drain, plus the debt), `seen` (that moment, in microseconds), `debt` (in ticks, at that moment) and
+//! `expires_at` (epoch seconds, the table's TTL attribute). The numbers have at most 26 digits of DynamoDB's 38.
 //!
 //! | check | calls | capacity |
 //! |---|---|---|
 //! | one limit, new bucket or one with debt | 1 `UpdateItem` | 1 WCU |
 //! | one limit, refused | 1 `UpdateItem` | 1 WCU |
 //! | one limit, bucket stored but full again | 2 `UpdateItem` | 2 WCU |
+//! | one limit, a moment before the stored one | 2 `UpdateItem`; 1 when refused | 2 WCU; 1 |
 //! | n limits, refused | n `GetItem`, at once | n RCU |
 //! | n limits, charged | n `GetItem`, at once, and 1 `TransactWriteItems` | n RCU, 2n WCU |
 //! | a look (cost 0) | 1 `GetItem` | 1 RCU |
 //!
 //! A write's condition is a range, not an equality: concurrent checks of one bucket that all fit do not fail one
-//! another. One bucket takes about 1,000 charges a second (a partition's write capacity).
+//! another. A check that comes after a newer one is charged at the stored moment, whichever that is when its write is done:
+//! however many newer ones overtake it, its second write charges or finds that there is no room. One bucket takes about
+//! 1,000 charges a second (a partition's write capacity).
+
+mod charge;
 
 use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use self::charge::{Bucket, Charge};
 use super::gcra::Meter;
-use super::{BoxFuture, Decision, Limit, LimitError, Limiter, SPARE_SECONDS, Timestamp, validate};
-use crate::dynamo::{Cancellation, Dynamo, DynamoError, Item, Key, TransactWrite, Update, n, s};
+use super::{BoxFuture, Decision, Limit, LimitError, Limiter, Timestamp, validate};
+use crate::dynamo::{Cancellation, Dynamo, DynamoError, TransactWrite, s};
 use crate::random::Random;
 
 /// Attempts against other writers of the same buckets before giving up.
 const MAX_ATTEMPTS: u32 = 8;
-/// The longest pause before the second attempt; it doubles for each further one.
+/// The longest pause after the first attempt that is not followed at once; it doubles for each further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a check may take in all. A write that is under way then may still be charged.
@@ -69,7 +75,7 @@ impl DynamoLimiter {
         for attempt in 1..=MAX_ATTEMPTS {
             match self.attempt_all(&keys, limits, now).await? {
                 Outcome::Decided(decision) => return Ok(decision),
-                Outcome::Raced => {}
+                Outcome::Raced => self.pause_after_the_first(attempt).await,
                 Outcome::Conflict => self.pause(attempt).await,
             }
         }
@@ -83,16 +89,17 @@ impl DynamoLimiter {
             let charge = Charge::new(limit, known, now);
             match self.dynamo.update(charge.write(&self.table, key)).await {
                 Ok(item) => {
-                    let after = stored(&item, limit)?.ok_or_else(malformed)?;
-                    let debt = after.debt.saturating_sub(limit.policy.rate().increment(limit.cost));
-                    return Ok(Decision::of(std::iter::once((limit, Meter { debt, ..after })), now));
+                    let after = Bucket::stored(&item, limit)?.ok_or_else(charge::malformed)?;
+                    let debt = after.meter.debt.saturating_sub(limit.policy.rate().increment(limit.cost));
+                    return Ok(Decision::of(std::iter::once((limit, Meter { debt, ..after.meter })), now));
                 }
                 Err(DynamoError::ConditionFailed { current }) => {
-                    known = stored(&current, limit)?;
-                    let before = Meter::at(known, now, limit.policy.rate());
+                    known = Bucket::stored(&current, limit)?;
+                    let before = Bucket::meter(known, now, limit);
                     if !before.admits(limit.policy.rate(), limit.cost) {
                         return Ok(Decision::of(std::iter::once((limit, before)), now));
                     }
+                    self.pause_after_the_first(attempt).await;
                 }
                 // It met the transaction of another check.
                 Err(DynamoError::Conflict(_)) => self.pause(attempt).await,
@@ -106,11 +113,10 @@ impl DynamoLimiter {
     async fn attempt_all(&self, keys: &[String], limits: &[Limit<'_>], now: i64) -> Result<Outcome, LimitError> {
         let reads = keys.iter().zip(limits).map(async |(key, limit)| {
             let item = self.dynamo.get(&self.table, [("pk", s(key))].into(), true).await;
-            stored(&item.map_err(LimitError::unavailable)?.unwrap_or_default(), limit)
+            Bucket::stored(&item.map_err(LimitError::unavailable)?.unwrap_or_default(), limit)
         });
         let known = try_join_all(reads).await?;
-        let before =
-            known.iter().zip(limits).map(|(known, limit)| (limit, Meter::at(*known, now, limit.policy.rate())));
+        let before = known.iter().zip(limits).map(|(known, limit)| (limit, Bucket::meter(*known, now, limit)));
         let decision = Decision::of(before, now);
         let charges = keys.iter().zip(limits).zip(&known).filter(|((_, limit), _)| limit.cost > 0);
         let writes: Vec<_> = charges
@@ -133,6 +139,13 @@ impl DynamoLimiter {
         }
     }
 
+    /// What the first attempt learns is mostly all that the second needs.
+    async fn pause_after_the_first(&self, attempt: u32) {
+        if let Some(later @ 1..) = attempt.checked_sub(1) {
+            self.pause(later).await;
+        }
+    }
+
     async fn pause(&self, attempt: u32) {
         tokio::time::sleep(self.random.pause(PAUSE, attempt)).await;
     }
@@ -152,78 +165,6 @@ impl Limiter for DynamoLimiter {
             }
         })
     }
-}
-
-/// One conditional charge, all in ticks but the two moments.
-struct Charge {
-    /// The bucket is known to have a debt, or is not known at all.
-    in_debt: bool,
-    /// The check's moment: `now`, or the bucket's own if that is later.
-    moment: i64,
-    /// `tat` of a full bucket at that moment.
-    full: i128,
-    increment: i128,
-    /// The largest `tat` that leaves room for the charge.
-    ceiling: i128,
-    /// When the bucket is full again at the latest, with some time to spare; epoch seconds.
-    expires_at: i64,
-}
-
-impl Charge {
-    /// For a cost that the bucket can hold.
-    fn new(limit: &Limit<'_>, known: Option<Meter>, now: i64) -> Self {
-        let rate = limit.policy.rate();
-        let before = Meter::at(known, now, rate);
-        let full = i128::from(before.at) * i128::from(rate.per_microsecond());
-        let increment = i128::from(rate.increment(limit.cost));
-        let refill = i64::try_from(rate.time_for(rate.capacity()).as_secs()).unwrap_or(i64::MAX);
-        Self {
-            in_debt: known.is_none_or(|_| before.debt > 0),
-            moment: before.at,
-            full,
-            increment,
-            ceiling: full + i128::from(rate.capacity()) - increment,
-            expires_at: (before.at / 1_000_000).saturating_add(refill).saturating_add(SPARE_SECONDS + 1),
-        }
-    }
-
-    /// The two branches of GCRA's `max(tat, now) + increment`, which an expression cannot say in one.
-    fn write(&self, table: &str, key: &str) -> Update {
-        let key = Key::from([("pk", s(key))]);
-        let update = if self.in_debt {
-            Update::new(
-                table,
-                key,
-                "SET tat = if_not_exists(tat, :full) + :increment, seen = :moment, expires_at = :expires_at",
-            )
-            .only_if("attribute_not_exists(tat) OR (seen <= :moment AND tat BETWEEN :full AND :ceiling)")
-            .value(":increment", n(self.increment))
-            .value(":ceiling", n(self.ceiling))
-        } else {
-            Update::new(table, key, "SET tat = :charged, seen = :moment, expires_at = :expires_at")
-                .only_if("attribute_not_exists(tat) OR (seen <= :moment AND tat <= :full)")
-                .value(":charged", n(self.full + self.increment))
-        };
-        update.value(":full", n(self.full)).value(":moment", n(self.moment)).value(":expires_at", n(self.expires_at))
-    }
-}
-
-/// The bucket in an item; `None` when there is no item.
-fn stored(item: &Item, limit: &Limit<'_>) -> Result<Option<Meter>, LimitError> {
-    if item.is_empty() {
-        return Ok(None);
-    }
-    let number = |name| -> Option<i128> { item.get(name)?.as_n().ok()?.parse().ok() };
-    let meter = || {
-        let at = i64::try_from(number("seen")?).ok()?;
-        let full = i128::from(at) * i128::from(limit.policy.rate().per_microsecond());
-        Some(Meter { at, debt: u64::try_from(number("tat")? - full).ok()? })
-    };
-    meter().map(Some).ok_or_else(malformed)
-}
-
-fn malformed() -> LimitError {
-    LimitError::unavailable("a stored bucket has an unknown form")
 }
 
 fn contended() -> LimitError {

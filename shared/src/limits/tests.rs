@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::conformance::{admits_exactly_the_burst_under_concurrency, agrees_with_the_oracle};
+use super::conformance::{
+    admits_exactly_the_burst_under_concurrency, admits_what_fits_in_any_order, agrees_with_the_oracle,
+};
 use super::gcra::Meter;
 use super::{BoxFuture, Decision, InvalidPolicy, Limit, LimitError, Limiter, Policy, QuotaUnit, Timestamp, validate};
 
@@ -58,6 +60,11 @@ async fn the_arithmetic_agrees_with_the_oracle() {
 #[tokio::test]
 async fn the_arithmetic_admits_exactly_the_burst() {
     admits_exactly_the_burst_under_concurrency(Arc::new(InProcess::default()), "t").await;
+}
+
+#[tokio::test]
+async fn the_arithmetic_admits_what_fits_in_any_order() {
+    admits_what_fits_in_any_order(Arc::new(InProcess::default()), "t").await;
 }
 
 #[tokio::test]

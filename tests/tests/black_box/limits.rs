@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use shared::aws::{Usage, count};
+use shared::aws::{Aws, Usage, count};
 use shared::dynamo::Dynamo;
 use shared::limits::{Decision, DynamoLimiter, Limit, LimitError, Limiter, Policy, RedisLimiter, Timestamp};
 use shared::random::Random;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 #[path = "../../../shared/src/limits/conformance.rs"]
 mod conformance;
 
-use conformance::{admits_exactly_the_burst_under_concurrency, agrees_with_the_oracle};
+use conformance::{admits_exactly_the_burst_under_concurrency, admits_what_fits_in_any_order, agrees_with_the_oracle};
 
 // A tenant of this run, so that a server which lives longer holds nothing that disturbs.
 use crate::resources::name as tenant;
@@ -52,6 +53,18 @@ async fn dynamo_agrees_with_the_oracle() {
 async fn dynamo_admits_exactly_the_burst_under_concurrency() {
     let limiter = dynamo_limiter().await;
     admits_exactly_the_burst_under_concurrency(Arc::new(limiter), &tenant("dynamo")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_admits_what_fits_in_any_order() {
+    let limiter = RedisLimiter::new(&redis_url()).unwrap();
+    admits_what_fits_in_any_order(Arc::new(limiter), &tenant("redis")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamo_admits_what_fits_in_any_order() {
+    let limiter = dynamo_limiter().await;
+    admits_what_fits_in_any_order(Arc::new(limiter), &tenant("dynamo")).await;
 }
 
 #[tokio::test]
@@ -140,7 +153,9 @@ async fn dynamo_takes_the_calls_that_are_documented() {
     let cases = [
         ("new", one.as_slice(), 0, true, 1),
         ("refused", &one, 0, false, 1),
-        ("some debt", &[Limit { cost: 1, ..one[0] }], 6, true, 1),
+        ("some debt", &[Limit { cost: 1, ..one[0] }], 12, true, 1),
+        ("late", &[Limit { cost: 1, ..one[0] }], 6, true, 2),
+        ("late, refused", &[Limit { cost: 1, ..one[0] }], 6, false, 1),
         ("full again", &one, 600, true, 2),
         ("two, refused", &two, 600, false, 2),
         ("two, charged", &two, 660, true, 3),
@@ -151,6 +166,58 @@ async fn dynamo_takes_the_calls_that_are_documented() {
         let now = Timestamp::from_second(4_102_444_800 + seconds).unwrap();
         let decision = count(Arc::clone(&usage), limiter.check(&tenant, limits, now)).await.unwrap();
         assert_eq!((decision.allowed, usage.calls()), (allowed, calls), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_check_that_newer_ones_overtake_before_each_of_its_writes_is_admitted_by_the_second() {
+    let policy = Policy::new("fast", 1_000, Duration::from_secs(1), 10).unwrap();
+    let other = Policy::new("other", 10, Duration::from_mins(1), 10).unwrap();
+    let bucket = Limit { policy: &policy, key: "k", cost: 1 };
+    let beside = Limit { policy: &other, key: "k", cost: 1 };
+    let cases =
+        [(vec![bucket], vec!["UpdateItem"]), (vec![bucket, beside], vec!["GetItem", "GetItem", "TransactWriteItems"])];
+    for (limits, calls_of_a_try) in cases {
+        let (table, tenant) = (table("limits", &["pk"]).await, tenant("overtaken"));
+        let overtaking = Overtaking::start(&table, &tenant, &policy).await;
+        let start = Timestamp::from_microsecond(START).unwrap();
+        let decision = overtaking.limiter.check(&tenant, &limits, start).await.unwrap();
+        assert!(decision.allowed, "{decision:?}");
+        assert_eq!(overtaking.proxy.calls(), calls_of_a_try.repeat(2));
+        // The newest check left room for five, and the late one took one of them.
+        let look = [Limit { cost: 0, ..bucket }];
+        let left = overtaking.limiter.check(&tenant, &look, start).await.unwrap();
+        assert_eq!(left.limits[0].remaining, 4);
+    }
+}
+
+/// The moment of the check that is overtaken.
+const START: i64 = 4_102_444_800_000_000;
+
+/// A limiter whose every write is overtaken by a newer check, which charges half the burst just when that has drained.
+struct Overtaking {
+    limiter: DynamoLimiter,
+    proxy: tests::FaultProxy,
+}
+
+impl Overtaking {
+    async fn start(table: &str, tenant: &str, policy: &Policy) -> Self {
+        let newer = DynamoLimiter::new(Dynamo::new(aws().dynamo), table, Random::system());
+        let (policy, tenant, mut now) = (policy.clone(), tenant.to_owned(), START);
+        let proxy = tests::FaultProxy::start(move |operation| {
+            if ["UpdateItem", "TransactWriteItems"].contains(&operation) {
+                now += 5_000;
+                let limits = [Limit { policy: &policy, key: "k", cost: 5 }];
+                let check = newer.check(&tenant, &limits, Timestamp::from_microsecond(now).unwrap());
+                let decision = tokio::task::block_in_place(|| Handle::current().block_on(check)).unwrap();
+                assert!(decision.allowed, "the newer check");
+            }
+            None
+        })
+        .await;
+        let environment = tests::stack().environment("links.redirect").unwrap();
+        let aws = Aws::new(&environment.with("AWS_ENDPOINT_URL", proxy.url())).unwrap();
+        Self { limiter: DynamoLimiter::new(Dynamo::new(aws.dynamo), table, Random::system()), proxy }
     }
 }
 
