@@ -2,8 +2,10 @@
 //!
 //! Each call asks for its consumed capacity and adds it to the invocation's usage ([`crate::aws::Usage`]).
 //! Throttling and outages are [`DynamoError::Unavailable`], which becomes 503; a condition that does not hold is
-//! [`DynamoError::ConditionFailed`], with the item that stands in the way.
+//! [`DynamoError::ConditionFailed`], with the item that stands in the way. A write that meets a transaction of others had
+//! no effect, and is tried again here ([`conflict`]), as the SDK does not.
 
+mod conflict;
 mod error;
 mod expression;
 mod item;
@@ -20,6 +22,7 @@ use aws_sdk_dynamodb::types::{
     ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 
+use self::conflict::again;
 pub use self::error::{Cancellation, DynamoError};
 use self::error::{cancelled, sorted};
 pub use self::expression::{Check, Delete, Put, Query, Update};
@@ -122,17 +125,20 @@ impl Dynamo {
             .set_expression_attribute_names(put.condition.names)
             .set_expression_attribute_values(put.condition.values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        Box::pin(async move {
-            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-            let answer = answer.map_err(|error| match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
-                }
-                _ => sorted(error),
-            })?;
-            used(answer.consumed_capacity(), true);
-            Ok(())
-        })
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Box::pin(again(move || {
+            let call = call.clone();
+            async move {
+                let answer = call.send().await.map_err(|error| match error.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                        DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
+                    }
+                    _ => sorted(error),
+                })?;
+                used(answer.consumed_capacity(), true);
+                Ok(())
+            }
+        }))
     }
 
     /// Changes an item; answers the whole item after the change.
@@ -148,17 +154,20 @@ impl Dynamo {
             .set_expression_attribute_values(update.condition.values)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        Box::pin(async move {
-            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-            let answer = answer.map_err(|error| match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
-                }
-                _ => sorted(error),
-            })?;
-            used(answer.consumed_capacity(), true);
-            Ok(answer.attributes.unwrap_or_default())
-        })
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Box::pin(again(move || {
+            let call = call.clone();
+            async move {
+                let answer = call.send().await.map_err(|error| match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                        DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
+                    }
+                    _ => sorted(error),
+                })?;
+                used(answer.consumed_capacity(), true);
+                Ok(answer.attributes.unwrap_or_default())
+            }
+        }))
     }
 
     /// Removes an item.
@@ -172,17 +181,20 @@ impl Dynamo {
             .set_expression_attribute_names(delete.condition.names)
             .set_expression_attribute_values(delete.condition.values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        Box::pin(async move {
-            let answer = call.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
-            let answer = answer.map_err(|error| match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
-                    DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
-                }
-                _ => sorted(error),
-            })?;
-            used(answer.consumed_capacity(), true);
-            Ok(())
-        })
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        Box::pin(again(move || {
+            let call = call.clone();
+            async move {
+                let answer = call.send().await.map_err(|error| match error.as_service_error() {
+                    Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
+                        DynamoError::ConditionFailed { current: failed.item().cloned().unwrap_or_default() }
+                    }
+                    _ => sorted(error),
+                })?;
+                used(answer.consumed_capacity(), true);
+                Ok(())
+            }
+        }))
     }
 
     /// Reads one page of a partition (at most 1 MB), in the order of the sort key.
@@ -207,7 +219,8 @@ impl Dynamo {
         })
     }
 
-    /// Does all of up to 100 writes or none.
+    /// Does all of up to 100 writes or none. One that meets another transaction is not tried again here, but by
+    /// [`Dynamo::transact_or`].
     pub fn transact(&self, writes: Vec<TransactWrite>) -> BoxFuture<'_, Result<(), DynamoError>> {
         Box::pin(async move {
             let items = writes.into_iter().map(TransactWrite::build).collect::<Result<Vec<_>, _>>()?;

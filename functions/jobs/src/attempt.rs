@@ -159,6 +159,21 @@ impl Job {
         }
     }
 
+    /// Whether the claim was ended by `outcome`: said once more, it is no news.
+    pub fn was_ended_by(&self, claim: u64, outcome: &Outcome) -> bool {
+        let failed_so = |failure| self.history.last().and_then(|attempt| attempt.failure.as_ref()) == Some(failure);
+        self.claims == claim
+            && match (self.phase, outcome) {
+                (Phase::Succeeded, Outcome::Succeeded(result)) => self.result == *result,
+                (Phase::Waiting | Phase::Dead | Phase::Cancelled, Outcome::Failed { failure, .. }) => {
+                    failed_so(failure)
+                }
+                (Phase::Cancelled, Outcome::Cancelled) => true,
+                // That a job was put off is written nowhere.
+                _ => false,
+            }
+    }
+
     /// The history with one more attempt.
     pub fn history_with(&self, attempt: Option<Attempt>) -> Vec<Attempt> {
         let all: Vec<_> = self.history.iter().cloned().chain(attempt).collect();

@@ -1,6 +1,8 @@
 //! What moves jobs: sends them to the worker, ends their attempts, and lets parked ones go on. The API, the worker and the
 //! sweeper share it.
 
+use std::time::Duration;
+
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::BoxError;
@@ -29,8 +31,14 @@ use crate::store::claim::Slot;
 use crate::store::finish::Ending;
 use crate::store::{JobStore, StoreError};
 
-/// How many parked jobs are looked at when one may go on: others may take some of them at the same time.
+/// How many parked jobs are read at once when one may go on: others may take some of them at the same time.
 const LOOK_AT: usize = 5;
+
+/// How often further ones are read when others took all of them: as many ends at once as a limit may have places.
+const LOOKS: u32 = 32;
+
+/// The longest pause before the second look; it doubles for each further one.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// See the module. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -148,7 +156,7 @@ impl Engine {
         match self.jobs.finish(job, ending).await {
             Err(StoreError::Stale) => match self.jobs.get(&job.tenant_id, &job.id).await? {
                 // Its answer was lost, and the SDK wrote it a second time.
-                Some(current) if is_written(&current, job, &next) => {}
+                Some(current) if is_written(&current, job, &next, &outcome) => {}
                 // Others have come to depend on it, or it was called off.
                 Some(current) if !unheard && is_held(&current, job) && has_news(&current, job) => {
                     return Box::pin(self.settle(&current, outcome)).await;
@@ -214,17 +222,26 @@ impl Engine {
 
     /// Lets one job of a queue go on that is parked in `scope`; false when there is none.
     pub async fn release(&self, tenant: &TenantId, queue: &QueueName, scope: &str) -> Result<bool, BoxError> {
-        for parked in self.jobs.parked(tenant, queue, scope, LOOK_AT).await? {
-            match self.jobs.unpark(tenant, scope, &parked).await {
-                Ok(()) => {
-                    self.send(&parked.ready, parked.trace, parked.priority, self.clock.now()).await?;
-                    return Ok(true);
+        for look in 1..=LOOKS {
+            let parked = self.jobs.parked(tenant, queue, scope, LOOK_AT).await?;
+            let are_all = parked.len() < LOOK_AT;
+            for parked in parked {
+                match self.jobs.unpark(tenant, scope, &parked).await {
+                    Ok(()) => {
+                        self.send(&parked.ready, parked.trace, parked.priority, self.clock.now()).await?;
+                        return Ok(true);
+                    }
+                    Err(StoreError::Stale | StoreError::Conflict) => {}
+                    Err(error) => return Err(error.into()),
                 }
-                Err(StoreError::Stale | StoreError::Conflict) => {}
-                Err(error) => return Err(error.into()),
             }
+            if are_all {
+                return Ok(false);
+            }
+            // Others made room as well, and let go all that were read. This place is for one of those behind them.
+            tokio::time::sleep(self.random.pause(LOOK_PAUSE, look)).await;
         }
-        Ok(false)
+        Err(StoreError::Conflict.into())
     }
 
     /// Lets a job go on that says it is parked in `scope`, and has no place there.
@@ -331,9 +348,12 @@ impl Engine {
     }
 }
 
-/// Whether `current` is what the end of the claim of `job` made of it.
-fn is_written(current: &Job, job: &Job, next: &Next) -> bool {
-    current.claims == job.claims && current.phase == next.phase() && current.lease_until.is_none()
+/// Whether `current` is what this end of the claim of `job` made of it.
+fn is_written(current: &Job, job: &Job, next: &Next, outcome: &Outcome) -> bool {
+    let was_put_off = matches!(outcome, Outcome::Snoozed(_)) && current.claims == job.claims;
+    current.phase == next.phase()
+        && current.lease_until.is_none()
+        && (was_put_off || current.was_ended_by(job.claims, outcome))
 }
 
 /// Whether something has happened to a job that its end depends on.

@@ -32,24 +32,36 @@ impl Engine {
             loop {
                 let children = self.jobs.children(&parent.tenant_id, &parent.id, PAGE).await?;
                 if children.is_empty() {
+                    self.jobs.family_told(&parent).await?;
                     break;
                 }
+                let mut failure = Ok(());
                 for child in children {
-                    ended.extend(self.tell(&child, &parent).await?);
-                    self.jobs.told(&parent.tenant_id, &parent.id, &child).await?;
+                    match self.tell_child(&child, &parent).await {
+                        Ok(cancelled) => ended.extend(cancelled),
+                        // The others hear of it all the same.
+                        Err(error) => failure = Err(error),
+                    }
                 }
+                failure?;
             }
-            self.jobs.family_told(&parent).await?;
         }
         Ok(())
     }
 
+    /// The same for one of them, for good.
+    async fn tell_child(&self, child: &JobId, parent: &Job) -> Result<Option<Job>, StoreError> {
+        let cancelled = self.tell(child, parent).await?;
+        self.jobs.told(&parent.tenant_id, &parent.id, child).await?;
+        Ok(cancelled)
+    }
+
     /// Tells one job of the end of another that it depends on. Answers the job if that cancelled it.
     pub async fn tell(&self, child: &JobId, parent: &Job) -> Result<Option<Job>, StoreError> {
-        for _ in 0..RACES {
+        for attempt in 0..RACES {
             let Some(job) = self.jobs.get(&parent.tenant_id, child).await? else { return Ok(None) };
             if job.phase != Phase::Waiting || !job.waits_for.contains(&parent.id) {
-                return Ok(None);
+                return Ok(if attempt > 0 { self.told_already(job).await } else { None });
             }
             let now = self.clock.now();
             let cancels = parent.phase != Phase::Succeeded && job.on_parent_failure == ParentFailure::Cancel;
@@ -74,6 +86,15 @@ impl Engine {
             }
         }
         Err(StoreError::Conflict)
+    }
+
+    /// What follows when a job turns out to have heard of an end as it was to be told: by somebody else, or by a write
+    /// whose answer was lost. What comes after that write does no harm when it is done twice.
+    async fn told_already(&self, job: Job) -> Option<Job> {
+        if job.phase == Phase::Waiting && job.waits_for.is_empty() && job.parked.is_none() {
+            self.dispatch_or_leave(&job).await;
+        }
+        Some(job).filter(|job| job.phase == Phase::Cancelled && job.has_children)
     }
 
     /// Looks whether the jobs that a blocked one waits for have ended, and nobody told.

@@ -46,7 +46,7 @@ pub type JobId = Id<JobKind>;
 /// How long a claim holds without a sign of life.
 pub const LEASE: Duration = Duration::from_mins(1);
 
-/// How long a job that has ended is kept: 14 days, unless its queue says otherwise.
+/// How long a job that has ended is kept: 14 days, unless its queue says otherwise or its `unique` period is longer.
 pub const RETENTION_DAYS: u32 = 14;
 
 /// What is stored of where a job stands.
@@ -328,10 +328,11 @@ impl Job {
         Duration::from_secs(u64::from(self.timeout_seconds))
     }
 
-    /// When what is left of it is removed, if it ends at `at`.
+    /// When what is left of it is removed, if it ends at `at`: not while another of its key is answered with it.
     pub fn removed_at(&self, at: Timestamp) -> Timestamp {
         let kept = SignedDuration::from_hours(24 * i64::from(self.retention_days));
-        at.checked_add(kept).unwrap_or(Timestamp::MAX)
+        let end = at.checked_add(kept).unwrap_or(Timestamp::MAX);
+        self.unique.as_ref().and_then(|unique| unique.until).map_or(end, |until| until.max(end))
     }
 
     /// What becomes of it when it is done again, or at another time, from `ready_at` on. One that has ended has all its

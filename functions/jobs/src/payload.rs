@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use shared::BoxError;
 use shared::blob::Blobs;
 use shared::lambda::Runtime;
+use shared::telemetry::chain;
 
 use crate::handlers;
 use crate::job::{Job, JobId};
@@ -83,6 +84,16 @@ impl Payloads {
             self.blobs.put(&job.tenant_id, &name(&job.id), "application/json", bytes).await?;
         }
         Ok(())
+    }
+
+    /// Removes the payload of a job of which it is known that it was not written. One that stays takes room and does no other
+    /// harm, so that a failure is none of the request.
+    pub async fn discard(&self, job: &Job) {
+        if let Payload::Stored { .. } = job.payload
+            && let Err(error) = self.blobs.delete(&job.tenant_id, &name(&job.id)).await
+        {
+            tracing::warn!(job_id = %job.id, error = chain(&error), "the payload of a job that was not made stays");
+        }
     }
 
     /// The payload of a job.

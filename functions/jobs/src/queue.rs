@@ -63,7 +63,8 @@ pub struct Settings {
     /// How long an attempt may take of a job that does not say so itself: 1 to 840 seconds.
     #[serde(default = "sixty")]
     pub timeout_seconds: u32,
-    /// How long its jobs are kept after their end: 1 to 365 days.
+    /// How long its jobs are kept after their end: 1 to 365 days. A job that is `unique` for a period is kept until that is
+    /// over.
     #[serde(default = "retention")]
     pub retention_days: u32,
 }

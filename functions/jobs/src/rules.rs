@@ -97,7 +97,8 @@ pub struct NewJob {
 pub struct NewUnique {
     /// The key.
     pub key: JobKey,
-    /// For so many seconds from now on, though the job ends before; at most 31 days. Without it, until the job has ended.
+    /// For so many seconds from now on, though the job ends before; at most 31 days. The job is kept as long, too. Without it,
+    /// until the job has ended.
     #[serde(default)]
     pub period_seconds: Option<u32>,
 }

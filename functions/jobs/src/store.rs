@@ -2,7 +2,7 @@
 //!
 //! | pk | sk | what |
 //! |---|---|---|
-//! | `<tenant>#<0 to 3>` | `job#<job id>` | a job; carries events in `outbox`; removed some days after its end |
+//! | `<tenant>#<0 to 3>` | `job#<job id>` | a job; carries events in `outbox`; removed some days after its end, and not before its `unique` period is over |
 //! | `<tenant>` | `queue#<name>` | a queue |
 //! | `<tenant>#statistics` | `<queue>` | the numbers of a queue; written by `jobs.changes` alone |
 //! | `<tenant>` | `signing`, `signing_key` | the secrets, and the private keys, that sign what is sent to the tenant's URLs |
@@ -34,6 +34,7 @@ mod jobs;
 pub mod list;
 mod parked;
 mod queues;
+mod ready;
 pub mod schedules;
 pub mod signing;
 mod span;

@@ -1,16 +1,13 @@
 //! The writes of a transaction, and what it means when one of them could not be done.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::{
     ConditionCheck, Delete as SdkDelete, Put as SdkPut, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update as SdkUpdate,
 };
 
+use super::conflict::again;
 use super::{Cancellation, Check, Delete, Dynamo, DynamoError, Item, Put, Update};
-
-/// The pauses before a transaction that met another one is tried again.
-const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(90)];
+use crate::BoxFuture;
 
 /// One write of a transaction.
 #[derive(Clone, Debug)]
@@ -97,28 +94,14 @@ pub enum Lost<M> {
 
 impl Dynamo {
     /// Does all writes or none; each comes with what it means when its condition does not hold. A transaction that meets
-    /// another one is tried again a few times.
+    /// another one is tried again ([`super::conflict`]).
     pub async fn transact_or<M: Send>(&self, writes: Vec<(TransactWrite, M)>) -> Result<(), Lost<M>> {
         let (writes, meanings): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
-        for pause in PAUSES {
-            match self.transact(writes.clone()).await {
-                Err(error) if met_another(&error) => tokio::time::sleep(pause).await,
-                done => return outcome(done, meanings),
-            }
-        }
-        outcome(self.transact(writes).await, meanings)
+        outcome(self.transact_again(writes).await, meanings)
     }
-}
 
-/// Whether a transaction was not done because another one held a record, and for nothing else.
-fn met_another(error: &DynamoError) -> bool {
-    match error {
-        DynamoError::Conflict(_) => true,
-        DynamoError::Cancelled { reasons } => {
-            reasons.contains(&Cancellation::Conflict)
-                && reasons.iter().all(|reason| matches!(reason, Cancellation::Conflict | Cancellation::None))
-        }
-        _ => false,
+    fn transact_again(&self, writes: Vec<TransactWrite>) -> BoxFuture<'_, Result<(), DynamoError>> {
+        Box::pin(again(move || self.transact(writes.clone())))
     }
 }
 
@@ -151,13 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_met_another_transaction_is_tried_again() {
+    fn a_condition_that_does_not_hold_says_more_than_a_conflict() {
         let (met, failed) = (Cancellation::Conflict, Cancellation::ConditionFailed(Item::new()));
-        assert!(met_another(&cancelled(&[Cancellation::None, met.clone()])));
-        for reasons in [vec![met.clone(), failed.clone()], vec![failed.clone()], vec![Cancellation::Other("x".into())]]
-        {
-            assert!(!met_another(&cancelled(&reasons)), "{reasons:?}");
-        }
         let meanings = || vec!["first", "second"];
         assert!(matches!(
             outcome(Err(cancelled(&[met.clone(), failed])), meanings()),

@@ -256,7 +256,7 @@ async fn while_dynamodb_is_down_every_endpoint_says_when_to_try_again() {
 async fn what_meets_another_transaction_is_tried_again() {
     let own = OwnAccounts::new().await;
     let ann = own.person().await;
-    for (meetings, status) in [(3, 200), (4, 503)] {
+    for (meetings, status) in [(7, 200), (8, 503)] {
         let mut left = meetings;
         let proxy = FaultProxy::start(move |operation| {
             let meets = operation == "TransactWriteItems" && left > 0;

@@ -10,6 +10,7 @@ mod chaos;
 mod enqueueing;
 mod exports;
 mod fairness;
+mod kept;
 mod killed;
 mod leases;
 mod limits;

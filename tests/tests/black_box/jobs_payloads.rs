@@ -65,7 +65,7 @@ async fn a_large_payload_is_kept_to_the_byte_and_comes_with_the_lease() {
 }
 
 /// The payloads of a tenant that are in the bucket.
-async fn objects(tenant: &Tenant) -> Vec<String> {
+pub(crate) async fn objects(tenant: &Tenant) -> Vec<String> {
     let bucket = stack().environment("jobs.api").unwrap().get("JOBS_BUCKET").unwrap().to_owned();
     let found = aws().s3.list_objects_v2().bucket(bucket).prefix(tenant.id.to_string()).send().await.unwrap();
     found.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()

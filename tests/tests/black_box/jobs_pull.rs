@@ -186,11 +186,41 @@ async fn what_does_not_name_the_claim_that_holds_the_job_is_refused() {
         }
     }
     assert_eq!(read(&tenant, &made).await["state"], "running");
-    say(&made, "complete", &json!({}), 1).await.expect(200);
+    say(&made, "complete", &json!({"result": 7}), 1).await.expect(200);
     for (verb, body) in &verbs {
         say(&made, verb, body, 1).await.problem(409, "conflict");
     }
     assert_eq!(read(&tenant, &made).await["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn an_end_that_is_said_again_is_answered_alike_and_another_one_is_refused() {
+    let tenant = Tenant::new().await;
+    let made =
+        job(&tenant, json!({"type": "a", "max_attempts": 2, "backoff": {"kind": "fixed", "seconds": 3600}})).await;
+    leased(&tenant).await;
+    let said = |result: u64| json!({"claim": 1, "result": result});
+    let answers = join_all((0..8).map(|at| act(&tenant, &made, "complete", said(at % 2)))).await;
+    let done = read(&tenant, &made).await;
+    let kept = done["result"].as_u64().unwrap();
+    for (at, answer) in (0..8).zip(answers) {
+        if at % 2 == kept {
+            assert_eq!(answer.expect(200).json()["result"], done["result"]);
+        } else {
+            answer.problem(409, "conflict");
+        }
+    }
+    assert_eq!(act(&tenant, &made, "complete", said(kept)).await.expect(200).json(), done);
+
+    let made =
+        job(&tenant, json!({"type": "a", "max_attempts": 2, "backoff": {"kind": "fixed", "seconds": 3600}})).await;
+    leased(&tenant).await;
+    let said = |class: &str| json!({"claim": 1, "class": class});
+    let failed = act(&tenant, &made, "fail", said("broken")).await.expect(200).json();
+    assert_eq!(act(&tenant, &made, "fail", said("broken")).await.expect(200).json(), failed);
+    act(&tenant, &made, "fail", said("lost")).await.problem(409, "conflict");
+    act(&tenant, &made, "snooze", json!({"claim": 1, "seconds": 1})).await.problem(409, "conflict");
+    assert_eq!(failed["attempts"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -72,7 +72,11 @@ async fn insert(app: &App, job: &Job, attempt: &Attempt) -> Result<Option<Respon
         body: JobView::of(job, job.created_at),
     };
     let along = Along { idempotency: attempt.record(&created)? };
-    match engine.jobs.insert(job, along).await {
+    let inserted = engine.jobs.insert(job, along).await;
+    if inserted.as_ref().is_err_and(InsertError::is_refusal) {
+        app.payloads.discard(job).await;
+    }
+    match inserted {
         Ok(()) => {
             engine.dispatch_or_leave(job).await;
             Ok(Some(created.into_response()))

@@ -77,6 +77,8 @@ pub struct Heartbeat {
 }
 
 /// Say that a job is done.
+///
+/// Said again with the same claim and result, it is answered alike, so that nobody needs to know whether it was heard.
 #[utoipa::path(
     post, path = "/v2/jobs/{id}/complete", operation_id = "complete_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
@@ -101,6 +103,8 @@ pub async fn complete(
 }
 
 /// Say that an attempt failed.
+///
+/// Said again with the same claim and failure, it is answered alike as long as no other attempt has begun.
 #[utoipa::path(
     post, path = "/v2/jobs/{id}/fail", operation_id = "fail_job", tag = "jobs",
     params(("id" = String, Path, example = "job_01k9z4n2y6e0qv3m8t5w7x9abc")),
@@ -205,25 +209,37 @@ async fn end(
     outcome: Outcome,
 ) -> Result<Tagged<JobView>, Problem> {
     let engine = &app.engine;
-    let job = claimed(app, caller, id, claim).await?;
-    match engine.settle(&job, outcome).await {
-        Ok(_) => {}
-        Err(StoreError::Stale) => return Err(lost()),
-        Err(error) => return Err(error.into()),
+    let look = async || engine.jobs.get(&caller.tenant, id).await?.ok_or_else(Problem::not_found);
+    let mut job = look().await?;
+    // Whoever did not get the answer says the same again.
+    if !job.was_ended_by(claim, &outcome) {
+        let settled = engine.settle(&held(job, claim)?, outcome.clone()).await;
+        job = look().await?;
+        match settled {
+            Ok(_) => {}
+            Err(StoreError::Stale) if job.was_ended_by(claim, &outcome) => {}
+            Err(StoreError::Stale) => return Err(lost()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    let job = engine.jobs.get(&caller.tenant, id).await?.ok_or_else(Problem::not_found)?;
     let now = engine.clock.now();
     Ok(Tagged::new(etag(&job, now), JobView::of(&job, now)))
 }
 
 /// The job, if the claim still holds it. The lease may have ended, as long as nobody has noticed.
 async fn claimed(app: &App, caller: &Principal, id: &JobId, claim: u64) -> Result<Job, Problem> {
-    let job = app.engine.jobs.get(&caller.tenant, id).await?.ok_or_else(Problem::not_found)?;
+    held(app.engine.jobs.get(&caller.tenant, id).await?.ok_or_else(Problem::not_found)?, claim)
+}
+
+fn held(job: Job, claim: u64) -> Result<Job, Problem> {
     if job.phase == Phase::Running && job.claims == claim { Ok(job) } else { Err(lost()) }
 }
 
 fn lost() -> Problem {
-    Problem::new(ProblemType::Conflict, "the claim is lost: the lease has ended, or the job was ended by another")
+    Problem::new(
+        ProblemType::Conflict,
+        "the claim does not hold the job: its lease has ended, or the job was ended in another way",
+    )
 }
 
 fn invalid(pointer: &str, code: &'static str, detail: &str) -> Problem {

@@ -122,23 +122,6 @@ impl JobStore {
         Ok(self.dynamo.query(query).await?.items.iter().filter_map(found).collect())
     }
 
-    /// Jobs of a priority that wait to be leased, the longest first.
-    pub async fn ready(
-        &self,
-        tenant: &TenantId,
-        queue: &QueueName,
-        priority: Priority,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<JobId>, StoreError> {
-        let query = Query::new(&self.table, "attention_pk = :pk AND attention_sk < :until")
-            .index(ATTENTION)
-            .value(":pk", s(ready_partition(tenant, queue, priority)))
-            .value(":until", s(format!("{}$", rfc3339_millis(now))))
-            .limit(limit);
-        Ok(self.dynamo.query(query).await?.items.iter().filter_map(found).map(|found| found.job_id).collect())
-    }
-
     /// Has the sweeper look at a job again at `at`; done only if nothing has happened to the job since it was read.
     pub async fn sweep_again(&self, job: &Job, found: &Attention, at: Timestamp) -> Result<(), StoreError> {
         let attention = Attention::sweep(&job.tenant_id, &job.id, at);

@@ -8,8 +8,9 @@ use shared::dynamo::{AttributeValue, Delete, Put, Query, TransactWrite, Update, 
 use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
+use super::attention::dead_partition;
 use super::{Attention, JobStore, StoreError, job_key, key, stale};
-use crate::job::{Job, JobId};
+use crate::job::{Job, JobId, Phase};
 
 fn children_partition(tenant: &TenantId, parent: &JobId) -> String {
     format!("{tenant}#children#{parent}")
@@ -78,17 +79,21 @@ impl JobStore {
         self.dynamo.update(update).await.map(drop).map_err(stale)
     }
 
-    /// All have heard of the end of `job`: nobody has to look at it any more. A dead one keeps its place among the dead.
+    /// All have heard of the end of `job`: nobody has to look at it any more. A dead one takes its place among the dead.
     pub async fn family_told(&self, job: &Job) -> Result<(), StoreError> {
-        let update = Update::new(
-            &self.table,
-            job_key(&job.tenant_id, &job.id),
-            "REMOVE has_children, attention_pk, attention_sk",
-        )
-        .only_if("#phase = :phase AND begins_with(attention_pk, :sweep)")
-        .name("#phase", "phase")
-        .value(":phase", s(job.phase.as_str()))
-        .value(":sweep", s("sweep#"));
+        let at = job_key(&job.tenant_id, &job.id);
+        let update = if job.phase == Phase::Dead {
+            let dead =
+                "SET attention_pk = :dead, attention_sk = place_among_dead REMOVE has_children, place_among_dead";
+            Update::new(&self.table, at, dead).value(":dead", s(dead_partition(&job.tenant_id, &job.queue)))
+        } else {
+            Update::new(&self.table, at, "REMOVE has_children, attention_pk, attention_sk")
+        };
+        let update = update
+            .only_if("#phase = :phase AND begins_with(attention_pk, :sweep)")
+            .name("#phase", "phase")
+            .value(":phase", s(job.phase.as_str()))
+            .value(":sweep", s("sweep#"));
         match self.dynamo.update(update).await.map_err(stale) {
             Ok(_) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error),

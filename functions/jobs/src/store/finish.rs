@@ -52,9 +52,10 @@ impl JobStore {
             .to_owned();
         let history = value(&job.history_with(ending.attempt))?;
         let parent = || job.has_children.then(|| Attention::family(job, now));
+        let dead = Attention::dead(job, &fingerprint, now);
         let (phase, attention) = match ending.next {
             Next::Waiting(at) => (Phase::Waiting, Some(Attention::waiting(job, *at))),
-            Next::Dead => (Phase::Dead, Some(Attention::dead(job, &fingerprint, now))),
+            Next::Dead => (Phase::Dead, parent().or_else(|| Some(dead.clone()))),
             Next::Succeeded(_) => (Phase::Succeeded, parent()),
             Next::Cancelled => (Phase::Cancelled, parent()),
         };
@@ -82,6 +83,11 @@ impl JobStore {
         if let Some(outbox) = ending.outbox {
             set.push("#outbox = :outbox");
             values.push((":outbox", outbox));
+        }
+        // It takes its place among the dead when all have heard of it.
+        if phase == Phase::Dead && job.has_children {
+            set.push("place_among_dead = :place");
+            values.push((":place", s(dead.sk)));
         }
         match &attention {
             Some(_) => set.push(Attention::SET),

@@ -37,6 +37,16 @@ pub enum InsertError {
     Store(#[from] StoreError),
 }
 
+impl InsertError {
+    /// Whether it is known that nothing was written.
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotUnique(_) | Self::KeyUsed | Self::Full => true,
+            Self::Store(error) => matches!(error, StoreError::Stale | StoreError::Conflict),
+        }
+    }
+}
+
 impl From<InsertError> for Problem {
     fn from(error: InsertError) -> Self {
         match error {

@@ -65,7 +65,7 @@ impl JobStore {
         let mut remove = vec!["parked"];
         if job.phase.is_end() {
             set.push_str(", attempt = :zero");
-            remove.extend(["finished_at", "removed_at", "#result", "progress"]);
+            remove.extend(["finished_at", "removed_at", "#result", "progress", "place_among_dead"]);
         }
         let frees_key = job.unique.is_some() && again.unique.is_none();
         if frees_key {

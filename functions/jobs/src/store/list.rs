@@ -189,7 +189,7 @@ fn dead(item: &Item) -> Option<Dead> {
     })
 }
 
-fn id_of(item: &Item) -> Option<JobId> {
+pub(super) fn id_of(item: &Item) -> Option<JobId> {
     text(item, "sk")?.strip_prefix("job#")?.parse().ok()
 }
 

@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use shared::BoxError;
 use shared::telemetry::{TraceContext, chain};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{HEARTBEAT, PROGRESS_EVERY, SETTLE_MARGIN, Worker};
 use crate::attempt::{Failure, Outcome};
@@ -17,6 +18,12 @@ use crate::store::StoreError;
 
 /// How long work may go on after it was asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the end of an attempt is tried to be written: within what is kept back for it.
+const END_WRITTEN_WITHIN: Duration = Duration::from_secs(4);
+
+/// The longest pause before the second try; it doubles for each further one.
+const END_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why an attempt is given up from outside.
 enum Interruption {
@@ -49,15 +56,32 @@ impl Worker {
         log(&job, &delivered);
         // One that waits to go on shows how far it has come.
         let job = Job { progress: told.borrow().clone(), ..job };
-        let ended = match delivered {
-            Delivered::Ended(outcome) => self.engine.settle(&job, outcome).await.map(drop),
-            Delivered::Accepted => self.engine.jobs.entrust(&job, self.engine.clock.now()).await,
-        };
-        match ended {
+        match self.end(&job, &delivered).await {
             // The claim was lost; whoever has the job now says how it ends.
             Ok(()) | Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Writes how an attempt ended. When many jobs of one limit end at once, that is tried for a while: what is not written
+    /// is done again.
+    async fn end(&self, job: &Job, delivered: &Delivered) -> Result<(), StoreError> {
+        let deadline = Instant::now() + END_WRITTEN_WITHIN;
+        for tried in 1.. {
+            let ended = match delivered {
+                Delivered::Ended(outcome) => self.engine.settle(job, outcome.clone()).await.map(drop),
+                Delivered::Accepted => self.engine.jobs.entrust(job, self.engine.clock.now()).await,
+            };
+            let pause = self.engine.random.pause(END_PAUSE, tried);
+            match ended {
+                Err(StoreError::Conflict) if Instant::now() + pause < deadline => {
+                    tracing::warn!(job_id = %job.id, "the end of an attempt was not written yet");
+                    tokio::time::sleep(pause).await;
+                }
+                ended => return ended,
+            }
+        }
+        Ok(())
     }
 
     async fn work(&self, job: &Job, work: &Work) -> Result<Delivered, BoxError> {

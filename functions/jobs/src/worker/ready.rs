@@ -15,6 +15,9 @@ use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope};
 /// earlier is of another attempt.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long a job waits whose claim met others each time.
+const CONTENDED: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// Does the job of a message, if it is there to be done.
     pub(super) async fn run(&self, ready: Ready, remaining: Duration) -> Result<(), BoxError> {
@@ -32,11 +35,14 @@ impl Worker {
         let mark = mark(&engine.random);
         let claimant =
             Claimant { worker: &self.name, mark: &mark, now: engine.clock.now(), lease: LEASE, slots: &slots };
-        match engine.jobs.claim(&ready, false, &claimant).await? {
-            Claim::Claimed(job) => Box::pin(self.attempt(*job, remaining)).await,
-            Claim::Full(scope) => self.park(&ready, &scope).await,
-            Claim::Refused(None) => Ok(()),
-            Claim::Refused(Some(job)) => self.refused(&ready, &job).await,
+        match engine.jobs.claim(&ready, false, &claimant).await {
+            Ok(Claim::Claimed(job)) => Box::pin(self.attempt(*job, remaining)).await,
+            Ok(Claim::Full(scope)) => self.park(&ready, &scope).await,
+            Ok(Claim::Refused(None)) => Ok(()),
+            Ok(Claim::Refused(Some(job))) => self.refused(&ready, &job).await,
+            // Many claim at once at one limit. The message would come again when its visibility time-out ends.
+            Err(StoreError::Conflict) => self.later(&ready, CONTENDED).await,
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -55,10 +61,16 @@ impl Worker {
                 if job.ready_at.duration_since(now) < SKEW {
                     self.engine.send(ready, job.trace, job.priority, job.ready_at).await?;
                 }
-                Ok(())
+                // It may have been put off after it was let go, and does not take the place that it was let go for.
+                self.let_others_go_on(ready).await
             }
             Phase::Waiting => Err("the job was changed at this moment".into()),
-            Phase::Succeeded | Phase::Dead | Phase::Cancelled => self.let_others_go_on(ready).await,
+            Phase::Succeeded | Phase::Dead | Phase::Cancelled => {
+                if job.has_children {
+                    self.engine.tell_family_or_leave(job).await;
+                }
+                self.let_others_go_on(ready).await
+            }
         }
     }
 
@@ -91,8 +103,13 @@ impl Worker {
             Err(error) => return Err(error.into()),
         }
         engine.queues.forget(&ready.tenant_id, &ready.queue).await;
-        if engine.has_room(ready, scope).await? {
-            engine.release(&ready.tenant_id, &ready.queue, scope).await?;
+        let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
+        let of_queue = settings.concurrency.map(|_| queue_scope(&ready.queue)).filter(|of_queue| of_queue != scope);
+        // A job that the queue has let go, and that its key holds up, leaves the queue's place to another.
+        for scope in std::iter::once(scope).chain(of_queue.as_deref()) {
+            if engine.has_room(ready, scope).await? {
+                engine.release(&ready.tenant_id, &ready.queue, scope).await?;
+            }
         }
         Ok(())
     }

@@ -126,7 +126,6 @@ impl New {
         let Some(depends_on) = asked.depends_on.iter().map(named).collect::<Option<Vec<_>>>() else {
             return Ok(BatchResult::failed("a job that it depends on was not made"));
         };
-        app.payloads.keep(&self.job, &self.payload).await?;
         let (depends_on, engine) = (&depends_on, &app.engine);
         race(&engine.random, || async move {
             let dependencies: Vec<_> = depends_on.iter().copied().map(Dependency::Job).collect();
@@ -154,7 +153,13 @@ impl New {
             etag: etag(job, job.created_at),
             body: JobView::of(job, job.created_at),
         };
-        match engine.jobs.insert(job, Along { idempotency: self.attempt.record(&created)? }).await {
+        let along = Along { idempotency: self.attempt.record(&created)? };
+        app.payloads.keep(job, &self.payload).await?;
+        let inserted = engine.jobs.insert(job, along).await;
+        if inserted.as_ref().is_err_and(InsertError::is_refusal) {
+            app.payloads.discard(job).await;
+        }
+        match inserted {
             Ok(()) => {
                 engine.dispatch_or_leave(job).await;
                 Ok(Some(BatchResult::Created { job: Made::Now(Box::new(created.body)) }))

@@ -1,5 +1,6 @@
 //! `POST /v2/queues/{name}/lease`: take jobs to work on.
 
+mod look;
 mod round;
 
 use axum::extract::State;
@@ -63,6 +64,9 @@ pub struct Leased {
 /// Each comes with its payload and its `claim`, which names the lease in what you say of it: `complete`, `fail`, `snooze`,
 /// `heartbeat`. A job whose lease ends is another's within a minute, and the attempt has failed. Higher priorities come
 /// first, but each level has its turn.
+///
+/// A job whose `concurrency_key` is at its limit keeps no other from you: what stands behind it is leased. Of each priority, the
+/// thousand jobs are looked at that wait longest; what stands behind a thousand that may not run waits for one of them.
 ///
 /// A worker that did not get the answer sends the request again with its `Idempotency-Key`, and is answered with those jobs
 /// that it got then and still has; with a key, the jobs that it may take are written down before it takes the first.

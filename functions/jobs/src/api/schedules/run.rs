@@ -50,9 +50,9 @@ pub async fn run(
     race_of_key(&engine.random, &app.idempotency, (&caller.tenant, &route), &asked, async |attempt| {
         let schedule = engine.jobs.schedule(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         let new: NewJob = schedule.template().map_err(Problem::internal)?.into();
-        let (job, payload) = made::job(&app, &caller, new).await.map_err(|problem| problem.below("/job"))?;
+        // The payload of a schedule's job has its place in the job.
+        let (job, _) = made::job(&app, &caller, new).await.map_err(|problem| problem.below("/job"))?;
         let job = Job { concurrency_key: job.concurrency_key.or_else(|| schedule.concurrency_key()), ..job };
-        app.payloads.keep(&job, &payload).await?;
         let fired_at = job.created_at;
         let run = Run { tick_at: None, resumed_at: None, fired_at, job_id: Some(job.id), skipped: None };
         let after = Schedule { last_job_id: Some(job.id), revision: schedule.revision + 1, ..schedule };

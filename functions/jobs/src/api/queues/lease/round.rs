@@ -1,4 +1,4 @@
-//! A worker at a queue: it looks which jobs are ready, and claims as many as it wants.
+//! A worker at a queue: it looks which jobs it may take, and claims as many as it wants.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use shared::http::Problem;
 use shared::http::idempotency::Attempt;
 use shared::id::TenantId;
-use shared::random::Random;
 use tokio::time::Instant;
 
 use super::NewLease;
+use super::look::{LOOK_AT, Look, Passed};
 use crate::app::App;
-use crate::job::{Job, JobId, Phase, Priority};
+use crate::job::{Job, JobId, Phase};
 use crate::message::Ready;
 use crate::name::QueueName;
 use crate::queue::Settings;
@@ -25,9 +25,6 @@ const MOST_PAYLOADS: u64 = 2_500_000;
 
 /// The time between two looks at an empty queue, at first; it doubles up to a second.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
-
-/// How many are looked at for each that is wanted: others may take some, and some may be over a limit.
-const LOOK_AT: usize = 4;
 
 /// Jobs that are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -52,6 +49,8 @@ pub(super) struct Reserved {
 
 /// What it has taken.
 struct Load {
+    /// What the claims are marked with.
+    mark: String,
     jobs: Vec<Job>,
     /// How many bytes of payloads there is room for.
     room: u64,
@@ -62,11 +61,11 @@ impl Round<'_> {
     /// request with a key.
     pub(super) async fn wait(&self, keyed: Option<&Attempt>) -> Result<Vec<Job>, Problem> {
         let deadline = Instant::now() + Duration::from_secs(self.wanted.wait_seconds.into());
-        let mut pause = FIRST_LOOK;
+        let (mut pause, mut passed) = (FIRST_LOOK, Passed::new());
         loop {
             let taken = match keyed {
-                Some(attempt) => self.take_reserved(attempt).await?,
-                None => Some(self.take().await?).filter(|jobs| !jobs.is_empty()),
+                Some(attempt) => self.take_reserved(attempt, &mut passed).await?,
+                None => Some(self.take(&mut passed).await?).filter(|jobs| !jobs.is_empty()),
             };
             let next = Instant::now() + pause;
             if taken.is_some() || next >= deadline {
@@ -87,104 +86,105 @@ impl Round<'_> {
     }
 
     /// Takes what can be taken now.
-    async fn take(&self) -> Result<Vec<Job>, Problem> {
+    async fn take(&self, passed: &mut Passed) -> Result<Vec<Job>, Problem> {
         let engine = &self.app.engine;
         let settings = engine.queues.settings(self.tenant, self.queue).await?;
-        let mut load = Load { jobs: Vec::new(), room: MOST_PAYLOADS };
+        let mut load = Load::new(mark(&engine.random));
         if settings.paused {
             return Ok(load.jobs);
         }
-        let mark = mark(&engine.random);
-        for priority in turns(&engine.random) {
-            let left = self.most() - load.jobs.len();
-            let ready = self.ready(priority, left).await?;
-            if !self.fill(&mut load, &ready, &settings, &mark).await? {
-                break;
+        let mut look = Look::new(self, &settings, passed);
+        while load.jobs.len() < self.most()
+            && let Some(job) = look.next().await?
+        {
+            match self.claim(&load, job, &settings).await? {
+                Taken::Job(job) => load.add(*job),
+                Taken::Not => {}
+                Taken::Full(scope) => look.pass_over(scope),
+                Taken::NoMore => break,
             }
         }
         Ok(load.jobs)
     }
 
-    /// The same, which is kept before; none when nothing is ready.
-    async fn take_reserved(&self, attempt: &Attempt) -> Result<Option<Vec<Job>>, Problem> {
+    /// The same, which is kept before; none when nothing is to be had. A limit is reserved no more jobs than it has room for.
+    async fn take_reserved(&self, attempt: &Attempt, passed: &mut Passed) -> Result<Option<Vec<Job>>, Problem> {
         let engine = &self.app.engine;
         let settings = engine.queues.settings(self.tenant, self.queue).await?;
         let mut jobs = Vec::new();
         if !settings.paused {
-            for priority in turns(&engine.random) {
-                jobs.extend(self.ready(priority, self.most()).await?);
+            let mut look = Look::new(self, &settings, passed);
+            while jobs.len() < LOOK_AT * self.most()
+                && let Some(job) = look.next().await?
+            {
+                jobs.push(job);
             }
         }
         if jobs.is_empty() {
             return Ok(None);
         }
-        jobs.truncate(LOOK_AT * self.most());
-        let reserved = Reserved { mark: mark(&engine.random), jobs };
+        let reserved = Reserved { mark: mark(&engine.random), jobs: jobs.iter().map(|job| job.id).collect() };
         self.app.idempotency.keep_plan(attempt, &reserved).await?;
-        let mut load = Load { jobs: Vec::new(), room: MOST_PAYLOADS };
-        self.fill(&mut load, &reserved.jobs, &settings, &reserved.mark).await?;
+        let mut load = Load::new(reserved.mark);
+        for job in jobs {
+            match self.claim(&load, job, &settings).await? {
+                Taken::Job(job) => load.add(*job),
+                Taken::Not | Taken::Full(_) => {}
+                Taken::NoMore => break,
+            }
+            if load.jobs.len() == self.most() {
+                break;
+            }
+        }
         Ok(Some(load.jobs))
     }
 
-    fn most(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         usize::try_from(self.wanted.max).unwrap_or(1)
     }
 
-    async fn ready(&self, priority: Priority, wanted: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn claim(&self, load: &Load, job: Job, settings: &Settings) -> Result<Taken, Problem> {
         let engine = &self.app.engine;
-        engine.jobs.ready(self.tenant, self.queue, priority, engine.clock.now(), LOOK_AT * wanted).await
-    }
-
-    /// Claims those of `ready` for which there is room; false when no further ones can be taken.
-    async fn fill(&self, load: &mut Load, ready: &[JobId], settings: &Settings, mark: &str) -> Result<bool, Problem> {
-        for id in ready {
-            // Its key is in the job: the index has only its id.
-            let Some(job) = self.app.engine.jobs.get(self.tenant, id).await? else { continue };
-            // The index is behind the table, and other workers look at it too: a claim in vain costs a write.
-            if job.phase != Phase::Waiting {
-                continue;
-            }
-            let bytes = job.payload.bytes();
-            if bytes > load.room && !load.jobs.is_empty() {
-                return Ok(false);
-            }
-            match self.claim(&Ready::of(&job), settings, mark).await? {
-                Taken::Job(job) => {
-                    load.room = load.room.saturating_sub(bytes);
-                    load.jobs.push(*job);
-                }
-                Taken::Not => {}
-                Taken::NoMore => return Ok(false),
-            }
-            if load.jobs.len() == self.most() {
-                return Ok(false);
-            }
+        if !load.has_room_for(&job) {
+            return Ok(Taken::NoMore);
         }
-        Ok(true)
-    }
-
-    async fn claim(&self, ready: &Ready, settings: &Settings, mark: &str) -> Result<Taken, Problem> {
-        let engine = &self.app.engine;
+        let ready = Ready::of(&job);
         if let Some(rate) = settings.rate_limit
-            && self.app.rates.wait(ready, rate).await?.is_some()
+            && self.app.rates.wait(&ready, rate).await?.is_some()
         {
             return Ok(Taken::NoMore);
         }
         let slots = Slot::all_of(settings, self.queue, ready.concurrency_key.as_ref());
         let claimant = Claimant {
             worker: self.worker,
-            mark,
+            mark: &load.mark,
             now: engine.clock.now(),
             lease: Duration::from_secs(self.wanted.lease_seconds.into()),
             slots: &slots,
         };
-        match engine.jobs.claim(ready, true, &claimant).await {
+        match engine.jobs.claim(&ready, true, &claimant).await {
             Ok(Claim::Claimed(job)) => Ok(Taken::Job(job)),
             Ok(Claim::Full(scope)) if scope == queue_scope(self.queue) => Ok(Taken::NoMore),
-            // Another worker was faster, or its key is at its limit.
-            Ok(Claim::Full(_) | Claim::Refused(_)) | Err(StoreError::Conflict) => Ok(Taken::Not),
+            Ok(Claim::Full(scope)) => Ok(Taken::Full(scope)),
+            // Another worker was faster.
+            Ok(Claim::Refused(_)) | Err(StoreError::Conflict) => Ok(Taken::Not),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Load {
+    const fn new(mark: String) -> Self {
+        Self { mark, jobs: Vec::new(), room: MOST_PAYLOADS }
+    }
+
+    fn has_room_for(&self, job: &Job) -> bool {
+        job.payload.bytes() <= self.room || self.jobs.is_empty()
+    }
+
+    fn add(&mut self, job: Job) {
+        self.room = self.room.saturating_sub(job.payload.bytes());
+        self.jobs.push(job);
     }
 }
 
@@ -192,15 +192,7 @@ impl Round<'_> {
 enum Taken {
     Job(Box<Job>),
     Not,
+    /// A limit of concurrency was reached meanwhile: the scope.
+    Full(String),
     NoMore,
-}
-
-/// The levels in the order of this turn: a level is first in 6, 3 and 1 of 10 turns, so that none starves.
-fn turns(random: &Random) -> [Priority; 3] {
-    let [high, normal, low] = Priority::ALL;
-    match random.bytes::<1>()[0] {
-        0..=153 => [high, normal, low],
-        154..=230 => [normal, high, low],
-        _ => [low, high, normal],
-    }
 }
