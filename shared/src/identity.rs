@@ -20,7 +20,7 @@ pub mod store;
 pub mod token;
 
 pub use authenticate::Authenticator;
-pub use caller::{Caller, OpenIdCaller, STEP_UP_WITHIN, Sensitive};
+pub use caller::{Caller, OpenIdCaller, STEP_UP_WITHIN, Sensitive, is_recent, step_up_required};
 pub use permission::{Permission, Scopes};
 pub use principal::{Principal, PrincipalKind, Role};
 pub use revocation::Revoked;

@@ -262,6 +262,14 @@ impl Session {
         Some((session, successor))
     }
 
+    /// The session when its tokens are to name another tenant, whose limits it keeps to then; none when it is past them.
+    pub fn moved(&self, tenant_id: TenantId, settings: &Settings, now: Timestamp) -> Option<Self> {
+        let expires_at = self.expires_at.min(settings.session_ends(self.created_at));
+        let idle_expires_at = settings.idle_ends(self.last_used_at).min(expires_at);
+        let revision = self.revision + 1;
+        (now < idle_expires_at).then(|| Self { tenant_id, expires_at, idle_expires_at, revision, ..self.clone() })
+    }
+
     /// Whether `token` is the newest of the family, or the one before.
     pub fn knows(&self, token: &RefreshToken) -> bool {
         let hash = token.hash();

@@ -38,6 +38,8 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const RACES: u32 = 6;
 /// Tries of one network in a minute.
 const TRIES_OF_A_NETWORK: u32 = 60;
+/// Visits of one network in a minute: requests that a page of others can have a browser make.
+const VISITS_OF_A_NETWORK: u32 = 60;
 /// Mails of one kind to one address in an hour.
 const MAILS_TO_AN_ADDRESS: u32 = 6;
 /// Mails that one network may cause in an hour.
@@ -76,6 +78,7 @@ pub struct Throttle {
     accounts: AccountStore,
     limiter: DynamoLimiter,
     tries: Policy,
+    visits: Policy,
     mails_to: Policy,
     mails_of: Policy,
     clock: Clock,
@@ -138,6 +141,7 @@ impl Throttle {
             accounts,
             limiter,
             tries: Policy::new("auth-tries", TRIES_OF_A_NETWORK, Duration::from_mins(1), TRIES_OF_A_NETWORK)?,
+            visits: Policy::new("auth-visits", VISITS_OF_A_NETWORK, Duration::from_mins(1), VISITS_OF_A_NETWORK)?,
             mails_to: Policy::new("auth-mails-to", MAILS_TO_AN_ADDRESS, hour, MAILS_TO_AN_ADDRESS)?,
             mails_of: Policy::new("auth-mails-of", MAILS_OF_A_NETWORK, hour, MAILS_OF_A_NETWORK)?,
             clock,
@@ -155,6 +159,14 @@ impl Throttle {
     pub async fn admit_network(&self, network: ClientNetwork) -> Result<(), Problem> {
         let network = hashed(&network.to_string());
         self.limit(&[Limit { policy: &self.tries, key: &network, cost: 1 }], "too many tries from this network").await
+    }
+
+    /// Takes one visit from the network's rate, or refuses with 429. Of what a page of others can have a browser send, so
+    /// that no page uses up the tries of those who sign in.
+    pub async fn admit_visit(&self, network: ClientNetwork) -> Result<(), Problem> {
+        let network = hashed(&network.to_string());
+        self.limit(&[Limit { policy: &self.visits, key: &network, cost: 1 }], "too many requests from this network")
+            .await
     }
 
     /// Admits one mail to `address` (a hash), or refuses with 429. The answer is the same for every address.

@@ -153,8 +153,13 @@ fn check_version(principal: &Principal, parts: &Parts) -> Result<(), Problem> {
 }
 
 fn needs_step_up(principal: &Principal, now: Timestamp) -> bool {
-    let recent = |at: Timestamp| now.duration_since(at) <= STEP_UP_WITHIN;
-    principal.kind == PrincipalKind::User && !principal.authenticated_at.is_some_and(recent)
+    let is_recent = |at: Timestamp| is_recent(at, now);
+    principal.kind == PrincipalKind::User && !principal.authenticated_at.is_some_and(is_recent)
+}
+
+/// Whether a sign-in at `authenticated_at` is recent enough for what lasts longer than a token.
+pub fn is_recent(authenticated_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(authenticated_at) <= STEP_UP_WITHIN
 }
 
 fn lacks(permission: &str) -> Problem {
@@ -170,8 +175,8 @@ fn insufficient_scope(scope: &str, detail: &str) -> Problem {
     }
 }
 
-/// RFC 9470, section 3.
-fn step_up_required() -> Problem {
+/// What a caller is told who did not sign in recently (RFC 9470, section 3).
+pub fn step_up_required() -> Problem {
     let seconds = STEP_UP_WITHIN.as_secs();
     let problem = Problem::new(ProblemType::StepUpRequired, format!("sign in again: at most {seconds} seconds ago"));
     match HeaderValue::try_from(format!(r#"Bearer error="insufficient_user_authentication", max_age={seconds}"#)) {

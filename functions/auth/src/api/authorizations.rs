@@ -7,7 +7,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, Json, Path, Problem, ProblemType};
-use shared::identity::{Caller, Principal, Scopes, permission};
+use shared::identity::{Caller, Principal, Scopes, is_recent, permission, step_up_required};
 use shared::refusal::Refusal;
 use shared::time::Timestamp;
 use utoipa::ToSchema;
@@ -170,14 +170,15 @@ pub async fn get(
 
 /// Decide about an application.
 ///
-/// Once for each request, by a session of the user's own. Send the browser to `redirect_to`.
+/// Once for each request, by a session of the user's own. Send the browser to `redirect_to`. What the user agrees to for the
+/// first time, and whatever a client without a secret or keys asks for, needs a sign-in within the last 15 minutes.
 #[utoipa::path(
     post, path = "/v1/auth/authorizations/{id}", operation_id = "decide_authorization", tag = "auth",
     params(("id" = String, Path, example = "tf_ot_Vx2")),
     request_body(content = AuthorizationDecision, example = json!({"decision": "allow"})),
     responses(
         (status = 200, description = "It is decided", body = Decided),
-        (status = 401, description = "step-up-required: the application asks for a newer sign-in", body = Document, content_type = "application/problem+json"),
+        (status = 401, description = "step-up-required: a recent sign-in is needed, or the application asks for a newer one", body = Document, content_type = "application/problem+json"),
         (status = 403, description = "forbidden: no active membership in the application's tenant, or a second factor is to be set up first", body = Document, content_type = "application/problem+json"),
         (status = 404, description = "not-found: the request was decided, or its time is over", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
@@ -254,6 +255,12 @@ impl App {
         if request.authenticated_since.is_some_and(|since| by.authenticated_at.as_second() < since.as_second()) {
             let detail = "the application asks for a newer sign-in: sign in again";
             return Err(Problem::new(ProblemType::StepUpRequired, detail).into());
+        }
+        // The code is worth weeks of access to whoever reads it here, if nothing else has to be proved for that. An access
+        // token that was stolen is worth minutes.
+        let covered = grant.as_ref().is_some_and(|grant| grant.covers(&scopes, &client));
+        if (client.is_public() || !covered) && !is_recent(by.authenticated_at, now) {
+            return Err(step_up_required().into());
         }
         let application = Application {
             client_id: client.id,

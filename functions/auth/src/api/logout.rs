@@ -52,6 +52,8 @@ pub async fn logout_all(
     let record = origin.by(&caller, Action::SignedOut, now, &app.random).with(format!("{count} sessions"));
     writes.push(app.accounts.audit_write(&record)?);
     app.accounts.transact(writes).await?;
+    // An application may have been let in by one of these sessions after they were read. Now that they are over, none is.
+    app.accounts.end_sessions(&user, None, now).await?;
     Ok(NoContent)
 }
 

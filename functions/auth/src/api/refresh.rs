@@ -151,8 +151,8 @@ impl App {
             Some(successor) if session.tenant_id == tenant.id => (None, successor),
             // The faster request asked for another tenant.
             Some(successor) => {
-                let revision = session.revision + 1;
-                (Some(Session { tenant_id: tenant.id, revision, ..session.clone() }), successor)
+                let moved = session.moved(tenant.id, &tenant.settings, now).ok_or_else(over)?;
+                (Some(moved), successor)
             }
         };
         if let Some(changed) = &changed {

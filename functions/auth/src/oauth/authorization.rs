@@ -33,7 +33,7 @@ pub const CODE_LIFETIME: SignedDuration = SignedDuration::from_secs(60);
 /// How long it is remembered that a code was used.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 /// The longest `state` and `nonce`, in bytes.
-const LONGEST_TEXT: usize = 1024;
+const LONGEST_TEXT: usize = 4096;
 
 /// A request that a user is to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl AuthorizationRequest {
             return Err(invalid("the answer goes into the query"));
         }
         if ["state", "nonce"].iter().any(|name| get(name).is_some_and(|text| text.len() > LONGEST_TEXT)) {
-            return Err(invalid("state and nonce have up to 1024 bytes"));
+            return Err(invalid("state and nonce have up to 4096 bytes"));
         }
         if get("code_challenge_method") != Some("S256") {
             return Err(invalid("code_challenge_method must be S256"));
@@ -134,7 +134,7 @@ impl AuthorizationRequest {
         let challenge = get("code_challenge").and_then(Challenge::parse);
         let challenge =
             challenge.ok_or_else(|| invalid("code_challenge must be the SHA-256 of a verifier, base64url"))?;
-        let scopes = grant::asked(client, parameters.get("scope").map(String::as_str))
+        let scopes = grant::asked(client, get("scope"))
             .map_err(|scope| Denied::new("invalid_scope", format!("the client may not have {scope}")))?;
         if scopes.iter().next().is_none() {
             return Err(Denied::new("invalid_scope", "the scope is empty"));

@@ -127,7 +127,7 @@ async fn begin(app: &App, network: ClientNetwork, parameters: &[u8]) -> Result<R
     };
     match request {
         Ok(request) => {
-            app.throttle.admit_network(network).await?;
+            app.throttle.admit_visit(network).await?;
             let now = app.clock.now();
             let id = authorization::keep_request(&app.accounts, &request, now, &app.random).await?;
             let page = app.consent_url.as_ref().map_or(PAGE, Url::as_str);

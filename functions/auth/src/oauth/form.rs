@@ -70,7 +70,7 @@ impl OAuthForm {
             found => found,
         };
         // Only failures count: nobody guesses a secret, and the clients of a network are many.
-        app.throttle.admit_network(self.network).await?;
+        app.throttle.admit_visit(self.network).await?;
         if let Some(client) = found {
             let (action, now) = (Action::ClientRefused, app.clock.now());
             app.audit_later(origin.record(client.tenant_id, action, ANONYMOUS, now, &app.random).on(client.id)).await;

@@ -56,6 +56,9 @@ pub struct Grant {
     pub created_at: Timestamp,
     /// When last.
     pub updated_at: Timestamp,
+    /// Which redirect URIs of the client it was given for: since when it had these, as of the record that the user saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uris_changed_at: Option<Timestamp>,
     /// Rises with each change; conditions name it.
     pub revision: u64,
 }
@@ -72,6 +75,7 @@ impl Grant {
             scopes: chosen(|scope| has(scopes, scope) || earlier(scope)),
             created_at: before.map_or(now, |grant| grant.created_at),
             updated_at: now,
+            redirect_uris_changed_at: client.redirect_uris_changed_at,
             revision: before.map_or(0, |grant| grant.revision) + 1,
         }
     }
@@ -83,7 +87,7 @@ impl Grant {
 
     /// Whether the client's redirect URIs are those of then.
     fn holds_for(&self, client: &Client) -> bool {
-        client.redirect_uris_changed_at.is_none_or(|changed_at| self.updated_at > changed_at)
+        self.redirect_uris_changed_at == client.redirect_uris_changed_at
     }
 }
 

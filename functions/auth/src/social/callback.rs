@@ -52,7 +52,7 @@ pub async fn callback(
     Query(given): Query<Callback>,
 ) -> Result<Response, Problem> {
     let provider = social.providers.get(&name).ok_or_else(Problem::not_found)?;
-    social.throttle.admit_network(network).await?;
+    social.throttle.admit_visit(network).await?;
     let state = given.state.as_deref().ok_or_else(void)?;
     let begun = Begun::take(&social.accounts, state, social.clock.now()).await?;
     match social.proven(provider, &begun, &given).await {

@@ -135,7 +135,7 @@ async fn a_request_of_an_unknown_client_or_address_is_sent_nowhere() {
 async fn a_request_that_is_wrong_otherwise_is_told_to_its_client() {
     let own = OwnOAuth::new().await;
     let client = own.application(&["links:*"], true).await;
-    let long = "x".repeat(1025);
+    let long = "x".repeat(4097);
     for (changed, error) in [
         (&[("response_type", "")][..], "invalid_request"),
         (&[("response_type", "token")], "unsupported_response_type"),
@@ -316,4 +316,32 @@ async fn auth_time(own: &OwnOAuth, member: &Member, client: &Registered, path: &
     let code = answered(&Url::parse(text(&decided, "redirect_to")).unwrap(), "code").unwrap();
     let tokens = own.exchange(client, &code, &[]).await.expect(200).json();
     part(text(&tokens, "id_token"), 1)["auth_time"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_was_stolen_lets_no_application_in_that_needs_nothing_else() {
+    let own = OwnOAuth::new().await;
+    let member = own.tenant.member(&["member"]).await;
+    let [secretive, public] = [own.application(&["links:*"], false).await, own.application(&["links:*"], true).await];
+    let allow = json!({"decision": "allow"});
+    let aged = async |member: &Member| {
+        own.tenant.wait(901);
+        own.tenant.refreshed(member).await
+    };
+    let old = aged(&member).await;
+    for client in [&secretive, &public] {
+        let path = own.request(client, &[]).await;
+        let answer = own.tenant.post(&old, &path, &allow).await;
+        assert!(answer.header("www-authenticate").contains("insufficient_user_authentication"), "{answer:?}");
+        answer.problem(401, "step-up-required");
+        // Who refuses gives nothing away.
+        own.tenant.post(&old, &path, &json!({"decision": "deny"})).await.expect(200);
+        let recent = own.tenant.log_in(&member.email).await;
+        own.let_in(&recent, client, "").await;
+    }
+    // What was agreed to holds for a client that has to prove itself before it gets anything for the code.
+    let old = aged(&old).await;
+    own.let_in(&old, &secretive, "").await;
+    let path = own.request(&public, &[]).await;
+    own.tenant.post(&old, &path, &allow).await.problem(401, "step-up-required");
 }

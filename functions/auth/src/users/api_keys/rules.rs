@@ -175,7 +175,8 @@ impl Draft {
             refill: credits.refill.map(|refill| Refill {
                 amount: refill.amount,
                 every_seconds: refill.every_seconds,
-                refilled_at: now,
+                // It is kept to the second, and is answered as it is kept.
+                refilled_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             }),
         });
         ApiKeyRecord {
