@@ -20,6 +20,7 @@ mod public_url;
 mod race;
 mod reply;
 mod sound;
+mod unambiguous;
 pub mod versions;
 
 pub use client::{ClientAddress, ClientNetwork};

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::extract::{BODY_LIMIT, body_within, from_value, parse_json, require_content_type};
 use super::faults::{fault, pointer_to};
 use super::problem::{FieldError, Problem};
+use super::unambiguous::Unambiguous;
 
 /// A merge patch: members replace, `null` removes, what is absent stays.
 /// Sent as `application/merge-patch+json` or `application/json`.
@@ -38,7 +39,7 @@ impl MergePatch {
 /// A patch within a body.
 impl<'de> Deserialize<'de> for MergePatch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
+        let Unambiguous(value) = Unambiguous::deserialize(deserializer)?;
         if value.is_object() { Ok(Self(value)) } else { Err(D::Error::custom("invalid_type: is a JSON object")) }
     }
 }
@@ -48,7 +49,7 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         require_content_type(request.headers(), &["application/merge-patch+json", "application/json"])?;
-        let value: Value = parse_json(&body_within(request, BODY_LIMIT).await?)?;
+        let Unambiguous(value) = parse_json(&body_within(request, BODY_LIMIT).await?)?;
         if value.is_object() {
             Ok(Self(value))
         } else {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::http::BODY_LIMIT;
 use tests::{Ask as _, Tenant, anonymous};
 
-use crate::link::{door_of, faults, link, path_of};
+use crate::link::{door_of, faults, link, made, path_of};
 use crate::resources::Subscriber;
 
 #[tokio::test]
@@ -159,6 +159,11 @@ async fn a_field_that_is_there_twice_is_refused() {
     let request = tenant.request(Method::POST, "/v1/links").header("content-type", "application/json");
     let problem = request.body(body).answer().await.problem(422, "validation");
     assert_eq!(faults(&problem), [("/target", "duplicate_field")]);
+    let link = made(&tenant, json!({"title": "Old"})).await.json();
+    let request = tenant.request(Method::PATCH, &path_of(&link)).header("content-type", "application/merge-patch+json");
+    let problem = request.body(r#"{"title": "a", "title": "b"}"#).answer().await.problem(422, "validation");
+    assert_eq!(faults(&problem), [("/title", "duplicate_field")]);
+    assert_eq!(tenant.get(&path_of(&link)).await.json(), link);
 }
 
 #[tokio::test]
@@ -314,7 +319,7 @@ async fn head_answers_what_get_answers_without_the_body() {
 #[tokio::test]
 async fn every_answer_has_the_security_headers_and_what_is_personal_is_not_stored() {
     let tenant = Tenant::new().await;
-    let made = crate::link::made(&tenant, json!({})).await;
+    let made = made(&tenant, json!({})).await;
     let (path, etag) = (path_of(&made.json()), made.header("etag").to_owned());
     let door = door_of(&made.json());
     let mut answers = vec![

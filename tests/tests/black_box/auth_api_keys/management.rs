@@ -47,6 +47,17 @@ async fn keys_are_listed_in_pages_renamed_and_seen_by_their_tenant_alone() {
 }
 
 #[tokio::test]
+async fn a_new_key_is_answered_as_it_is_kept() {
+    let tenant = OwnTenant::new().await;
+    let refill = json!({"amount": 3, "every_seconds": 60});
+    let new = json!({"name": "x", "scopes": ["links:read"], "credits": {"amount": 3, "refill": refill}});
+    let made = tenant.post(&tenant.owner, "/v1/api-keys", &new).await.expect(201);
+    let path = format!("/v1/api-keys/{}", text(&made.json(), "id"));
+    let kept = tenant.get(&tenant.owner, &path).await.expect(200);
+    assert_eq!((made.header("etag"), &made.json()["credits"]), (kept.header("etag"), &kept.json()["credits"]));
+}
+
+#[tokio::test]
 async fn a_key_that_was_made_elsewhere_is_found_by_its_id_and_revoked() {
     let tenant = Tenant::new().await;
     let key = ApiKey::generate(KeyMode::Live, shared::time::Clock::system().now(), &Random::system());
