@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use shared::time::SignedDuration;
 use tests::Fault;
 use tokio::sync::Notify;
 
-use super::own_jobs::{LONG, OwnJobs, killed_at, network};
+use super::own_jobs::{LONG, OwnJobs, killed_at, network, path};
 use super::{sent_to, story_of};
 use crate::jobs::{Receiver, status};
 
@@ -218,4 +219,27 @@ async fn an_end_whose_answer_is_lost_counts_once_and_what_follows_it_comes_once(
     assert!(jobs.iter().all(|job| story_of(job) == ["done"]), "{jobs:#?}");
     let paths: Vec<_> = receiver.deliveries().iter().map(|delivery| delivery.path.clone()).collect();
     assert_eq!(paths, ["/", "/done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_depend_on_a_job_hear_within_a_minute_that_it_died_with_its_worker() {
+    let own = OwnJobs::new().await;
+    let receiver = Receiver::start(|_| status(500)).await;
+    let mut new = sent_to(&receiver);
+    new["max_attempts"] = json!(1);
+    let parent = own.job(&new).await;
+    let child = own.job(&json!({"type": "noop", "depends_on": [parent["id"]]})).await;
+    let dying = killed_at("UpdateItem", 2, true).await;
+    own.bring(&own.behind(&dying, "jobs.worker").await, own.messages().await).await;
+    // Nor does its message come again.
+    own.undone.lock().unwrap().clear();
+    let states = async || (own.read(&parent).await["state"].clone(), own.read(&child).await["state"].clone());
+    let dead = async || own.ask("GET", "/v1/queues/default/dead", None).await.expect(200).json()["total"].clone();
+    assert_eq!(states().await, (json!("dead"), json!("blocked")));
+    own.clock.advance(SignedDuration::from_secs(61));
+    own.sweep().await;
+    assert_eq!(states().await, (json!("dead"), json!("cancelled")));
+    assert_eq!(dead().await, 1, "it has its place among the dead");
+    own.ask("POST", &format!("{}/retry", path(&parent)), None).await.expect(200);
+    assert_eq!(dead().await, 0);
 }
