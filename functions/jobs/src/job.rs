@@ -328,6 +328,12 @@ impl Job {
         Duration::from_secs(u64::from(self.timeout_seconds))
     }
 
+    /// The jobs that it waits for, each once, in the order in which they were named.
+    pub fn waits_for_in_order(&self) -> Vec<JobId> {
+        let mut left = self.waits_for.clone();
+        self.depends_on.iter().filter(|id| left.remove(id)).copied().collect()
+    }
+
     /// When what is left of it is removed, if it ends at `at`: not while another of its key is answered with it.
     pub fn removed_at(&self, at: Timestamp) -> Timestamp {
         let kept = SignedDuration::from_hours(24 * i64::from(self.retention_days));

@@ -1,7 +1,5 @@
 //! A job as clients see it.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::http::ETag;
@@ -76,7 +74,7 @@ pub struct JobView {
     depends_on: Vec<JobId>,
     /// Those of them that have not ended.
     #[schema(value_type = Vec<String>)]
-    waits_for: BTreeSet<JobId>,
+    waits_for: Vec<JobId>,
     /// What came of the jobs that it depends on: with a leased job alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     parents: Option<Vec<ParentView>>,
@@ -164,7 +162,7 @@ impl JobView {
             concurrency_key: job.concurrency_key.clone(),
             tags: job.tags.clone(),
             depends_on: job.depends_on.clone(),
-            waits_for: job.waits_for.clone(),
+            waits_for: job.waits_for_in_order(),
             parents: None,
             progress: job.progress.clone(),
             cancel_requested: job.cancel_requested,

@@ -128,18 +128,10 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
     ] {
         if let Some(told) = message.strip_prefix(prefix) {
             let (given, expected) = told.rsplit_once(", expected ").unwrap_or((told, "another one"));
-            let given = given.trim_start_matches(": ").trim();
+            let given = in_json(given.trim_start_matches(": ").trim());
             let detail = format!("must be {}, and is {given}", in_json(expected));
             return FieldError::new(pointer, code, shortened(&detail).to_owned());
         }
-    }
-    // jiff tells at which step of its reading it failed.
-    if message.starts_with("failed to") {
-        return FieldError::new(
-            pointer,
-            "invalid",
-            "must be a time by RFC 3339 such as `2026-05-04T09:30:00Z`, before 9999-12-31",
-        );
     }
     match message.split_once(": ") {
         Some((code, detail))
@@ -151,8 +143,26 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
                 detail: shortened(detail).to_owned(),
             }
         }
-        _ => FieldError::new(pointer, "invalid", shortened(message).to_owned()),
+        _ => FieldError::new(pointer, "invalid", in_general(message).unwrap_or_else(|| shortened(message)).to_owned()),
     }
+}
+
+/// What is asked for, where a library tells at which step of its reading it failed.
+fn in_general(message: &str) -> Option<&'static str> {
+    // Parts of what jiff says of times and days, and of what the standard library says of numbers in a query.
+    const OF_TIMES: [&str; 8] =
+        ["failed to", "cannot parse civil", " digit ", "unparsed input", "parsed ", "offset", "datetime", "date "];
+    const OF_NUMBERS: [&str; 4] = ["invalid digit found", "number too", "from empty string", "invalid float literal"];
+    if OF_NUMBERS.iter().any(|part| message.contains(part)) {
+        return Some("must be a number in range");
+    }
+    if message.contains("`true` or `false`") {
+        return Some("must be true or false");
+    }
+    OF_TIMES.iter().any(|part| message.contains(part)).then_some(
+        "must be a time by RFC 3339 such as `2026-05-04T09:30:00Z`, before 9999-12-31, or where a day is asked for, one such \
+         as `2026-05-04`; in a query `+` is written `%2B`",
+    )
 }
 
 /// A detail may quote the value, which has any length.
@@ -163,7 +173,8 @@ fn shortened(detail: &str) -> &str {
 /// What serde expected, in the words of JSON instead of Rust's.
 fn in_json(expected: &str) -> &str {
     match expected.split(' ').next().unwrap_or_default() {
-        "struct" | "map" => "an object",
+        "struct" | "map" | "internally" | "adjacently" => "an object",
+        "sequence" => "an array",
         "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" | "isize" => "a whole number in range",
         "f32" | "f64" => "a number",
         _ => match expected {
@@ -172,5 +183,62 @@ fn in_json(expected: &str) -> &str {
             "a boolean" => "true or false",
             _ => expected,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+    use jiff::civil::Date;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "kind", rename_all = "snake_case")]
+    enum Shape {
+        Round { _radius: u32 },
+    }
+
+    fn detail<T: DeserializeOwned + std::fmt::Debug>(value: impl Into<Value>) -> String {
+        let error = serde_path_to_error::deserialize::<_, T>(value.into()).unwrap_err();
+        first_fault(&error).detail
+    }
+
+    #[test]
+    fn a_time_or_a_day_that_is_none_is_told_what_one_is() {
+        let times =
+            ["", "-1", "2027", "2027-02-30", "2027-01-01", "2026-11-23T10:00:00 02:00", "2026-05-04T09:30:00", "x"];
+        let days = ["", "-2026-11-01", "2026-11-01T00:00:00Z", "2027-02-30", "2026-13-01", "x"];
+        let details = times.map(detail::<Timestamp>).into_iter().chain(days.map(detail::<Date>));
+        for detail in details {
+            assert!(detail.starts_with("must be a time by RFC 3339 such as"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_told_in_words_of_json() {
+        assert_eq!(detail::<Shape>("x"), "must be an object, and is string \"x\"");
+        assert_eq!(detail::<Vec<u8>>(serde_json::json!({})), "must be an array, and is an object");
+        assert_eq!(detail::<String>(serde_json::json!([])), "must be a string, and is an array");
+    }
+
+    #[test]
+    fn what_a_query_cannot_be_read_as_is_told() {
+        let of_text = |error: &dyn std::fmt::Display| fault("?x", &error.to_string()).detail;
+        for text in ["-1", "1.5", "", "99999999999"] {
+            assert_eq!(of_text(&text.parse::<u32>().unwrap_err()), "must be a number in range", "{text}");
+        }
+        assert_eq!(of_text(&"1".parse::<bool>().unwrap_err()), "must be true or false");
+    }
+
+    #[test]
+    fn a_types_own_refusal_is_told_as_it_is() {
+        let told = fault("/a", "too_long: must have at most 10 characters, as the date of an invoice");
+        assert_eq!(
+            (&*told.code, &*told.detail),
+            ("too_long", "must have at most 10 characters, as the date of an invoice")
+        );
     }
 }

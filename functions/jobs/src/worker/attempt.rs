@@ -67,7 +67,9 @@ impl Worker {
     /// is done again.
     async fn end(&self, job: &Job, delivered: &Delivered) -> Result<(), StoreError> {
         let deadline = Instant::now() + END_WRITTEN_WITHIN;
-        for tried in 1.. {
+        let mut tried = 0;
+        loop {
+            tried += 1;
             let ended = match delivered {
                 Delivered::Ended(outcome) => self.engine.settle(job, outcome.clone()).await.map(drop),
                 Delivered::Accepted => self.engine.jobs.entrust(job, self.engine.clock.now()).await,
@@ -81,7 +83,6 @@ impl Worker {
                 ended => return ended,
             }
         }
-        Ok(())
     }
 
     async fn work(&self, job: &Job, work: &Work) -> Result<Delivered, BoxError> {
