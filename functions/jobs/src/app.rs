@@ -26,7 +26,7 @@ pub struct App {
     pub(crate) rates: Rates,
     pub(crate) idempotency: Idempotency,
     pub(crate) cursors: Cursors,
-    outbound: Outbound,
+    pub(crate) outbound: Outbound,
 }
 
 impl App {

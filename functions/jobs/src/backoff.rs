@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::random::Random;
-use shared::refusal::Refusal;
+use shared::refusal::{Fault, Refusal};
 use utoipa::ToSchema;
 
 /// The longest wait between two attempts, in seconds: 30 days.
@@ -45,23 +45,37 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Refuses waits that are out of bounds.
-    pub fn check(&self) -> Result<(), Refusal> {
-        let bounded = |seconds: &u32| (1..=LONGEST_SECONDS).contains(seconds);
-        let good = match self {
-            Self::Fixed { seconds } => bounded(seconds),
-            Self::Exponential { base_seconds, cap_seconds } => {
-                bounded(base_seconds) && bounded(cap_seconds) && base_seconds <= cap_seconds
-            }
-            Self::List { seconds } => (1..=MOST_WAITS).contains(&seconds.len()) && seconds.iter().all(bounded),
+    /// Each member that is out of bounds, where the backoff is the `backoff` of what was sent.
+    pub fn faults(&self) -> Vec<Fault> {
+        let wait = |seconds: &u32, pointer: &'static str| {
+            let bounded = (1..=LONGEST_SECONDS).contains(seconds);
+            (!bounded).then(|| Refusal::new("out_of_range", "must be 1 second to 30 days").at(pointer))
         };
-        if good {
-            return Ok(());
+        match self {
+            Self::Fixed { seconds } => wait(seconds, "/backoff/seconds").into_iter().collect(),
+            Self::Exponential { base_seconds, cap_seconds } => {
+                let base = wait(base_seconds, "/backoff/base_seconds");
+                let cap = wait(cap_seconds, "/backoff/cap_seconds");
+                let over = (base.is_none() && cap.is_none() && base_seconds > cap_seconds)
+                    .then(|| Refusal::new("out_of_range", "must not be over the cap").at("/backoff/base_seconds"));
+                [base, cap, over].into_iter().flatten().collect()
+            }
+            Self::List { seconds } if !(1..=MOST_WAITS).contains(&seconds.len()) => {
+                vec![Refusal::new("out_of_range", "must be 1 to 25 waits").at("/backoff/seconds")]
+            }
+            Self::List { seconds } => {
+                seconds.iter().find_map(|seconds| wait(seconds, "/backoff/seconds")).into_iter().collect()
+            }
         }
-        Err(Refusal::new(
-            "out_of_range",
-            "waits are 1 second to 30 days, a list has 1 to 25, and the base is not over the cap",
-        ))
+    }
+
+    /// As it is called.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fixed { .. } => "fixed",
+            Self::Exponential { .. } => "exponential",
+            Self::List { .. } => "list",
+        }
     }
 
     /// The wait after the attempt number `attempt` (1 for the first) has failed: at least a second.
@@ -105,17 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn waits_out_of_bounds_are_refused() {
-        for bad in [
-            Backoff::Fixed { seconds: 0 },
-            Backoff::Fixed { seconds: LONGEST_SECONDS + 1 },
-            Backoff::List { seconds: vec![] },
-            Backoff::List { seconds: vec![1; 26] },
-            Backoff::List { seconds: vec![1, 0] },
-            Backoff::Exponential { base_seconds: 2, cap_seconds: 1 },
+    fn each_wait_that_is_out_of_bounds_is_pointed_at() {
+        let (long, list) = (LONGEST_SECONDS + 1, |seconds| Backoff::List { seconds });
+        let exponential = |base_seconds, cap_seconds| Backoff::Exponential { base_seconds, cap_seconds };
+        for (bad, pointers) in [
+            (Backoff::Fixed { seconds: 0 }, vec!["/backoff/seconds"]),
+            (Backoff::Fixed { seconds: long }, vec!["/backoff/seconds"]),
+            (list(vec![]), vec!["/backoff/seconds"]),
+            (list(vec![1; 26]), vec!["/backoff/seconds"]),
+            (list(vec![0, 1, 0]), vec!["/backoff/seconds"]),
+            (exponential(2, 1), vec!["/backoff/base_seconds"]),
+            (exponential(1, long), vec!["/backoff/cap_seconds"]),
+            (exponential(0, 0), vec!["/backoff/base_seconds", "/backoff/cap_seconds"]),
         ] {
-            assert!(bad.check().is_err(), "{bad:?}");
+            let found: Vec<_> = bad.faults().into_iter().map(|fault| fault.pointer).collect();
+            assert_eq!(found, pointers, "{bad:?}");
         }
-        assert!(Backoff::default().check().is_ok());
+        assert!(Backoff::default().faults().is_empty());
+    }
+
+    #[test]
+    fn a_kind_is_called_as_it_is_read() {
+        let list = Backoff::List { seconds: vec![1] };
+        for backoff in [Backoff::default(), Backoff::Fixed { seconds: 1 }, list] {
+            assert_eq!(serde_json::to_value(&backoff).ok().map(|value| value["kind"] == backoff.kind()), Some(true));
+        }
     }
 }

@@ -104,6 +104,19 @@ impl Engine {
         self.sender.send_at(&message.in_trace(trace), at).await
     }
 
+    /// Sends any other message to the worker, so that it arrives at `at`.
+    pub(crate) async fn send_as(
+        &self,
+        message: &Message,
+        tenant: TenantId,
+        id: String,
+        priority: Priority,
+        at: Timestamp,
+    ) -> Result<(), SendError> {
+        let message = self.message(message, tenant, id, priority)?;
+        self.sender.send_at(&message, at).await
+    }
+
     /// Has the worker let the parked jobs of a queue go on.
     pub async fn send_release(&self, message: &Message, tenant: TenantId) -> Result<(), SendError> {
         let message = self.message(message, tenant, "release".to_owned(), Priority::High)?;
@@ -113,8 +126,7 @@ impl Engine {
     /// Has the worker deal with a tick of a schedule, at the tick.
     pub async fn send_tick(&self, tenant: TenantId, schedule: ScheduleId, tick: Timestamp) -> Result<(), SendError> {
         let message = Message::Tick { tenant_id: tenant, schedule_id: schedule, tick_at: tick };
-        let message = self.message(&message, tenant, format!("tick#{schedule}"), Priority::High)?;
-        self.sender.send_at(&message, tick).await
+        self.send_as(&message, tenant, format!("tick#{schedule}"), Priority::High, tick).await
     }
 
     fn message(
@@ -226,13 +238,8 @@ impl Engine {
             let parked = self.jobs.parked(tenant, queue, scope, LOOK_AT).await?;
             let are_all = parked.len() < LOOK_AT;
             for parked in parked {
-                match self.jobs.unpark(tenant, scope, &parked).await {
-                    Ok(()) => {
-                        self.send(&parked.ready, parked.trace, parked.priority, self.clock.now()).await?;
-                        return Ok(true);
-                    }
-                    Err(StoreError::Stale | StoreError::Conflict) => {}
-                    Err(error) => return Err(error.into()),
+                if self.unpark(tenant, scope, &parked).await? {
+                    return Ok(true);
                 }
             }
             if are_all {
@@ -247,7 +254,7 @@ impl Engine {
     /// Lets a job go on that says it is parked in `scope`, and has no place there.
     pub async fn release_alone(&self, job: &Job, scope: &str) -> Result<(), BoxError> {
         match self.jobs.unpark_alone(job, scope).await {
-            Ok(()) => Ok(self.send(&Ready::of(job), job.trace, job.priority, self.clock.now()).await?),
+            Ok(()) => Ok(self.send(&Ready::of(job).let_go(), job.trace, job.priority, self.clock.now()).await?),
             Err(StoreError::Stale) => Ok(()),
             Err(error) => Err(error.into()),
         }

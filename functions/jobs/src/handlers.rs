@@ -56,8 +56,9 @@ pub trait Handler: Send + Sync + 'static {
     /// What whoever asks for such a job, or reads its files, must be allowed, besides making or reading jobs.
     const PERMISSION: Option<&'static str> = None;
 
-    /// Rules of the payload beyond its type, each broken one as a field error.
-    fn check(_payload: &Self::Payload) -> Vec<FieldError> {
+    /// Rules of the payload beyond its type, each broken one as a field error; `outbound` knows which requests are refused.
+    /// They hold when the job is made, and again when it is done.
+    fn check(_payload: &Self::Payload, _outbound: &Outbound) -> Vec<FieldError> {
         Vec::new()
     }
 
@@ -102,7 +103,7 @@ impl From<StoreError> for Failed {
 /// A type of job that is built in, and how its payload is checked.
 struct BuiltIn {
     kind: &'static str,
-    check: fn(&RawValue) -> Result<(), Problem>,
+    check: fn(&RawValue, &Outbound) -> Result<(), Problem>,
     makes_files: bool,
     permission: Option<&'static str>,
 }
@@ -126,13 +127,13 @@ fn find(kind: &JobType) -> Option<&'static BuiltIn> {
     BUILT_IN.iter().find(|built_in| built_in.kind == kind.as_str())
 }
 
-fn check<H: Handler>(payload: &RawValue) -> Result<(), Problem> {
+fn check<H: Handler>(payload: &RawValue, outbound: &Outbound) -> Result<(), Problem> {
     let text = payload.get();
     // A handler may take null, a text or a number; only objects have members to tell faults of.
     let whole = if text.starts_with(['{', '[']) { None } else { serde_json::from_str(text).ok() };
     let parsed = whole.map_or_else(|| parse_json(text.as_bytes()), Ok);
     let payload: H::Payload = parsed.map_err(|problem| problem.below("/payload"))?;
-    let faults = H::check(&payload);
+    let faults = H::check(&payload, outbound);
     if faults.is_empty() { Ok(()) } else { Err(Problem::validation(faults).below("/payload")) }
 }
 
@@ -151,28 +152,28 @@ pub fn permission(kind: &JobType) -> Option<&'static str> {
     find(kind)?.permission
 }
 
-/// Refuses a payload that the handler of this type could not read. Types that are not built in take any.
-pub fn check_payload(kind: &JobType, payload: &RawValue) -> Result<(), Problem> {
+/// Refuses a payload with which the handler of this type could never succeed. Types that are not built in take any.
+pub fn check_payload(kind: &JobType, payload: &RawValue, outbound: &Outbound) -> Result<(), Problem> {
     match find(kind) {
-        Some(built_in) => (built_in.check)(payload),
+        Some(built_in) => (built_in.check)(payload, outbound),
         None => Ok(()),
     }
 }
 
 /// A handler whose payload and result are JSON.
 trait Run: Send + Sync {
-    fn run<'a>(&'a self, payload: &'a str, work: &'a Work) -> BoxFuture<'a, Outcome>;
+    fn run<'a>(&'a self, payload: &'a str, work: &'a Work, outbound: &'a Outbound) -> BoxFuture<'a, Outcome>;
 }
 
 impl<H: Handler> Run for H {
-    fn run<'a>(&'a self, payload: &'a str, work: &'a Work) -> BoxFuture<'a, Outcome> {
+    fn run<'a>(&'a self, payload: &'a str, work: &'a Work, outbound: &'a Outbound) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let payload = match serde_json::from_str(payload) {
                 Ok(payload) => payload,
                 Err(error) => return Outcome::poison(Failure::new("payload", error.to_string())),
             };
             // That of a job which follows another is the other's result, and was not checked before.
-            if let Some(fault) = H::check(&payload).first() {
+            if let Some(fault) = H::check(&payload, outbound).first() {
                 return Outcome::poison(Failure::new("payload", format!("{}: {}", fault.pointer, fault.detail)));
             }
             match Handler::run(self, payload, work).await {
@@ -211,11 +212,14 @@ pub struct Dependencies {
 }
 
 /// The handlers, ready to work.
-pub struct Handlers(BTreeMap<&'static str, Box<dyn Run>>);
+pub struct Handlers {
+    all: BTreeMap<&'static str, Box<dyn Run>>,
+    outbound: Outbound,
+}
 
 impl std::fmt::Debug for Handlers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_set().entries(self.all.keys()).finish()
     }
 }
 
@@ -225,19 +229,19 @@ impl Handlers {
         let Dependencies { outbound, clock, files, jobs, mails, exports } = with;
         let mut all: BTreeMap<&'static str, Box<dyn Run>> = BTreeMap::new();
         all.insert(HttpRequest::TYPE, Box::new(HttpRequest::new(outbound.clone(), clock.clone())));
-        all.insert(ImageDerive::TYPE, Box::new(ImageDerive::new(outbound, clock.clone(), files.clone())));
+        all.insert(ImageDerive::TYPE, Box::new(ImageDerive::new(outbound.clone(), clock.clone(), files.clone())));
         all.insert(MailSend::TYPE, Box::new(MailSend::new(mails, clock.clone())));
         all.insert(Noop::TYPE, Box::new(Noop));
         all.insert(ReportUsage::TYPE, Box::new(ReportUsage::new(jobs, clock.clone(), files.clone())));
         all.insert(Sleep::TYPE, Box::new(Sleep));
         all.insert(TenantExport::TYPE, Box::new(TenantExport::new(exports, clock, files)));
-        Self(all)
+        Self { all, outbound }
     }
 
     /// Does a job of this type.
     pub async fn run(&self, kind: &JobType, payload: &str, work: &Work) -> Outcome {
-        match self.0.get(kind.as_str()) {
-            Some(handler) => handler.run(payload, work).await,
+        match self.all.get(kind.as_str()) {
+            Some(handler) => handler.run(payload, work, &self.outbound).await,
             None => Outcome::poison(Failure::new("unknown_type", format!("there is no handler for {kind}"))),
         }
     }
@@ -273,6 +277,6 @@ mod tests {
     fn every_built_in_type_has_its_handler() {
         let handlers = Handlers::new(dependencies());
         let kinds: Vec<_> = BUILT_IN.iter().map(|built_in| built_in.kind).collect();
-        assert_eq!(kinds, handlers.0.keys().copied().collect::<Vec<_>>());
+        assert_eq!(kinds, handlers.all.keys().copied().collect::<Vec<_>>());
     }
 }

@@ -13,6 +13,7 @@
 //! | [`schedule`] | when jobs are made again and again |
 //! | [`store`] | the table |
 //! | [`engine`], [`message`] | what moves jobs |
+//! | [`turn`] | jobs that wait for the rate of their queue |
 //! | [`family`] | jobs that depend on others |
 //! | [`handlers`], [`delivery`] | the work that is built in, and jobs that are sent to a URL |
 //! | [`api`], [`view`] | `jobs.api`: the endpoints under `/v2/jobs`, `/v2/queues` and `/v2/schedules`, and a job as they show it |
@@ -47,6 +48,7 @@ pub mod settings;
 pub mod statistics;
 pub mod store;
 pub mod sweeper;
+pub mod turn;
 pub mod view;
 pub mod worker;
 

@@ -25,6 +25,16 @@ pub enum Message {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
+    /// The turn of a queue may have come whose jobs wait for its rate.
+    Turn {
+        /// Whose.
+        tenant_id: TenantId,
+        /// Which queue.
+        queue: QueueName,
+        /// Which turn.
+        #[serde(serialize_with = "shared::time::millis")]
+        at: Timestamp,
+    },
     /// A tick of a schedule has come that could not be decided ahead.
     Tick {
         /// Whose.
@@ -49,6 +59,9 @@ pub struct Ready {
     /// What it shares a limit of concurrency with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_key: Option<JobKey>,
+    /// Whether it was parked before: then it may ask the queue's rate for room, though others are parked for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_parked: bool,
 }
 
 impl Ready {
@@ -59,7 +72,14 @@ impl Ready {
             job_id: job.id,
             queue: job.queue.clone(),
             concurrency_key: job.concurrency_key.clone(),
+            was_parked: false,
         }
+    }
+
+    /// The same when it is let go.
+    #[must_use]
+    pub fn let_go(&self) -> Self {
+        Self { was_parked: true, ..self.clone() }
     }
 }
 

@@ -164,11 +164,13 @@ impl Tags {
 impl TryFrom<Vec<Tag>> for Tags {
     type Error = Refusal;
 
-    fn try_from(mut tags: Vec<Tag>) -> Result<Self, Refusal> {
-        let mut seen = std::collections::BTreeSet::new();
-        tags.retain(|tag| seen.insert(tag.clone()));
+    fn try_from(tags: Vec<Tag>) -> Result<Self, Refusal> {
         if tags.len() > Self::MOST {
             return Err(Refusal::new("too_many", "there may be at most 10 tags"));
+        }
+        let each: std::collections::BTreeSet<&Tag> = tags.iter().collect();
+        if each.len() < tags.len() {
+            return Err(Refusal::new("duplicate", "must not have the same tag twice"));
         }
         Ok(Self(tags))
     }
@@ -182,7 +184,7 @@ impl From<Tags> for Vec<Tag> {
 
 impl utoipa::PartialSchema for Tags {
     fn schema() -> RefOr<Schema> {
-        ArrayBuilder::new().items(Tag::schema()).max_items(Some(Self::MOST)).into()
+        ArrayBuilder::new().items(Tag::schema()).max_items(Some(Self::MOST)).unique_items(true).into()
     }
 }
 
@@ -207,12 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_given_twice_is_one() {
+    fn ten_tags_keep_their_order_and_none_is_given_twice() {
         let read = |tags: &[String]| serde_json::from_value::<Tags>(serde_json::json!(tags));
-        let given = ["b", "a", "b", "c", "a"].map(str::to_owned);
+        let given = ["b", "a", "c"].map(str::to_owned);
         assert_eq!(read(&given).map(|tags| serde_json::json!(tags)).ok(), Some(serde_json::json!(["b", "a", "c"])));
-        let ten: Vec<String> = (0..20).map(|tag| (tag % 10).to_string()).collect();
-        assert!(read(&ten).is_ok() && read(&[&ten[..], &given].concat()).is_err());
+        let eleven: Vec<String> = (0..11).map(|tag| tag.to_string()).collect();
+        assert!(read(&eleven[..10]).is_ok());
+        for (bad, code) in [(&eleven[..], "too_many"), (&["a", "b", "a"].map(str::to_owned), "duplicate")] {
+            assert!(read(bad).is_err_and(|error| error.to_string().starts_with(code)), "{bad:?}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ const MOST_CONCURRENCY: u32 = 10_000;
 /// The longest that an ended job is kept, in days.
 const LONGEST_RETENTION_DAYS: u32 = 365;
 
-/// So many jobs may be begun in so much time: as many at once, and then one each `per_seconds` / `jobs` seconds.
+/// So many jobs may be begun in so much time: as many at once, and then one each `per_seconds` / `jobs` seconds. What it holds
+/// up begins by priority, and then by time; workers that lease jobs take of the same rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = QueueRateLimit)]
@@ -114,10 +115,10 @@ impl Settings {
             range(self.max_attempts, MOST_ATTEMPTS, "/max_attempts"),
             range(self.timeout_seconds, LONGEST_TIMEOUT_SECONDS, "/timeout_seconds"),
             range(self.retention_days, LONGEST_RETENTION_DAYS, "/retention_days"),
-            self.backoff.check().err().map(|refusal| refusal.at("/backoff")),
         ]
         .into_iter()
         .flatten()
+        .chain(self.backoff.faults())
         .collect()
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use shared::BoxError;
 use shared::dynamo::Dynamo;
 use shared::http::Problem;
+use shared::id::TenantId;
 use shared::lambda::Runtime;
 use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
 use shared::time::Clock;
 
 use crate::message::Ready;
+use crate::name::QueueName;
 use crate::queue::RateLimit;
 
 /// Why a queue's rate could not be checked.
@@ -49,12 +51,33 @@ impl Rates {
         Ok(Self { limiter: DynamoLimiter::new(dynamo, table, runtime.random.clone()), clock: runtime.clock.clone() })
     }
 
+    /// How many jobs of a queue may be begun now by its rate, and in how long one more; nothing is counted.
+    pub async fn room(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueName,
+        rate: RateLimit,
+    ) -> Result<(usize, Duration), RateError> {
+        let policy = policy(rate)?;
+        let limit = Limit { policy: &policy, key: queue.as_str(), cost: 0 };
+        let decision = self.limiter.check(&tenant.to_string(), &[limit], self.clock.now()).await?;
+        let state = decision.limits.first();
+        let room = state.map_or(0, |state| state.remaining);
+        let next_after = state.and_then(|state| state.next_unit_after);
+        // A full one has its next unit when one was taken.
+        let next_after = next_after.unwrap_or(policy.window() / policy.quota());
+        Ok((usize::try_from(room).unwrap_or(usize::MAX), next_after))
+    }
+
     /// How long to wait by the queue's rate; none when the job may be begun, which is counted.
     pub async fn wait(&self, ready: &Ready, rate: RateLimit) -> Result<Option<Duration>, RateError> {
-        let window = Duration::from_secs(u64::from(rate.per_seconds));
-        let policy = Policy::new("queue", rate.jobs, window, rate.jobs)?;
+        let policy = policy(rate)?;
         let limit = Limit { policy: &policy, key: ready.queue.as_str(), cost: 1 };
         let decision = self.limiter.check(&ready.tenant_id.to_string(), &[limit], self.clock.now()).await?;
-        Ok(if decision.allowed { None } else { Some(decision.retry_after().unwrap_or(window)) })
+        Ok(if decision.allowed { None } else { Some(decision.retry_after().unwrap_or(policy.window())) })
     }
+}
+
+fn policy(rate: RateLimit) -> Result<Policy, InvalidPolicy> {
+    Policy::new("queue", rate.jobs, Duration::from_secs(u64::from(rate.per_seconds)), rate.jobs)
 }

@@ -154,7 +154,7 @@ impl NewJob {
         bounded(self.delay_seconds, FURTHEST_SECONDS, "/delay_seconds");
         let period = self.unique.as_ref().and_then(|unique| unique.period_seconds);
         bounded(period, LONGEST_PERIOD_SECONDS, "/unique/period_seconds");
-        faults.extend(self.backoff.as_ref().and_then(|backoff| backoff.check().err()).map(|bad| bad.at("/backoff")));
+        faults.extend(self.backoff.iter().flat_map(Backoff::faults));
         let payload = self.payload.as_deref().unwrap_or(RawValue::NULL);
         if payload.get().len() > LARGEST {
             faults.push(Refusal::new("too_large", "may have at most 5 MB").at("/payload"));

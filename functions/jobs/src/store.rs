@@ -12,7 +12,8 @@
 //! | `<tenant>` | `count#schedules` | how many schedules there are: `held` |
 //! | `<tenant>#runs#<schedule id>` | `<tick>`, or `<time>#<job id>` | what came of a tick, or a run that was asked for; removed after 30 days |
 //! | `<tenant>#children#<job id>` | `<job id>` | a job that depends on another, until it has heard of that one's end |
-//! | `<tenant>#parked#<queue>` | `<scope>#<priority>#<ready_at>#<job id>` | a job that waits for such a limit, or for its queue |
+//! | `<tenant>#parked#<queue>` | `<scope>#<priority>#<ready_at>#<job id>` | a job that waits for such a limit, for its queue, or for its queue's rate |
+//! | `<tenant>` | `turn#<queue>` | when jobs that wait for the rate of their queue are let go next; there while there are any |
 //!
 //! A tenant's jobs are spread over [`PARTITIONS`] partitions, each of which takes 1,000 writes a second.
 //!
@@ -39,6 +40,7 @@ pub mod schedules;
 pub mod signing;
 mod span;
 mod statistics;
+pub mod turns;
 
 use attention::Attention;
 pub use insert::{Along, InsertError};
@@ -48,7 +50,7 @@ pub use span::Span;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::blob::BlobError;
-use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, TransactWrite, key};
+use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, Put, TransactWrite, key};
 use shared::http::Problem;
 use shared::id::TenantId;
 
@@ -170,7 +172,25 @@ impl JobStore {
     }
 }
 
-/// The same for a write alone.
+impl JobStore {
+    /// Writes `item`, which `put` puts on a condition. That does not hold either when the answer of this very write was lost,
+    /// and the SDK wrote it a second time: then the item is there as it was to be.
+    pub(super) async fn put_once(&self, put: Put, item: &Item) -> Result<(), StoreError> {
+        match self.dynamo.put(put).await {
+            Err(DynamoError::ConditionFailed { current }) if current == *item => Ok(()),
+            done => done.map_err(stale),
+        }
+    }
+
+    /// Whether a change of a job whose condition did not hold was this one: its answer was lost, and the SDK wrote it a
+    /// second time. `is_done` knows the job after the change, which has the revision after that of `job`.
+    pub(super) async fn was_changed(&self, job: &Job, is_done: impl FnOnce(&Job) -> bool) -> Result<bool, StoreError> {
+        let current = self.get(&job.tenant_id, &job.id).await?;
+        Ok(current.is_some_and(|current| current.revision == job.revision + 1 && is_done(&current)))
+    }
+}
+
+/// A refusal of a write alone.
 pub(super) fn stale(error: DynamoError) -> StoreError {
     match error {
         DynamoError::ConditionFailed { .. } => StoreError::Stale,

@@ -22,6 +22,7 @@ use crate::message::Ready;
 use crate::scheduler;
 use crate::store::StoreError;
 use crate::store::attention::{Found, GRACE, SHARDS};
+use crate::store::claim::rate_scope;
 
 /// Kept back from the function's time: no page of jobs or schedules is begun with less.
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -84,6 +85,19 @@ impl Sweeper {
         }
     }
 
+    /// A job that is parked for the rate of its queue has its turn, if the queue has turns and the job has a place.
+    async fn see_to_turn(&self, job: &Job, now: Timestamp) -> Result<(), BoxError> {
+        let (engine, scope) = (&self.engine, rate_scope(&job.queue));
+        if engine.jobs.parked(&job.tenant_id, &job.queue, &scope, 1).await?.is_empty() {
+            return engine.release_alone(job, &scope).await;
+        }
+        let settings = engine.queues.settings(&job.tenant_id, &job.queue).await?;
+        if settings.paused {
+            return Ok(());
+        }
+        engine.see_to_turn((&job.tenant_id, &job.queue), job.priority, now, false).await
+    }
+
     async fn mend(&self, found: &Found, now: Timestamp) -> Result<(), BoxError> {
         let engine = &self.engine;
         // The index is behind the table: what was found may be over.
@@ -96,6 +110,8 @@ impl Sweeper {
             Phase::Waiting => {
                 if !job.waits_for.is_empty() {
                     engine.ask_parents(&job).await?;
+                } else if job.parked.as_ref() == Some(&rate_scope(&job.queue)) {
+                    self.see_to_turn(&job, now).await?;
                 } else if let Some(scope) = &job.parked {
                     let has_room = engine.has_room(&Ready::of(&job), scope).await?;
                     if has_room && !engine.release(&job.tenant_id, &job.queue, scope).await? {

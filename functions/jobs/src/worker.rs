@@ -8,6 +8,9 @@
 //! # Calls
 //! A job without limits: 1 write to claim, 1 to end, and the queue's settings every few seconds. While it runs, 1 write
 //! each [`HEARTBEAT`], or each [`PROGRESS_EVERY`] while it tells of its progress. With limits of concurrency: a transaction and a read to claim, a transaction to end, 1 query.
+//! With a rate: a read for each of these limits, one whether others wait for the rate, and a write at its limiter. A job that the
+//! rate holds up: 2 reads and a transaction to be parked, and one to be let go. A turn ([`crate::turn`]): 3 reads or 4, a
+//! query and 2 writes, for all that it lets go.
 
 mod attempt;
 mod ready;
@@ -23,12 +26,13 @@ use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::files::Files;
 use crate::handlers::{Dependencies, Exports, Handlers, Mails};
+use crate::job::Priority;
 use crate::message::Message;
 use crate::name::QueueName;
 use crate::payload::Payloads;
 use crate::rates::Rates;
 use crate::scheduler;
-use crate::store::claim::queue_scope;
+use crate::store::claim::{queue_scope, rate_scope};
 
 /// How often a running job gives a sign of life, and hears whether it is to stop.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -84,6 +88,12 @@ impl Worker {
         let settings = engine.queues.settings(&tenant, &queue).await?;
         let (mut scope, mut left) = (after.unwrap_or_default(), MOST_RELEASED);
         while let Some(next) = engine.jobs.next_scope(&tenant, &queue, &scope).await?.filter(|_| !settings.paused) {
+            if next == rate_scope(&queue) {
+                // There may be room at once by another rate, or by none.
+                engine.see_to_turn((&tenant, &queue), Priority::High, engine.clock.now(), true).await?;
+                scope = next;
+                continue;
+            }
             let room = if next == queue_scope(&queue) {
                 u32::MAX
             } else {
@@ -113,6 +123,9 @@ impl Consumer for Worker {
             Message::Run(ready) => self.run(ready, message.remaining).await?,
             Message::Tick { tenant_id, schedule_id, tick_at } => {
                 scheduler::fire_tick(&self.engine, &tenant_id, &schedule_id, tick_at).await?;
+            }
+            Message::Turn { tenant_id, queue, at } => {
+                self.engine.have_turn(&self.rates, (&tenant_id, &queue), at).await?
             }
             Message::Release { tenant_id, queue, after } => self.release(tenant_id, queue, after).await?,
         }

@@ -16,6 +16,11 @@ use super::unambiguous::Unambiguous;
 pub struct MergePatch(Value);
 
 impl MergePatch {
+    /// What the patch says at a JSON pointer.
+    pub fn at(&self, pointer: &str) -> Option<&Value> {
+        self.0.pointer(pointer)
+    }
+
     /// `current` with the patch applied, read back with the same checks as a whole body.
     pub fn apply<T: Serialize + DeserializeOwned>(&self, current: &T) -> Result<T, Problem> {
         let mut value = serde_json::to_value(current).map_err(Problem::internal)?;

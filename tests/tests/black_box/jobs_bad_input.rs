@@ -165,6 +165,23 @@ async fn texts_are_kept_to_the_letter_or_refused() {
     let tags: Vec<_> = (0..11).map(|tag| tag.to_string()).collect();
     let problem = tenant.post("/v1/jobs", &json!({"type": "a", "tags": tags})).await.problem(422, "validation");
     assert_eq!(faults(&problem), [("/tags", "too_many")]);
+    let twice = tenant.post("/v1/jobs", &json!({"type": "a", "tags": ["a", "b", "a"]})).await;
+    assert_eq!(faults(&twice.problem(422, "validation")), [("/tags", "duplicate")]);
+    for (backoff, expected) in [
+        (json!({"kind": "fixed", "seconds": 0}), vec!["/backoff/seconds"]),
+        (json!({"kind": "list", "seconds": [1, 2_592_001]}), vec!["/backoff/seconds"]),
+        (json!({"kind": "exponential", "base_seconds": 2, "cap_seconds": 1}), vec!["/backoff/base_seconds"]),
+        (
+            json!({"kind": "exponential", "base_seconds": 0, "cap_seconds": 2_592_001}),
+            vec!["/backoff/base_seconds", "/backoff/cap_seconds"],
+        ),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|pointer| (pointer, "out_of_range")).collect();
+        let problem = tenant.post("/v1/jobs", &json!({"type": "a", "backoff": backoff})).await;
+        assert_eq!(faults(&problem.problem(422, "validation")), expected, "{backoff}");
+        let problem = tenant.put("/v1/queues/default", &json!({"backoff": backoff})).await;
+        assert_eq!(faults(&problem.problem(422, "validation")), expected, "{backoff}");
+    }
 }
 
 #[tokio::test]
@@ -197,7 +214,7 @@ async fn every_bad_field_of_a_new_job_is_listed_with_its_pointer() {
     assert_eq!(
         faults(&problem),
         [
-            ("/backoff", "out_of_range"),
+            ("/backoff/seconds", "out_of_range"),
             ("/delay_seconds", "out_of_range"),
             ("/deliver_to", "bad_scheme"),
             ("/max_attempts", "out_of_range"),

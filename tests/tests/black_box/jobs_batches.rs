@@ -45,6 +45,18 @@ async fn a_flow_is_one_batch() {
 }
 
 #[tokio::test]
+async fn a_batch_that_was_made_before_says_so() {
+    let tenant = Tenant::new().await;
+    let (one, two) = (json!({"type": "a"}), json!([{"type": "a"}, {"type": "b"}]));
+    let first = send(&tenant, "key", &json!([one])).await.expect(200);
+    assert!(first.headers.get("idempotency-replayed").is_none());
+    let again = send(&tenant, "key", &json!([one])).await.expect(200);
+    assert_eq!((again.header("idempotency-replayed"), again.json()), ("true", first.json()));
+    let other = send(&tenant, "other", &two).await.expect(200);
+    assert!(other.headers.get("idempotency-replayed").is_none());
+}
+
+#[tokio::test]
 async fn a_job_of_a_batch_depends_on_earlier_ones_alone_and_else_none_is_made() {
     let tenant = Tenant::new().await;
     let jobs = json!([

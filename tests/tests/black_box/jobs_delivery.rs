@@ -397,14 +397,43 @@ async fn a_url_that_must_not_be_asked_is_refused_wherever_it_stands() {
         let problem = tenant.put("/v1/queues/default", &json!({"deliver_to": url})).await.problem(422, "validation");
         assert_eq!(faults(&problem), [("/deliver_to", code)], "{url}");
     }
-    // What a job of its own asks is judged when it is asked.
-    let jobs = ["https://10.0.0.1/", "http://example.com/"]
-        .map(|url| json!({"type": "http.request", "payload": {"url": url}, "max_attempts": 1}));
-    let jobs = batch(&tenant, jobs.to_vec()).await;
-    for (job, class) in jobs.iter().zip(["forbidden_address", "not_https"]) {
-        let dead = ended(&tenant, job).await;
-        assert_eq!((&dead["state"], classes(&dead)), (&json!("dead"), vec![&json!(class)]));
+    // The same of what a job asks itself, when it is made, and of one that is made of another's result, when it is done.
+    for (url, code) in [
+        ("https://10.0.0.1/", "forbidden_address"),
+        ("http://example.com/", "not_https"),
+        ("https://user:secret@example.com/", "credentials"),
+        ("https://example.com:6379/", "bad_port"),
+        ("ftp://example.com/", "bad_scheme"),
+    ] {
+        let request = json!({"type": "http.request", "payload": {"url": url}});
+        let variant = json!({"name": "a", "width": 1, "format": "png"});
+        let picture = json!({"type": "image.derive", "payload": {"source": {"url": url}, "variants": [variant]}});
+        for (new, pointer) in [(&request, "/url"), (&picture, "/source/url")] {
+            let pointer = format!("/payload{pointer}");
+            let problem = tenant.post("/v1/jobs", new).await.problem(422, "validation");
+            assert_eq!(faults(&problem), [(&*pointer, code)], "{new}");
+            let after = json!({"type": "a", "on_done": {"job": new}});
+            let problem = tenant.post("/v1/jobs", &after).await.problem(422, "validation");
+            assert_eq!(faults(&problem), [(&*format!("/on_done/job{pointer}"), code)], "{after}");
+        }
     }
+    for (more, pointer, code) in [
+        (json!({"method": "TRACE"}), "/payload/method", "bad_method"),
+        (json!({"method": "CONNECT"}), "/payload/method", "bad_method"),
+        (json!({"headers": {"host": "example.org"}}), "/payload/headers", "bad_header"),
+    ] {
+        let mut payload = json!({"url": "https://example.com/"});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let problem = tenant.post("/v1/jobs", &json!({"type": "http.request", "payload": payload})).await;
+        assert_eq!(faults(&problem.problem(422, "validation")), [(pointer, code)], "{payload}");
+    }
+    let first = job(&tenant, json!({"type": "a", "on_done": {"job": {"type": "http.request"}}})).await;
+    let taken = crate::jobs::leased(&tenant).await;
+    let said = json!({"claim": taken["claim"], "result": {"url": "http://example.com/"}});
+    act(&tenant, &first, "complete", said).await.expect(200);
+    let all = tenant.get("/v1/jobs?type=http.request").await.expect(200).json();
+    let dead = ended(&tenant, &all["data"][0]).await;
+    assert_eq!((&dead["state"], classes(&dead)), (&json!("dead"), vec![&json!("payload")]));
 }
 
 #[tokio::test]

@@ -14,10 +14,12 @@ mod kept;
 mod killed;
 mod leases;
 mod limits;
+mod lost_answers;
 mod mails;
 mod messages;
 mod own_jobs;
 mod poison;
+mod rates;
 
 use serde_json::{Value, json};
 use tests::Fault;

@@ -171,6 +171,7 @@ async fn a_server_that_fails_is_asked_again_and_one_that_redirects_is_followed()
     let server = Receiver::working(move |delivery, before| {
         let response = match (before, delivery.path.as_str()) {
             (0, _) => status(503),
+            (_, "/private") => crate::jobs::reply(302, &[("location", "https://10.0.0.1/a.png")], ""),
             (_, "/source") => crate::jobs::reply(302, &[("location", "/moved")], ""),
             _ => served(&content, "image/webp"),
         };
@@ -183,7 +184,7 @@ async fn a_server_that_fails_is_asked_again_and_one_that_redirects_is_followed()
     assert_eq!((&done["state"], &done["attempt"]), (&json!("succeeded"), &json!(2)), "{done}");
     assert_eq!(done["attempts"][0]["failure"]["class"], "http_503");
     let private = json!({"type": "image.derive", "max_attempts": 1, "payload": {
-        "source": {"url": "https://10.0.0.1/a.png"}, "variants": [{"name": "a", "width": 4, "format": "png"}],
+        "source": {"url": server.url("/private")}, "variants": [{"name": "a", "width": 4, "format": "png"}],
     }});
     let dead = ended(&tenant, &job(&tenant, private).await).await;
     assert_eq!(dead["attempts"][0]["failure"]["class"], "forbidden_address");
@@ -245,7 +246,7 @@ async fn what_is_asked_is_checked_at_once() {
                 ("/payload/variants", "missing_field"),
             ],
         ),
-        (json!({"source": {"url": "nonsense"}, "variants": [ok]}), vec![("/payload/source/url", "invalid")]),
+        (json!({"source": {"url": "nonsense"}, "variants": [ok]}), vec![("/payload/source/url", "not_a_url")]),
         (
             json!({"source": {"url": "https://example.com/"}, "variants": [
                 {"name": "a", "format": "png"}, {"name": "a", "width": 5000, "format": "gif"}

@@ -137,7 +137,7 @@ async fn a_built_in_job_has_its_payload_checked_when_it_is_asked_for() {
         (json!({"type": "sleep", "payload": {"milliseconds": 1, "x": 1}}), vec![("/payload/x", "unknown_field")]),
         (
             json!({"type": "http.request", "payload": {"url": "nonsense", "method": "a b"}}),
-            vec![("/payload/method", "invalid"), ("/payload/url", "invalid")],
+            vec![("/payload/method", "invalid"), ("/payload/url", "not_a_url")],
         ),
         (json!({"type": "noop", "deliver_to": "https://example.com/"}), vec![("/deliver_to", "not_allowed")]),
         (

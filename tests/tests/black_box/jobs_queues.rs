@@ -69,7 +69,7 @@ async fn bad_settings_are_all_listed_and_nothing_is_set() {
     });
     let problem = tenant.put("/v1/queues/default", &bad).await.problem(422, "validation");
     let expected = [
-        ("/backoff", "out_of_range"),
+        ("/backoff/base_seconds", "out_of_range"),
         ("/concurrency", "out_of_range"),
         ("/concurrency_per_key", "out_of_range"),
         ("/deliver_to", "forbidden_address"),

@@ -144,6 +144,43 @@ async fn every_bad_field_is_pointed_at() {
 }
 
 #[tokio::test]
+async fn an_edit_that_gives_a_backoff_or_a_follow_up_another_kind_replaces_the_present_one() {
+    let tenant = Tenant::new().await;
+    let path = path_of(&schedule(&tenant).await);
+    let url = json!({"url": "https://example.com/done"});
+    let next = json!({"job": {"type": "noop"}});
+    for (patch, now) in [
+        (json!({"kind": "fixed", "seconds": 5}), json!({"kind": "fixed", "seconds": 5})),
+        (json!({"seconds": 6}), json!({"kind": "fixed", "seconds": 6})),
+        (json!({"kind": "list", "seconds": [1]}), json!({"kind": "list", "seconds": [1]})),
+        (
+            json!({"kind": "exponential", "base_seconds": 1, "cap_seconds": 9}),
+            json!({"kind": "exponential", "base_seconds": 1, "cap_seconds": 9}),
+        ),
+        (
+            json!({"kind": "exponential", "cap_seconds": 8}),
+            json!({"kind": "exponential", "base_seconds": 1, "cap_seconds": 8}),
+        ),
+    ] {
+        let edited = tenant.patch(&path, &json!({"job": {"backoff": patch}})).await.expect(200).json();
+        assert_eq!(edited["job"]["backoff"], now, "{patch}");
+    }
+    for on_done in [&next, &url, &next] {
+        let edited = tenant.patch(&path, &json!({"job": {"on_done": on_done}})).await.expect(200).json();
+        let member = if on_done == &url { "url" } else { "job" };
+        assert!(edited["job"]["on_done"][member] != json!(null), "{edited}");
+    }
+    // What is missing of the other kind is pointed at, and what neither has is unknown.
+    for (patch, pointer, code) in [
+        (json!({"kind": "fixed"}), "/job/backoff/seconds", "missing_field"),
+        (json!({"kind": "exponential", "seconds": 1}), "/job/backoff", "unknown_field"),
+    ] {
+        let problem = tenant.patch(&path, &json!({"job": {"backoff": patch}})).await.problem(422, "validation");
+        assert_eq!(faults(&problem), [(pointer, code)], "{patch}");
+    }
+}
+
+#[tokio::test]
 async fn schedules_are_edited_and_deleted_by_whoever_knows_their_version() {
     let tenant = Tenant::new().await;
     let made = schedule(&tenant).await;

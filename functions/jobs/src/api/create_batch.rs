@@ -5,6 +5,7 @@ mod writing;
 use std::collections::BTreeSet;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -78,7 +79,8 @@ pub enum Made {
 /// Have up to 100 things done.
 ///
 /// All jobs are checked before the first is made: one that is not valid refuses the batch. Each is made by itself then.
-/// Sent again with its `Idempotency-Key`, those that were made before are answered as they were, and the others are made.
+/// Sent again with its `Idempotency-Key`, those that were made before are answered as they were, and the others are made;
+/// `Idempotency-Replayed` says that all were made before.
 ///
 /// A whole flow can be one batch: a job may have a `ref`, and a later one of the batch names it with `{"ref": "…"}` in its
 /// `depends_on`, beside the ids of jobs that there are already. Where the `unique` key of the first is taken, the second
@@ -109,7 +111,7 @@ pub async fn create_batch(
     State(app): State<App>,
     caller: Caller<permission::WriteJobs>,
     batch: Submitted<NewBatch>,
-) -> Result<Json<BatchView>, Problem> {
+) -> Result<Response, Problem> {
     let (app, caller, jobs) = (&app, &caller, &batch.body.jobs);
     if !(1..=MOST).contains(&jobs.len()) {
         return Err(Problem::validation(vec![FieldError::new("/jobs", "out_of_range", "must be 1 to 100 jobs")]));
@@ -138,5 +140,7 @@ pub async fn create_batch(
     if !errors.is_empty() {
         return Err(Problem::validation(errors));
     }
-    Ok(Json(BatchView { results: writing::write(app, caller, &batch, parts).await }))
+    let is_replay = parts.iter().all(|part| matches!(part, Part::Before(_)));
+    let answer = Json(BatchView { results: writing::write(app, caller, &batch, parts).await });
+    Ok(if is_replay { ([("idempotency-replayed", "true")], answer).into_response() } else { answer.into_response() })
 }

@@ -52,13 +52,14 @@ pub(crate) async fn job_of_batch(
                     let refusal = shared::refusal::Refusal::new("too_large", "may have at most 16 KB");
                     faults.push(refusal.at("/on_done/job/payload"));
                 }
-                handlers::check_payload(&follow_up.kind, payload).map_err(|problem| problem.below("/on_done/job"))?;
+                handlers::check_payload(&follow_up.kind, payload, &app.outbound)
+                    .map_err(|problem| problem.below("/on_done/job"))?;
             }
         }
         None => {}
     }
     let payload = new.payload.clone().unwrap_or_else(|| RawValue::NULL.to_owned());
-    let mut errors: Vec<FieldError> = match handlers::check_payload(&new.kind, &payload) {
+    let mut errors: Vec<FieldError> = match handlers::check_payload(&new.kind, &payload, &app.outbound) {
         Ok(()) => Vec::new(),
         Err(problem) if problem.kind() == ProblemType::Validation => problem.errors().to_vec(),
         Err(problem) => return Err(problem),

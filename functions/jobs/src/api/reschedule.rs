@@ -32,6 +32,7 @@ pub struct Reschedule {
     responses(
         (status = 200, description = "The job, scheduled", body = JobView, headers(("ETag" = String))),
         (status = 409, description = "conflict: it is running or has ended", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),

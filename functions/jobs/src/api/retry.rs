@@ -27,6 +27,7 @@ use crate::view::{JobView, etag};
     responses(
         (status = 200, description = "The job, queued", body = JobView, headers(("ETag" = String))),
         (status = 409, description = "conflict: it is running, or waits for others; or idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]

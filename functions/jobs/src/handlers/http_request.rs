@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use shared::http::FieldError;
-use shared::outbound::{LONGEST_URL, Outbound, Request};
+use shared::outbound::{Outbound, OutboundError, Request};
 use shared::time::Clock;
 
 use super::{Failed, Handler, Work};
@@ -88,10 +88,27 @@ impl Handler for HttpRequest {
     type Payload = Payload;
     type Result = Answer;
 
-    fn check(payload: &Payload) -> Vec<FieldError> {
-        let url = (payload.url.len() > LONGEST_URL || url::Url::parse(&payload.url).is_err())
-            .then(|| FieldError::new("/url", "invalid", "is no URL"));
-        [payload.method().err(), payload.headers().err(), url].into_iter().flatten().collect()
+    fn check(payload: &Payload, outbound: &Outbound) -> Vec<FieldError> {
+        let refused = |request: &Request| outbound.check(request).err();
+        let url = refused(&Request::new(Method::GET, &payload.url));
+        let url = url.map(|error| FieldError::new("/url", error.code(), error.to_string()));
+        let method = payload.method().map(|method| match refused(&Request::new(method, &payload.url)) {
+            Some(error @ OutboundError::InvalidMethod) => {
+                Some(FieldError::new("/method", error.code(), error.to_string()))
+            }
+            _ => None,
+        });
+        let headers = payload.headers().map(|headers| {
+            let mut request = Request::new(Method::GET, &payload.url);
+            request.headers = headers;
+            match refused(&request) {
+                Some(error @ OutboundError::InvalidHeader(_)) => {
+                    Some(FieldError::new("/headers", error.code(), error.to_string()))
+                }
+                _ => None,
+            }
+        });
+        [method.unwrap_or_else(Some), headers.unwrap_or_else(Some), url].into_iter().flatten().collect()
     }
 
     async fn run(&self, payload: Payload, work: &Work) -> Result<Answer, Failed> {

@@ -121,8 +121,8 @@ impl Handler for ImageDerive {
     type Result = Derived;
     const MAKES_FILES: bool = true;
 
-    fn check(payload: &Payload) -> Vec<FieldError> {
-        payload.faults()
+    fn check(payload: &Payload, outbound: &Outbound) -> Vec<FieldError> {
+        payload.faults(outbound)
     }
 
     async fn run(&self, payload: Payload, work: &Work) -> Result<Derived, Failed> {

@@ -15,6 +15,7 @@ use shared::identity::permission::{Permission as _, SendMail};
 use shared::lambda::Runtime;
 use shared::limits::{DynamoLimiter, Limit, Limiter as _, Policy};
 use shared::mail::{LONGEST_SUBJECT, Mail, Recipient, Transport, is_address};
+use shared::outbound::Outbound;
 use shared::telemetry::chain;
 use shared::text::line;
 use shared::time::{Clock, rfc3339_millis};
@@ -120,7 +121,7 @@ impl Handler for MailSend {
     type Result = Sent;
     const PERMISSION: Option<&'static str> = Some(SendMail::NAME);
 
-    fn check(payload: &Payload) -> Vec<FieldError> {
+    fn check(payload: &Payload, _outbound: &Outbound) -> Vec<FieldError> {
         payload.faults()
     }
 

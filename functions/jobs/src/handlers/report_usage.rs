@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use shared::http::FieldError;
+use shared::outbound::Outbound;
 use shared::time::{Clock, Timestamp};
 use tokio::time::Instant;
 
@@ -104,7 +105,7 @@ impl Handler for ReportUsage {
     type Result = Report;
     const MAKES_FILES: bool = true;
 
-    fn check(payload: &Payload) -> Vec<FieldError> {
+    fn check(payload: &Payload, _outbound: &Outbound) -> Vec<FieldError> {
         payload.faults()
     }
 

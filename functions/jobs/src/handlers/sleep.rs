@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared::http::FieldError;
+use shared::outbound::Outbound;
 
 use super::{Failed, Handler, Work};
 use crate::attempt::Failure;
@@ -32,7 +33,7 @@ impl Handler for Sleep {
     type Payload = Payload;
     type Result = ();
 
-    fn check(payload: &Payload) -> Vec<FieldError> {
+    fn check(payload: &Payload, _outbound: &Outbound) -> Vec<FieldError> {
         let too_long = || FieldError::new("/milliseconds", "out_of_range", "may be at most 840000");
         if payload.milliseconds > LONGEST { vec![too_long()] } else { Vec::new() }
     }

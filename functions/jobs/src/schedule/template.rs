@@ -73,6 +73,20 @@ impl From<Template> for NewJob {
 }
 
 impl Template {
+    /// What a merge patch is applied to that says this `backoff` and `on_done`. Both are of one kind or another: what a patch
+    /// gives another kind replaces what is there, whose members have no meaning there.
+    pub fn patched_by(self, backoff: Option<&Value>, on_done: Option<&Value>) -> Self {
+        let kind = backoff.and_then(|backoff| backoff.get("kind")?.as_str());
+        let names =
+            |member: &str| on_done.and_then(|on_done| on_done.get(member)).is_some_and(|value| !value.is_null());
+        let backoff = self.backoff.filter(|backoff| kind.is_none_or(|kind| backoff.kind() == kind));
+        let on_done = self.on_done.filter(|on_done| match on_done {
+            OnDone::Url { .. } => !names("job"),
+            OnDone::Job { .. } => !names("url"),
+        });
+        Self { backoff, on_done, ..self }
+    }
+
     /// As it is stored: the text of the schedule before, when it means the same, since a merge patch writes payloads
     /// anew.
     pub(super) fn text(&self, before: Option<&Schedule>) -> String {

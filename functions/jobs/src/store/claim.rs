@@ -37,6 +37,11 @@ pub fn queue_scope(queue: &QueueName) -> String {
     format!("queue#{queue}")
 }
 
+/// The scope of the rate of a queue.
+pub fn rate_scope(queue: &QueueName) -> String {
+    format!("rate#{queue}")
+}
+
 fn key_scope(queue: &QueueName, key: &JobKey) -> String {
     format!("key#{queue}#{}", super::hash(&[key.as_str()]))
 }

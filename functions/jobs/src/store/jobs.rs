@@ -2,7 +2,7 @@
 
 use shared::dynamo::{AttributeValue, Delete, TransactWrite, Update, n, s};
 use shared::events::OUTBOX;
-use shared::time::{Timestamp, rfc3339_millis};
+use shared::time::{Timestamp, rfc3339_millis, to_millisecond};
 
 use super::{Along, Attention, InsertError, JobStore, StoreError, job_key, read};
 use crate::job::{Job, Phase};
@@ -39,7 +39,14 @@ impl JobStore {
             .chain(self.parked_place(job))
             .chain(follow_up.map(TransactWrite::Put))
             .collect();
-        self.with(update, more).await
+        match self.with(update, more).await {
+            Err(StoreError::Stale) => {
+                let (phase, at) = (Phase::Cancelled, Some(to_millisecond(now)));
+                let was_it = self.was_changed(job, |job| job.phase == phase && job.finished_at == at).await?;
+                if was_it { Ok(()) } else { Err(StoreError::Stale) }
+            }
+            done => done,
+        }
     }
 
     /// Asks the worker of a running job to stop. Answers the job.
@@ -83,7 +90,14 @@ impl JobStore {
         }
         let update = Attention::waiting(again, again.ready_at).values(update);
         let writes = std::iter::once(TransactWrite::Update(update)).chain(self.parked_place(job));
-        self.write(along, writes.collect()).await
+        match self.write(along, writes.collect()).await {
+            Err(InsertError::Store(StoreError::Stale)) => {
+                let is_done = |job: &Job| job.phase == Phase::Waiting && job.ready_at == again.ready_at;
+                let was_it = self.was_changed(job, is_done).await?;
+                if was_it { Ok(()) } else { Err(StoreError::Stale.into()) }
+            }
+            done => done,
+        }
     }
 
     /// The removal of the place where a job is parked.

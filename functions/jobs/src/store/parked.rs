@@ -1,4 +1,4 @@
-//! Jobs that are put aside until a limit of concurrency has room, or their queue goes on.
+//! Jobs that are put aside until a limit of concurrency or a rate has room, or their queue goes on.
 //!
 //! A parked job has no message on its way. Its place is an item of its own, read consistently, so that whoever returns a
 //! slot and whoever parks cannot miss one another: the one parks and then looks at the slot, the other returns the slot
@@ -134,7 +134,14 @@ impl JobStore {
     /// Takes a job out of `scope` that has no place there; [`StoreError::Stale`] when it is not parked there any more.
     pub async fn unpark_alone(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
         let update = self.unpark_update(&job.tenant_id, &job.id, scope);
-        self.dynamo.update(update).await.map(drop).map_err(super::stale)
+        match self.dynamo.update(update).await.map(drop).map_err(super::stale) {
+            Err(StoreError::Stale) => {
+                let is_done = |job: &Job| job.phase == Phase::Waiting && job.parked.is_none();
+                let was_it = self.was_changed(job, is_done).await?;
+                if was_it { Ok(()) } else { Err(StoreError::Stale) }
+            }
+            done => done,
+        }
     }
 
     fn unpark_update(&self, tenant: &TenantId, id: &JobId, scope: &str) -> Update {

@@ -1,6 +1,6 @@
 //! The queues of a tenant.
 
-use shared::dynamo::{DynamoError, Put, Query, n, s};
+use shared::dynamo::{Put, Query, n, s};
 use shared::id::TenantId;
 
 use super::{JobStore, StoreError, item, key, read};
@@ -19,17 +19,14 @@ impl JobStore {
 
     /// Writes a queue, when it still has the revision `before`; 0 when there is to be none.
     pub async fn put_queue(&self, tenant: &TenantId, queue: &Queue, before: u64) -> Result<(), StoreError> {
-        let put = Put::new(&self.table, item(tenant.to_string(), format!("queue#{}", queue.name), queue)?);
+        let item = item(tenant.to_string(), format!("queue#{}", queue.name), queue)?;
+        let put = Put::new(&self.table, item.clone());
         let put = if before == 0 {
             put.only_if("attribute_not_exists(pk)")
         } else {
             put.only_if("revision = :before").value(":before", n(before))
         };
-        match self.dynamo.put(put).await {
-            Ok(()) => Ok(()),
-            Err(DynamoError::ConditionFailed { .. }) => Err(StoreError::Stale),
-            Err(error) => Err(error.into()),
-        }
+        self.put_once(put, &item).await
     }
 
     /// The queues of a tenant by name, after one of them.

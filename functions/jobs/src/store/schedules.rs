@@ -5,7 +5,7 @@ use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
 use super::attention::SHARDS;
-use super::{ATTENTION, Along, Attention, InsertError, JobStore, StoreError, item, key, read, stale};
+use super::{ATTENTION, Along, Attention, InsertError, JobStore, StoreError, item, key, read};
 use crate::job::Job;
 use crate::schedule::record::{Schedule, ScheduleId};
 use crate::schedule::run::Run;
@@ -43,6 +43,18 @@ fn due_partition(shard: u32) -> String {
     format!("schedule#{shard}")
 }
 
+/// A schedule as it is kept, with its place in the index.
+fn schedule_item(schedule: &Schedule) -> Result<Item, StoreError> {
+    let (tenant, id) = (&schedule.tenant_id, &schedule.id);
+    let mut item = item(tenant.to_string(), schedule_sk(id), schedule)?;
+    if let Some(next_at) = schedule.next_at {
+        let shard = crc32fast::hash(id.uuid().as_bytes()) % SHARDS;
+        let sk = format!("{}#{tenant}#{id}", rfc3339_millis(next_at));
+        Attention { pk: due_partition(shard), sk }.put(&mut item);
+    }
+    Ok(item)
+}
+
 impl JobStore {
     /// A schedule.
     pub async fn schedule(&self, tenant: &TenantId, id: &ScheduleId) -> Result<Option<Schedule>, StoreError> {
@@ -76,7 +88,7 @@ impl JobStore {
 
     /// Writes an edited schedule, when the record still has the revision before.
     pub async fn update_schedule(&self, schedule: &Schedule) -> Result<(), StoreError> {
-        self.dynamo.put(self.schedule_change(schedule)?).await.map_err(stale)
+        self.put_once(self.schedule_change(schedule)?, &schedule_item(schedule)?).await
     }
 
     /// Removes a schedule as it was read. Its jobs and the record of its runs stay.
@@ -107,14 +119,7 @@ impl JobStore {
     }
 
     fn schedule_put(&self, schedule: &Schedule) -> Result<Put, StoreError> {
-        let (tenant, id) = (&schedule.tenant_id, &schedule.id);
-        let mut item = item(tenant.to_string(), schedule_sk(id), schedule)?;
-        if let Some(next_at) = schedule.next_at {
-            let shard = crc32fast::hash(id.uuid().as_bytes()) % SHARDS;
-            let sk = format!("{}#{tenant}#{id}", rfc3339_millis(next_at));
-            Attention { pk: due_partition(shard), sk }.put(&mut item);
-        }
-        Ok(Put::new(&self.table, item))
+        Ok(Put::new(&self.table, schedule_item(schedule)?))
     }
 
     fn schedule_change(&self, schedule: &Schedule) -> Result<Put, StoreError> {

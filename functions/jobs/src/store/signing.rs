@@ -1,7 +1,7 @@
 //! The keys that sign what is sent to a tenant's URLs: of each scheme one, and for a while the one before.
 
 use serde::{Deserialize, Serialize};
-use shared::dynamo::{DynamoError, Put, n};
+use shared::dynamo::{Put, n};
 use shared::id::TenantId;
 use shared::random::Random;
 use shared::signing::{Key, SigningKey, SigningSecret};
@@ -111,13 +111,10 @@ impl JobStore {
         scheme: Scheme,
         keys: &SigningKeys,
     ) -> Result<(), StoreError> {
-        let put = Put::new(&self.table, item(tenant.to_string(), scheme.sort_key(), keys)?)
+        let item = item(tenant.to_string(), scheme.sort_key(), keys)?;
+        let put = Put::new(&self.table, item.clone())
             .only_if("attribute_not_exists(pk) OR revision = :before")
             .value(":before", n(keys.revision.saturating_sub(1)));
-        match self.dynamo.put(put).await {
-            Ok(()) => Ok(()),
-            Err(DynamoError::ConditionFailed { .. }) => Err(StoreError::Stale),
-            Err(error) => Err(error.into()),
-        }
+        self.put_once(put, &item).await
     }
 }

@@ -8,8 +8,9 @@ use shared::time::SignedDuration;
 use super::Worker;
 use crate::job::{Job, LEASE, Phase};
 use crate::message::Ready;
+use crate::queue::RateLimit;
 use crate::store::StoreError;
-use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope};
+use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope, rate_scope};
 
 /// A message that comes before its time by less than this is sent again: the clocks of two machines differ. One that comes
 /// earlier is of another attempt.
@@ -24,26 +25,47 @@ impl Worker {
         let engine = &self.engine;
         let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;
         if settings.paused {
-            return self.park(&ready, &queue_scope(&ready.queue)).await;
-        }
-        if let Some(rate) = settings.rate_limit
-            && let Some(wait) = self.rates.wait(&ready, rate).await?
-        {
-            return self.later(&ready, wait).await;
+            return self.park(&ready, &queue_scope(&ready.queue), Duration::ZERO).await;
         }
         let slots = Slot::all_of(&settings, &ready.queue, ready.concurrency_key.as_ref());
+        if let Some(rate) = settings.rate_limit
+            && let Some((scope, wait)) = self.held_up(&ready, rate, &slots).await?
+        {
+            return self.park(&ready, &scope, wait).await;
+        }
         let mark = mark(&engine.random);
         let claimant =
             Claimant { worker: &self.name, mark: &mark, now: engine.clock.now(), lease: LEASE, slots: &slots };
         match engine.jobs.claim(&ready, false, &claimant).await {
             Ok(Claim::Claimed(job)) => Box::pin(self.attempt(*job, remaining)).await,
-            Ok(Claim::Full(scope)) => self.park(&ready, &scope).await,
+            Ok(Claim::Full(scope)) => self.park(&ready, &scope, Duration::ZERO).await,
             Ok(Claim::Refused(None)) => Ok(()),
             Ok(Claim::Refused(Some(job))) => self.refused(&ready, &job).await,
             // Many claim at once at one limit. The message would come again when its visibility time-out ends.
             Err(StoreError::Conflict) => self.later(&ready, CONTENDED).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What holds a job up in a queue with a rate, and for how long; none when it may begin, which the rate has counted. A
+    /// job that a limit of concurrency holds up, or that others wait before, takes nothing of the rate.
+    async fn held_up(
+        &self,
+        ready: &Ready,
+        rate: RateLimit,
+        slots: &[Slot],
+    ) -> Result<Option<(String, Duration)>, BoxError> {
+        let engine = &self.engine;
+        for slot in slots {
+            if engine.jobs.running(&ready.tenant_id, &slot.scope).await? >= slot.limit {
+                return Ok(Some((slot.scope.clone(), Duration::ZERO)));
+            }
+        }
+        let scope = rate_scope(&ready.queue);
+        if !ready.was_parked && engine.jobs.turn(&ready.tenant_id, &ready.queue).await?.is_some() {
+            return Ok(Some((scope, Duration::ZERO)));
+        }
+        Ok(self.rates.wait(ready, rate).await?.map(|wait| (scope, wait)))
     }
 
     /// What a message means whose job cannot be claimed.
@@ -56,10 +78,15 @@ impl Worker {
                 Ok(_) | Err(StoreError::Stale) => Ok(()),
                 Err(error) => Err(error.into()),
             },
+            // Its worker was killed perhaps, before it saw to the turn.
+            Phase::Waiting if job.parked.as_ref() == Some(&rate_scope(&job.queue)) => {
+                let of = (&job.tenant_id, &job.queue);
+                self.engine.see_to_turn(of, job.priority, now, false).await
+            }
             Phase::Waiting if job.parked.is_some() => Ok(()),
             Phase::Waiting if job.ready_at > now => {
                 if job.ready_at.duration_since(now) < SKEW {
-                    self.engine.send(ready, job.trace, job.priority, job.ready_at).await?;
+                    self.engine.send(&Ready::of(job), job.trace, job.priority, job.ready_at).await?;
                 }
                 // It may have been put off after it was let go, and does not take the place that it was let go for.
                 self.let_others_go_on(ready).await
@@ -86,14 +113,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Puts a job aside until `scope` has room. Whoever makes room looks for parked jobs afterwards; what was made before
-    /// the job was parked is seen here.
-    async fn park(&self, ready: &Ready, scope: &str) -> Result<(), BoxError> {
-        let engine = &self.engine;
+    /// Puts a job aside until `scope` has room, which a rate is known to have after `wait`. Whoever makes room looks for
+    /// parked jobs afterwards; what was made before the job was parked is seen here.
+    async fn park(&self, ready: &Ready, scope: &str, wait: Duration) -> Result<(), BoxError> {
+        let (engine, by_rate) = (&self.engine, scope == rate_scope(&ready.queue));
         let Some(job) = engine.jobs.get(&ready.tenant_id, &ready.job_id).await? else { return Ok(()) };
         if job.phase != Phase::Waiting || job.parked.is_some() || job.ready_at > engine.clock.now() {
             // Another message was faster, and its worker answers for the job: this one is not needed again.
-            let is_held = job.is_leased(engine.clock.now());
+            let is_held = !by_rate && job.is_leased(engine.clock.now());
             return if is_held { Ok(()) } else { self.refused(ready, &job).await };
         }
         match engine.jobs.park(&job, scope).await {
@@ -101,6 +128,12 @@ impl Worker {
             // It was claimed, parked or called off meanwhile.
             Err(StoreError::Stale) => return Ok(()),
             Err(error) => return Err(error.into()),
+        }
+        if by_rate {
+            let at = engine.clock.now().checked_add(wait)?;
+            engine.see_to_turn((&ready.tenant_id, &ready.queue), job.priority, at, false).await?;
+            // A job that a limit of concurrency has let go leaves its place there to another.
+            return if ready.was_parked { self.let_others_go_on(ready).await } else { Ok(()) };
         }
         engine.queues.forget(&ready.tenant_id, &ready.queue).await;
         let settings = engine.queues.settings(&ready.tenant_id, &ready.queue).await?;

@@ -145,11 +145,11 @@ async fn a_message_that_nobody_can_read_goes_to_the_dead_letters_with_its_reason
         message.to_string()
     };
     let poison = [
-        ("not JSON".to_owned(), "expected"),
-        (with("do", "explode"), "explode"),
+        ("not JSON".to_owned(), "no JSON at line 1"),
+        (with("do", "explode"), "other JSON than expected at line 1"),
         (with("job_id", "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ""),
-        (json!({"do": "run", "tenant_id": own.tenant.id}).to_string(), "job_id"),
-        (String::new(), "EOF"),
+        (json!({"do": "run", "tenant_id": own.tenant.id}).to_string(), "other JSON than expected"),
+        (String::new(), "an early end"),
     ];
     let messages: Vec<_> = poison.iter().map(|(body, _)| body.clone()).chain(own.messages().await).collect();
     assert_eq!(own.bring(&own.worker, messages).await, 0, "none of them comes again");

@@ -13,7 +13,8 @@ use crate::store::StoreError;
 
 /// Edit, pause or resume a schedule.
 ///
-/// A JSON Merge Patch: members replace, `null` removes, what is absent stays. A job that was made already, up to 150
+/// A JSON Merge Patch: members replace, `null` removes, what is absent stays. A `backoff` of another `kind`, or an `on_done`
+/// of another, replaces the present one whole. A job that was made already, up to 150
 /// seconds ahead of its time, stays as it is.
 #[utoipa::path(
     patch, path = "/v2/schedules/{id}", operation_id = "update_schedule", tag = "schedules",
@@ -37,7 +38,9 @@ pub async fn update(
     race(&engine.random, || async move {
         let schedule = engine.jobs.schedule(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
         conditions.check(&schedule.etag())?;
-        let edited: Editable = patch.apply(&schedule.editable().map_err(Problem::internal)?)?;
+        let present = schedule.editable().map_err(Problem::internal)?;
+        let job = present.job.patched_by(patch.at("/job/backoff"), patch.at("/job/on_done"));
+        let edited: Editable = patch.apply(&Editable { job, ..present })?;
         let template = edited.job.clone();
         let edited = checked(app, caller, &template, schedule.edited(edited, engine.clock.now())).await?;
         match engine.jobs.update_schedule(&edited).await {

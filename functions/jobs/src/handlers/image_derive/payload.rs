@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use http::Method;
 use serde::Deserialize;
 use shared::http::FieldError;
-use shared::outbound::LONGEST_URL;
+use shared::outbound::{Outbound, Request};
 
 /// The most variants of one job.
 const MOST_VARIANTS: usize = 8;
@@ -147,10 +148,10 @@ impl Variant {
 }
 
 impl Payload {
-    pub(super) fn faults(&self) -> Vec<FieldError> {
+    pub(super) fn faults(&self, outbound: &Outbound) -> Vec<FieldError> {
         let mut faults = Vec::new();
-        if self.source.url.len() > LONGEST_URL || url::Url::parse(&self.source.url).is_err() {
-            faults.push(FieldError::new("/source/url", "invalid", "is no URL"));
+        if let Err(error) = outbound.check(&Request::new(Method::GET, &self.source.url)) {
+            faults.push(FieldError::new("/source/url", error.code(), error.to_string()));
         }
         if self.variants.is_empty() {
             faults.push(FieldError::new("/variants", "empty", "there must be at least one"));

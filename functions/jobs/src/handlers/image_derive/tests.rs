@@ -206,7 +206,11 @@ fn every_bad_field_of_the_payload_is_told() {
     let faults = |variants: &str| -> Vec<(String, String)> {
         let text = format!(r#"{{"source": {{"url": "https://example.com/a"}}, "variants": {variants}}}"#);
         let payload: Payload = serde_json::from_str(&text).unwrap();
-        payload.faults().into_iter().map(|fault| (fault.pointer, fault.code.into_owned())).collect()
+        payload
+            .faults(&crate::handlers::tests::dependencies().outbound)
+            .into_iter()
+            .map(|fault| (fault.pointer, fault.code.into_owned()))
+            .collect()
     };
     let owned = |pointer: &str, code: &str| (pointer.to_owned(), code.to_owned());
     assert_eq!(faults("[]"), [owned("/variants", "empty")]);
