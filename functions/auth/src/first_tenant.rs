@@ -64,6 +64,7 @@ impl Membership {
             name: user.name.clone(),
             created_at: now,
             updated_at: now,
+            access_changed_at: None,
             revision: 1,
         }
     }

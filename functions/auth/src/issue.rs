@@ -218,9 +218,9 @@ impl App {
             None if lacks_second_factor(session, tenant) => "account:read account:write".to_owned(),
             None => "*".to_owned(),
         };
-        let permissions = self.custom_permissions(membership).await?;
-        let changed =
-            tenant.tokens_ended_at.into_iter().fold(membership.updated_at.max(tenant.updated_at), Timestamp::max);
+        let (permissions, narrowed) = self.custom_permissions(membership).await?;
+        let ended = tenant.tokens_ended_at.into_iter().chain(narrowed);
+        let changed = ended.fold(membership.access_changed_at(), Timestamp::max);
         let changed = session.application.iter().fold(changed, |at, application| at.max(application.client_changed_at));
         let claims = self.claims(session, membership, scope, permissions, revocation::as_of(session.as_of(), changed));
         Ok(AccessToken {
@@ -260,18 +260,22 @@ impl App {
         }
     }
 
-    /// What a member's custom roles grant together; none without custom roles.
-    pub(crate) async fn custom_permissions(&self, membership: &Membership) -> Result<Option<String>, Problem> {
-        let mut granted: Vec<String> = Vec::new();
+    /// What a member's custom roles grant together, none without custom roles; and when one of them was last narrowed.
+    pub(crate) async fn custom_permissions(
+        &self,
+        membership: &Membership,
+    ) -> Result<(Option<String>, Option<Timestamp>), Problem> {
+        let (mut granted, mut narrowed): (Vec<String>, Option<Timestamp>) = (Vec::new(), None);
         for name in membership.roles.iter().filter(|name| name.built_in().is_none()) {
             // A role that was deleted since grants nothing.
             if let Some(role) = self.accounts.role(&membership.tenant_id, name).await? {
                 granted.extend(role.permissions.iter().map(str::to_owned));
+                narrowed = narrowed.max(role.narrowed_at);
             }
         }
         granted.sort_unstable();
         granted.dedup();
-        Ok(if granted.is_empty() { None } else { Some(granted.join(" ")) })
+        Ok(((!granted.is_empty()).then(|| granted.join(" ")), narrowed))
     }
 }
 

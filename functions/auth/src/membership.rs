@@ -35,6 +35,9 @@ pub struct Membership {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When the roles or the status were last changed, where something else was since. See [`Self::access_changed_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_changed_at: Option<Timestamp>,
     /// Rises with each change; conditions name it.
     pub revision: u64,
 }
@@ -53,6 +56,12 @@ impl Membership {
     /// Whether one of the roles is the built-in `owner`.
     pub fn is_owner(&self) -> bool {
         self.roles.iter().any(|role| role.built_in() == Some(Role::Owner))
+    }
+
+    /// When what it gives was last changed, and tokens were ended by that. A name or an address changes no more than what is
+    /// shown: if it counted, who is about to lose something could make their tokens look newer than the loss.
+    pub fn access_changed_at(&self) -> Timestamp {
+        self.access_changed_at.unwrap_or(self.updated_at)
     }
 
     /// Whether it gives access.
@@ -138,6 +147,9 @@ pub struct CustomRole {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it last granted less than before, and tokens were ended by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowed_at: Option<Timestamp>,
     /// Rises with each change; conditions name it.
     pub revision: u64,
 }

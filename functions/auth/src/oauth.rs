@@ -27,12 +27,14 @@
 //! | a code that was intercepted or injected (RFC 9700, sections 4.1 and 4.5) | PKCE by S256, for every client; the code is its client's, goes to one redirect URI, lives for a minute |
 //! | a code that is used twice | one transaction uses it; a second use ends what was issued for it |
 //! | a result sent to a stranger's page | redirect URIs compared as texts; a request with another one is never redirected |
+//! | a link that leads to whoever registered a client (RFC 9700, section 4.11.2) | what is wrong with a request is shown with a link, and only who allowed it is sent on; but for `prompt=none` |
 //! | a mix-up of servers (RFC 9207) | `iss` in every answer |
 //! | a foreign request put before a user (log-in CSRF, session fixation) | no cookie decides anything: who decides holds an access token of their own session, and answers for themselves. The answer goes to the browser that decided and to the client's own address, where it is of no use without the verifier, which is where the request began |
-//! | a click that is stolen | the page is in no frame, and asks for the password first |
+//! | a click that is stolen | the page is in no frame, and has its user sign in first |
 //! | an application with a trusted name | an administrator of the tenant has registered it, and it acts there alone |
 //! | an application that poses as another one (RFC 8252, section 8.6) | the user is asked each time, unless its redirect URI is `https` |
 //! | an application that does more | [`grant`]; a token is held to its scopes, to what may be delegated, and to the user's roles, with each request |
+//! | an application that a thief lets in | the user is told by mail |
 //! | an application that stays | the user ends it at `/v1/auth/grants`, or by signing out everywhere |
 
 pub mod access_time;

@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_FRAME_OPTIONS};
 use http::{HeaderValue, StatusCode};
+use minijinja::HtmlEscape;
 use ring::digest;
 use shared::http::Document;
 use shared::lambda::{Function, Runtime};
@@ -61,15 +62,24 @@ impl Page {
     }
 
     fn answer(&'static self) -> Response {
-        let headers = [
+        // The same for everybody, until the next release.
+        let kept = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))];
+        (kept, self.headers(), Html(self.html.as_str())).into_response()
+    }
+
+    /// The answer to what cannot be answered otherwise. Not to be kept: the registration may change.
+    fn refusal(self) -> Response {
+        let not_kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (StatusCode::BAD_REQUEST, not_kept, self.headers(), Html(self.html)).into_response()
+    }
+
+    fn headers(&self) -> [(HeaderName, HeaderValue); 4] {
+        [
             (CONTENT_SECURITY_POLICY, self.policy.clone()),
             (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
             (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-            // The same for everybody, until the next release.
-            (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-        ];
-        (headers, Html(self.html.as_str())).into_response()
+        ]
     }
 }
 
@@ -93,32 +103,35 @@ static AUTHORIZE: LazyLock<Page> = LazyLock::new(|| {
     let content = include_str!("pages/authorize.html");
     Page::new("Allow access", content, include_str!("pages/authorize.js"))
 });
-static UNKNOWN_APPLICATION: LazyLock<Page> = LazyLock::new(|| refused("No such application is registered here."));
-static UNKNOWN_REDIRECT_URI: LazyLock<Page> = LazyLock::new(|| {
-    refused("The address to which the application wants you to be sent is not one that it has registered.")
-});
-
-/// A page for a request that must lead nowhere. It says nothing that the request said.
-fn refused(reason: &str) -> Page {
-    let content = format!("<p>{reason} You are sent nowhere. Tell the makers of the application.</p>\n");
-    Page::with_script("This request cannot be answered", &content, "")
-}
-
 /// What the browser shows when an application is not known.
 pub(crate) fn unknown_application() -> Response {
-    unanswerable(&UNKNOWN_APPLICATION)
+    refused("No such application is registered here.")
 }
 
 /// What it shows when a redirect URI is not the application's.
 pub(crate) fn unknown_redirect_uri() -> Response {
-    unanswerable(&UNKNOWN_REDIRECT_URI)
+    refused("The address to which the application wants you to be sent is not one that it has registered.")
 }
 
-/// Not to be kept: the registration may change.
-fn unanswerable(page: &'static Page) -> Response {
-    let not_kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (StatusCode::BAD_REQUEST, not_kept, page.answer()).into_response()
+/// A page for a request that must lead nowhere. It says nothing that the request said.
+fn refused(reason: &str) -> Response {
+    let content = format!("<p>{reason} You are sent nowhere. Tell the makers of the application.</p>\n");
+    Page::with_script(UNANSWERABLE, &content, "").refusal()
 }
+
+/// What the browser shows when a request of an application is wrong: it goes `back` to the application, which is at `host`,
+/// when its user says so. Of what the request said there is nothing else.
+pub(crate) fn wrong_request(error: &'static str, host: &str, back: &str) -> Response {
+    let (host, back) = (HtmlEscape(host), HtmlEscape(back));
+    let content = format!(
+        "<p>An application sent you here with a request that is wrong ({error}). Nothing happened to your account. If you \
+         trust the application, you can go back and try again.</p>\n<p><a href=\"{back}\" rel=\"noreferrer\">Return to \
+         {host}</a></p>\n"
+    );
+    Page::with_script(UNANSWERABLE, &content, "").refusal()
+}
+
+const UNANSWERABLE: &str = "This request cannot be answered";
 
 /// The page on which an address is confirmed.
 #[utoipa::path(

@@ -26,7 +26,7 @@ pub struct Tenant {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// When the access tokens of all its members were last ended by the change of a role.
+    /// When the access tokens of all its members were last ended: by the change of a role or of a setting, or with the tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_ended_at: Option<Timestamp>,
     /// Rises with each change; conditions name it.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use shared::digest::sha256_base64url;
 use shared::dynamo::{Delete, DynamoError, Put, TransactWrite, n};
 use shared::http::{ClientNetwork, Problem, ProblemType};
-use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, Limiter as _, Policy};
+use shared::limits::{Decision, DynamoLimiter, InvalidPolicy, Limit, LimitState, Limiter as _, Policy};
 use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp};
 
@@ -81,6 +81,8 @@ pub struct Throttle {
     visits: Policy,
     mails_to: Policy,
     mails_of: Policy,
+    /// What is said of failures, which are counted here and not by the limiter.
+    failures: Policy,
     clock: Clock,
     random: Random,
 }
@@ -136,7 +138,7 @@ impl Throttle {
         clock: Clock,
         random: Random,
     ) -> Result<Self, InvalidPolicy> {
-        let hour = Duration::from_hours(1);
+        let (hour, day) = (Duration::from_hours(1), FORGOTTEN_AFTER.unsigned_abs());
         Ok(Self {
             accounts,
             limiter,
@@ -144,6 +146,7 @@ impl Throttle {
             visits: Policy::new("auth-visits", VISITS_OF_A_NETWORK, Duration::from_mins(1), VISITS_OF_A_NETWORK)?,
             mails_to: Policy::new("auth-mails-to", MAILS_TO_AN_ADDRESS, hour, MAILS_TO_AN_ADDRESS)?,
             mails_of: Policy::new("auth-mails-of", MAILS_OF_A_NETWORK, hour, MAILS_OF_A_NETWORK)?,
+            failures: Policy::new("auth-failures", FREE_FAILURES, day, FREE_FAILURES)?,
             clock,
             random,
         })
@@ -193,7 +196,7 @@ impl Throttle {
             let now = self.clock.now();
             let wait = failures.next_try_at.saturating_sub(now.as_millisecond());
             if wait > 0 {
-                return Err(too_soon(wait));
+                return Err(self.too_soon(wait));
             }
             match self.accounts.dynamo().put(self.record(&subject, failures, now)?).await {
                 Ok(()) => return Ok(Try { subject }),
@@ -205,7 +208,25 @@ impl Throttle {
                 tokio::time::sleep(self.random.pause(Duration::from_millis(5), attempt)).await;
             }
         }
-        Err(too_soon(1000))
+        Err(self.too_soon(1000))
+    }
+
+    /// The refusal of a try that comes too soon. It says what is the same for every subject, and the wait: not how many tries
+    /// failed, which may be the owner's.
+    fn too_soon(&self, milliseconds: i64) -> Problem {
+        let wait = Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());
+        let limit = LimitState {
+            policy: self.failures.clone(),
+            refused: true,
+            remaining: 0,
+            retry_after: Some(wait),
+            next_unit_after: Some(wait),
+            reset_after: wait,
+        };
+        let detail = "too many tries failed; wait before the next";
+        let problem = Problem::new(ProblemType::RateLimited, detail);
+        let fields = Decision { allowed: false, limits: vec![limit] }.headers();
+        fields.into_iter().fold(problem, |problem, (name, value)| problem.header(name, value))
     }
 
     /// The write of one more failure over those `before`.
@@ -230,11 +251,6 @@ impl Throttle {
     fn forgotten(&self, admitted: Try) -> Delete {
         Delete::new(self.accounts.table(), key(admitted.subject, "throttle"))
     }
-}
-
-fn too_soon(milliseconds: i64) -> Problem {
-    let seconds = u64::try_from(milliseconds).unwrap_or_default().div_ceil(1000);
-    Problem::new(ProblemType::RateLimited, "too many tries failed; wait before the next").retry_after(seconds)
 }
 
 /// What is counted by is not stored as it is.

@@ -23,6 +23,8 @@ impl Credential {
         };
         match (authorization.as_slice(), api_key.as_slice()) {
             ([], []) => Err(unauthenticated("send Authorization: Bearer with an access token or an API key")),
+            // API Gateway joins headers that are there twice.
+            ([], [one]) | ([one], []) if one.as_bytes().contains(&b',') => Err(ambiguous()),
             ([], [key]) => Ok(Self::ApiKey(text(key)?)),
             ([authorization], []) => {
                 let authorization = text(authorization)?;
@@ -32,7 +34,7 @@ impl Credential {
                 }
                 Ok(Self::in_bearer(token.trim()))
             }
-            _ => Err(Problem::new(ProblemType::AmbiguousCredentials, "send one credential, in one header")),
+            _ => Err(ambiguous()),
         }
     }
 
@@ -40,6 +42,10 @@ impl Credential {
     pub(super) fn in_bearer(text: &str) -> Self {
         if text.starts_with("tf_") { Self::ApiKey(text.to_owned()) } else { Self::Token(text.to_owned()) }
     }
+}
+
+fn ambiguous() -> Problem {
+    Problem::new(ProblemType::AmbiguousCredentials, "send one credential, in one header")
 }
 
 /// No credential was understood: the challenge says no more than the scheme (RFC 6750, section 3.1).

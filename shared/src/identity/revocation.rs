@@ -99,6 +99,12 @@ pub fn as_of(begun: Timestamp, changed: Timestamp) -> Timestamp {
     begun.max(changed + WRITTEN_WITHIN + SignedDuration::from_millis(1))
 }
 
+/// When a record changes, and what was given by it is revoked: now, and later than its change before, also by another clock. So
+/// it ends what was given between the two ([`as_of`]).
+pub fn after(changed: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(changed + SignedDuration::from_millis(1))
+}
+
 /// The list of revocations as this process knows it. It holds what was revoked in [`KEPT`], some 100 bytes each. Clones
 /// share one.
 #[derive(Clone, Debug)]

@@ -328,3 +328,57 @@ async fn tokens_end_when_their_client_loses_scopes_or_is_deleted() {
     let other = own.access_token(&witness).await;
     own.tenant.send("GET", "/v1/links", &other, None).await.expect(200);
 }
+
+#[tokio::test]
+async fn an_application_is_registered_with_nothing_that_no_user_can_give_it() {
+    let tenant = OwnTenant::new().await;
+    let application = |scopes: Value, grant_types: Value| {
+        json!({
+            "name": "Report Maker", "scopes": scopes, "redirect_uris": ["https://reports.example/callback"],
+            "grant_types": grant_types,
+        })
+    };
+    let for_users = json!(["authorization_code", "refresh_token"]);
+    for scopes in [json!(["users:manage"]), json!(["links:read", "account:read"]), json!(["tenant:*", "links:*"])] {
+        let body = application(scopes, for_users.clone());
+        let problem = tenant.post(&tenant.owner, PATH, &body).await.problem(422, "validation");
+        let error = &problem["errors"][0];
+        assert_eq!((&error["pointer"], &error["code"]), (&json!("/scopes"), &json!("not_delegated")), "{problem}");
+    }
+    // What stands for what it may have is taken, and so is what it does for itself.
+    let both = json!(["authorization_code", "client_credentials"]);
+    for (scopes, grant_types) in [
+        (json!(["*"]), &for_users),
+        (json!(["links:*", "notes:read", "jobs:write"]), &for_users),
+        (json!([]), &for_users),
+        (json!(["links:read", "users:manage"]), &both),
+    ] {
+        tenant.post(&tenant.owner, PATH, &application(scopes, grant_types.clone())).await.expect(201);
+    }
+    let made = tenant.post(&tenant.owner, PATH, &application(json!(["links:*"]), for_users)).await.expect(201);
+    let path = made.header("location");
+    let problem = tenant.patch(&tenant.owner, path, &json!({"scopes": ["audit:view"]})).await;
+    assert_eq!(problem.problem(422, "validation")["errors"][0]["code"], "not_delegated");
+    tenant.patch(&tenant.owner, path, &json!({"scopes": ["notes:*"]})).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_client_got_between_two_changes_in_one_moment_is_ended_by_the_second() {
+    let own = OwnOAuth::new().await;
+    let (narrowed, deleted) = (own.client(&["links:*", "notes:*"]).await, own.client(&["links:*", "notes:*"]).await);
+    own.tenant.wait(10);
+    // From here on the clock stands.
+    let mut between = Vec::new();
+    for client in [&narrowed, &deleted] {
+        own.tenant.patch(&own.tenant.owner, &client.path(), &json!({"scopes": ["links:*"]})).await.expect(200);
+        between.push(own.access_token(client).await);
+    }
+    own.tenant.patch(&own.tenant.owner, &narrowed.path(), &json!({"scopes": ["links:read"]})).await.expect(200);
+    own.tenant.delete(&own.tenant.owner, &deleted.path()).await.expect(204);
+    let after = own.access_token(&narrowed).await;
+    own.tenant.wait(30);
+    for token in &between {
+        own.tenant.send("GET", "/v1/links", token, None).await.problem(401, "unauthenticated");
+    }
+    own.tenant.send("GET", "/v1/links", &after, None).await.expect(200);
+}

@@ -95,6 +95,9 @@ async fn wrong_passwords_make_the_next_try_wait_longer_each_time() {
         for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
             let refused = own.log_in(&email, PASSWORD).await;
             assert_eq!(refused.header("retry-after"), wait.to_string());
+            // The same, too: no count, but the wait that is told anyway.
+            assert_eq!(refused.header("ratelimit-policy"), "\"auth-failures\";q=5;w=86400");
+            assert_eq!(refused.header("ratelimit"), format!("\"auth-failures\";r=0;t={wait}"));
             refused.problem(429, "rate-limited");
             own.wait(SignedDuration::from_secs(wait) - SignedDuration::from_millis(1));
             own.log_in(&email, PASSWORD).await.problem(429, "rate-limited");

@@ -1,11 +1,13 @@
 //! Passkeys, driven by somebody else's client and authenticator.
 
 use async_trait::async_trait;
+use auth::SERVICE;
 use auth::user::User;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use http::StatusCode;
+use lambda_runtime::Context;
 use passkey::authenticator::{Authenticator, UiHint, UserCheck, UserValidationMethod};
 use passkey::client::{Client, DefaultClientData};
 use passkey::crypto::rust_crypto::RustCryptoBackend;
@@ -15,8 +17,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
 use tests::account::{PASSWORD, mail_to};
+use tests::{Instance, http_event};
 use url::Url;
 
+use crate::own_accounts::network;
 use crate::own_auth::{OwnAuth, Person, count};
 use crate::own_tenant::accounts;
 
@@ -159,6 +163,41 @@ async fn a_passkey_signs_in_without_a_name_or_a_password() {
     finish(&auth, &body).await.problem(403, "forbidden");
     body["tenant_id"] = signed_in["tenant_id"].clone();
     finish(&auth, &body).await.expect(200);
+}
+
+/// Where an application of the person's own tenant has its request decided.
+async fn asked(auth: &OwnAuth, person: &Person<'_>) -> String {
+    let of = async |name| Instance::with(&SERVICE, name, auth.clock.clone(), |environment| environment).await;
+    let callback = "https://reports.example/callback";
+    let new = json!({"name": "Report Maker", "scopes": ["links:read"], "redirect_uris": [callback]});
+    let bearer = format!("Bearer {}", person.access_token);
+    let headers = [("authorization", bearer.as_str())];
+    let made = of("auth.users").await.http("POST", "/v1/oauth-clients", &headers, Some(&new)).await.expect(201).json();
+    let client = made["id"].as_str().expect("an id");
+    let query = format!(
+        "/oauth/authorize?response_type=code&client_id={client}&redirect_uri={callback}\
+         &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256"
+    );
+    let mut event = http_event("GET", &query, &[], None);
+    event["requestContext"]["http"]["sourceIp"] = json!(network());
+    let begun = of("auth.oauth").await.http_in(&event, Context::default()).await.expect(303);
+    begun.header("location").replace("/auth/authorize?request=", "/v1/auth/authorizations/")
+}
+
+/// By the calls of the page `/auth/authorize`.
+#[tokio::test]
+async fn a_user_signs_in_by_passkey_alone_and_decides_about_an_application() {
+    let auth = own_auth().await;
+    let ann = auth.person().await;
+    let mut phone = Device::default();
+    register(&ann, &mut phone, "Phone").await;
+    let path = asked(&auth, &ann).await;
+    let body = log_in_at(&auth, ORIGIN, &mut phone).await;
+    let by_passkey = Person::of(&auth, &ann.email, &finish(&auth, &body).await.expect(200).json());
+    assert_eq!(by_passkey.get(&path).await.expect(200).json()["client"]["name"], "Report Maker");
+    let decided = by_passkey.post(&path, &json!({"decision": "allow"})).await.expect(200).json();
+    assert!(decided["redirect_to"].as_str().is_some_and(|to| to.contains("code=tf_ot_")), "{decided}");
+    by_passkey.post("/v1/auth/logout", &json!({})).await.expect(204);
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Roles: what the built-in ones may do on each route of `auth.users`, and the tenant's own.
 
+use auth::membership::Membership;
 use auth::store::Counted;
+use auth::user::UserId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::identity::Role;
 use shared::identity::permission::ALL;
+use shared::random::Random;
 
 use crate::own_tenant::{Member, OwnTenant, accounts, column, statuses};
 
@@ -125,8 +128,8 @@ async fn a_role_is_made_once_changed_by_its_version_and_deleted() {
     let headers = [("if-match", first.as_str())];
     tenant.wait(1);
     let changed = tenant.send_with("PATCH", "/v1/roles/support", owner, &headers, Some(&patch)).await.expect(200);
-    // Something was taken away: everybody's tokens are refreshed.
-    let owner = tenant.refreshed(&tenant.owner).await;
+    // Something was taken away, and from nobody: the owner's tokens stay good.
+    let owner = tenant.owner.clone();
     let tagged = async |method: &str, tag: &str, body: Option<Value>| {
         tenant.send_with(method, "/v1/roles/support", &owner.access_token, &[("if-match", tag)], body.as_ref()).await
     };
@@ -228,6 +231,81 @@ async fn what_a_role_gains_is_there_after_a_refresh_and_what_it_loses_is_gone_wi
     let member = tenant.refreshed(&member).await;
     tenant.get(&member, "/v1/links").await.expect(200);
     tenant.post(&member, "/v1/links", &new).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn what_a_role_loses_ends_the_tokens_of_those_who_have_it_and_of_nobody_else() {
+    let tenant = OwnTenant::new().await;
+    for name in ["support", "sales"] {
+        tenant.role(name, &["links:read", "links:write"]).await;
+    }
+    let holder = tenant.member(&["viewer", "support"]).await;
+    let suspended = tenant.member(&["support"]).await;
+    tenant.patch(&tenant.owner, &suspended.path(), &json!({"status": "suspended"})).await.expect(200);
+    let others = [tenant.owner.clone(), tenant.member(&["sales"]).await, tenant.member(&["admin"]).await];
+    tenant.wait(10);
+    // Twice in one moment, by a clock that stands.
+    for left in [json!(["links:read", "notes:read"]), json!(["links:read"])] {
+        let narrower = json!({"permissions": left});
+        tenant.patch(&tenant.owner, "/v1/roles/support", &narrower).await.expect(200);
+    }
+    // Who refreshes at once has what is left, and keeps it.
+    let at_once = tenant.refreshed(&holder).await;
+    tenant.wait(30);
+    tenant.get(&holder, "/v1/links").await.problem(401, "unauthenticated");
+    for other in &others {
+        tenant.get(other, "/v1/links").await.expect(200);
+    }
+    let new = json!({"target": "https://example.com/"});
+    tenant.get(&at_once, "/v1/links").await.expect(200);
+    tenant.post(&at_once, "/v1/links", &new).await.problem(403, "forbidden");
+    tenant.post(&others[1], "/v1/links", &new).await.expect(201);
+    // Who is let in again has what the role has by now.
+    tenant.patch(&tenant.owner, &suspended.path(), &json!({"status": "active"})).await.expect(200);
+    let again = tenant.log_in(&suspended.email).await;
+    tenant.post(&again, "/v1/links", &new).await.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_token_between_two_changes_of_a_role_in_one_moment_is_ended_by_the_second() {
+    let tenant = OwnTenant::new().await;
+    tenant.role("support", &["links:read", "links:write", "notes:read"]).await;
+    let holder = tenant.member(&["support"]).await;
+    tenant.wait(10);
+    let narrow = async |permissions: Value| {
+        tenant.patch(&tenant.owner, "/v1/roles/support", &json!({"permissions": permissions})).await.expect(200);
+    };
+    narrow(json!(["links:read", "links:write"])).await;
+    let between = tenant.refreshed(&holder).await;
+    narrow(json!(["links:read"])).await;
+    tenant.wait(30);
+    let new = json!({"target": "https://example.com/"});
+    tenant.post(&between, "/v1/links", &new).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_role_that_very_many_have_ends_the_tokens_of_the_tenant_as_a_whole() {
+    let tenant = OwnTenant::new().await;
+    tenant.role("support", &["links:read", "links:write"]).await;
+    let (holder, other) = (tenant.member(&["support"]).await, tenant.member(&["viewer"]).await);
+    let (store, id) = (accounts(), holder.id.parse().unwrap());
+    let known = store.membership(&tenant.id.parse().unwrap(), &id).await.unwrap().unwrap();
+    for _ in 0..40 {
+        let user_id = UserId::new(tenant.clock.now(), &Random::system());
+        let member = Membership { user_id, revision: 1, ..known.clone() };
+        store.transact(store.member_added(&member).unwrap()).await.unwrap();
+    }
+    tenant.wait(10);
+    let narrower = json!({"permissions": ["links:read"]});
+    tenant.patch(&tenant.owner, "/v1/roles/support", &narrower).await.expect(200);
+    let at_once = [tenant.refreshed(&holder).await, tenant.refreshed(&other).await];
+    tenant.wait(30);
+    for member in [&holder, &other, &tenant.owner] {
+        tenant.get(member, "/v1/links").await.problem(401, "unauthenticated");
+    }
+    for member in &at_once {
+        tenant.get(member, "/v1/links").await.expect(200);
+    }
 }
 
 #[tokio::test]

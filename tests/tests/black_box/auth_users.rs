@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
-use shared::time::Clock;
+use shared::time::{Clock, SignedDuration};
 use tests::{Ask as _, Instance, anonymous, eventually};
 
 use crate::own_tenant::{OwnTenant, accounts, column, statuses};
@@ -436,5 +436,59 @@ async fn nobody_is_let_in_without_a_credential() {
         ("GET", "/v1/api-keys"),
     ] {
         users.http(method, path, &[], None).await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn what_a_member_got_between_two_changes_in_one_moment_is_ended_by_the_second() {
+    let tenant = OwnTenant::new().await;
+    let role = json!({"name": "support", "permissions": ["links:read", "links:write"]});
+    tenant.post(&tenant.owner, "/v1/roles", &role).await.expect(201);
+    let [removed, suspended, demoted, narrowed] = [
+        tenant.member(&["viewer", "support"]).await,
+        tenant.member(&["viewer", "support"]).await,
+        tenant.member(&["viewer", "support"]).await,
+        tenant.member(&["viewer", "support"]).await,
+    ];
+    tenant.wait(10);
+    // From here on the clock stands. A member changes the membership, too: by a name.
+    let mut between = Vec::new();
+    for member in [&removed, &suspended, &demoted, &narrowed] {
+        tenant.patch(member, "/v1/me", &json!({"name": "Mallory"})).await.expect(200);
+        between.push(tenant.refreshed(member).await);
+    }
+    tenant.delete(&tenant.owner, &removed.path()).await.expect(204);
+    tenant.patch(&tenant.owner, &suspended.path(), &json!({"status": "suspended"})).await.expect(200);
+    tenant.patch(&tenant.owner, &demoted.path(), &json!({"roles": ["viewer"]})).await.expect(200);
+    let narrower = json!({"permissions": ["links:read"]});
+    tenant.patch(&tenant.owner, "/v1/roles/support", &narrower).await.expect(200);
+    // Who refreshes after it has what is left, and keeps it.
+    let after = [tenant.refreshed(&between[2]).await, tenant.refreshed(&between[3]).await];
+    tenant.wait(30);
+    for member in &between {
+        tenant.get(member, "/v1/links").await.problem(401, "unauthenticated");
+    }
+    for member in &after {
+        tenant.get(member, "/v1/links").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_member_who_takes_another_name_keeps_no_token_that_ends() {
+    let tenant = OwnTenant::new().await;
+    let member = tenant.member(&["member"]).await;
+    tenant.wait(10);
+    // A change that began before the member's and is written after it, as one of many that are tried at once.
+    let begun = Clock::manual(tenant.clock.now() - SignedDuration::from_millis(1500));
+    tenant.patch(&member, "/v1/me", &json!({"name": "Mallory"})).await.expect(200);
+    let between = tenant.refreshed(&member).await;
+    let users = Instance::with(&auth::SERVICE, "auth.users", begun, |environment| environment).await;
+    let bearer = format!("Bearer {}", tenant.owner.access_token);
+    let stricter = json!({"settings": {"second_factor_required": true}});
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/merge-patch+json")];
+    users.http("PATCH", "/v1/tenant", &headers, Some(&stricter)).await.expect(200);
+    tenant.wait(30);
+    for token in [&member, &between] {
+        tenant.get(token, "/v1/links").await.problem(401, "unauthenticated");
     }
 }

@@ -44,10 +44,13 @@ async fn the_metadata_name_the_endpoints_and_the_issuer_of_the_tokens() {
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
     // What is not said is supported, for the second (OpenID Connect Discovery 1.0, section 3).
-    for unsupported in ["request_parameter_supported", "request_uri_parameter_supported"] {
+    let unsupported = ["request_parameter_supported", "request_uri_parameter_supported", "claims_parameter_supported"];
+    for unsupported in unsupported {
         assert_eq!(metadata[unsupported], false);
     }
     let has = |member: &str, name: &str| metadata[member].as_array().unwrap().contains(&json!(name));
+    assert_eq!(metadata["acr_values_supported"], json!(["urn:tenfold:aal1", "urn:tenfold:aal2"]));
+    assert_eq!(metadata["ui_locales_supported"], json!(["en"]));
     for scope in ["openid", "email", "profile", "links:read", "account:read"] {
         assert!(has("scopes_supported", scope), "{scope}");
     }

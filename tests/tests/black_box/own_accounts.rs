@@ -320,6 +320,7 @@ pub(crate) async fn join(user_id: &str, tenant_id: &str, roles: &[&str]) -> Resu
         name: user.name,
         created_at: user.created_at,
         updated_at: user.created_at,
+        access_changed_at: None,
         revision: 1,
     };
     accounts().transact(accounts().member_added(&membership).unwrap()).await

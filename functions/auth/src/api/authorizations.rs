@@ -16,6 +16,8 @@ use super::logout::session_of;
 use crate::app::{App, person};
 use crate::audit::{Action, Origin};
 use crate::issue::{lacks_second_factor, second_factor_first};
+use crate::mail::task::{MailTask, Occasion};
+use crate::mail::templates::Message;
 use crate::membership::{Membership, RoleName};
 use crate::oauth::access_time::AccessTime;
 use crate::oauth::authorization::{self, AuthorizationRequest, CODE_LIFETIME};
@@ -42,7 +44,7 @@ const MOST_OF_ONE: usize = 5;
         "seconds": 2_592_000, "unused_seconds": 1_209_600,
         "description": "For up to 30 days, and for no more than 14 days without using it.",
     },
-    "consented": false, "expires_at": "2026-05-04T09:40:00.000Z",
+    "consented": false, "is_other_account": false, "expires_at": "2026-05-04T09:40:00.000Z",
 }))]
 pub struct AuthorizationView {
     /// Who asks.
@@ -58,6 +60,9 @@ pub struct AuthorizationView {
     access: AccessTime,
     /// Whether the user agreed to all of this before, for the same redirect URIs, so that it may be allowed without asking.
     consented: bool,
+    /// Whether the application expects another user (`id_token_hint`): to allow it tells the application so
+    /// (`login_required`), and gives it nothing.
+    is_other_account: bool,
     /// Until when it can be decided.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "shared::time::millis")]
@@ -163,7 +168,11 @@ pub async fn get(
         tenant: Named { id: tenant.id.to_string(), name: tenant.name.to_string() },
         scopes: scopes.iter().map(|scope| ScopeView { name: scope.to_owned(), description: in_words(scope) }).collect(),
         access: AccessTime::of(client, &tenant.settings),
-        consented: covered && !request.asks_again && proves_the_client(&request.redirect_uri),
+        consented: covered
+            && !request.asks_again
+            && !pending.is_other_account()
+            && proves_the_client(&request.redirect_uri),
+        is_other_account: pending.is_other_account(),
         expires_at: pending.expires_at,
     }))
 }
@@ -192,15 +201,26 @@ pub async fn decide(
     Path(id): Path<String>,
     Json(given): Json<AuthorizationDecision>,
 ) -> Result<Json<Decided>, Problem> {
-    let redirect_to = race(&app.random, || async {
+    let (redirect_to, mail) = race(&app.random, || async {
         let pending = app.pending(&id, &caller).await?;
         match given.decision {
+            Decision::Allow if pending.is_other_account() => Ok((app.not_the_one(pending).await?, None)),
             Decision::Allow => Box::pin(app.allow(pending, given.scopes.as_ref(), &origin)).await,
-            Decision::Deny => app.deny(pending, &origin).await,
+            Decision::Deny => Ok((app.deny(pending, &origin).await?, None)),
         }
     })
     .await?;
+    if let Some(mail) = mail {
+        app.hurry(&mail).await;
+    }
     Ok(Json(Decided { redirect_to }))
+}
+
+impl Pending {
+    /// Whether the application expects somebody else.
+    fn is_other_account(&self) -> bool {
+        self.request.expected_user.is_some_and(|expected| expected != self.user.id)
+    }
 }
 
 impl App {
@@ -228,14 +248,21 @@ impl App {
 
     /// What a member may give of `scopes`.
     async fn within_the_roles(&self, scopes: &Scopes, membership: &Membership) -> Result<Scopes, Problem> {
-        let custom = Scopes::parse(&self.custom_permissions(membership).await?.unwrap_or_default());
+        let (custom, _) = self.custom_permissions(membership).await?;
+        let custom = Scopes::parse(&custom.unwrap_or_default());
         let built_in: Vec<_> = membership.roles.iter().filter_map(RoleName::built_in).collect();
         Ok(grant::within(scopes, |permission| {
             built_in.iter().any(|role| role.grants(permission)) || custom.grant(permission)
         }))
     }
 
-    async fn allow(&self, pending: Pending, chosen: Option<&Scopes>, origin: &Origin) -> Result<String, Failure> {
+    /// Where the browser goes, and the mail that tells the user of what they had not agreed to before.
+    async fn allow(
+        &self,
+        pending: Pending,
+        chosen: Option<&Scopes>,
+        origin: &Origin,
+    ) -> Result<(String, Option<MailTask>), Failure> {
         let Pending { request, deletion, client, user, by, tenant, scopes, grant, .. } = pending;
         let now = self.clock.now();
         let scopes = match chosen {
@@ -279,8 +306,23 @@ impl App {
         writes.push(self.accounts.session_begun(&session)?);
         writes.push(self.accounts.audit_write(&record.with(grant::text(&scopes)))?);
         writes.extend(self.crowded_out_by(&user.id, &client, &by, now).await?);
+        let notice = if covered { None } else { Some(self.consent_notice(&grant, &tenant, origin)?) };
+        let (mail, told) = notice.unzip();
+        writes.extend(told);
         self.accounts.transact(writes).await?;
-        Ok(self.answer_to(&request, &[("code", &code.expose())]))
+        Ok((self.answer_to(&request, &[("code", &code.expose())]), mail))
+    }
+
+    /// The mail that tells a user what they let in.
+    fn consent_notice(&self, grant: &Grant, tenant: &Tenant, origin: &Origin) -> Result<(MailTask, Write), Problem> {
+        let letter = Message::ConsentGiven {
+            application: grant.name.to_string(),
+            client_id: grant.client_id.to_string(),
+            tenant: tenant.name.to_string(),
+            scopes: grant.scopes.iter().map(str::to_owned).collect(),
+            occurrence: origin.occurrence(self.clock.now()),
+        };
+        self.mail(Occasion::Notice { user_id: grant.user_id, email: None, letter: Box::new(letter) })
     }
 
     /// The writes that make room for one more session of an application: of its own ones those that were unused the longest
@@ -312,6 +354,14 @@ impl App {
         self.accounts.transact(vec![deletion, self.accounts.audit_write(&record)?]).await?;
         let description = "the user did not allow it";
         Ok(self.answer_to(&request, &[("error", "access_denied"), ("error_description", description)]))
+    }
+
+    /// Of another user than the application expects it is told no more than that (OpenID Connect Core 1.0, section 3.1.2.1).
+    async fn not_the_one(&self, pending: Pending) -> Result<String, Failure> {
+        let Pending { request, deletion, .. } = pending;
+        self.accounts.transact(vec![deletion]).await?;
+        let description = "another user signed in than the one of id_token_hint";
+        Ok(self.answer_to(&request, &[("error", "login_required"), ("error_description", description)]))
     }
 
     /// Where the browser goes with an answer (RFC 6749, section 4.1.2; RFC 9207).

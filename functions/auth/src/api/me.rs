@@ -151,6 +151,7 @@ impl App {
             let after = Membership {
                 name: user.name.clone(),
                 updated_at: user.updated_at,
+                access_changed_at: Some(before.access_changed_at()),
                 revision: before.revision + 1,
                 ..before.clone()
             };

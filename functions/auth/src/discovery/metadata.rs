@@ -5,6 +5,7 @@ use shared::identity::permission::ALL;
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::issue::{ONE_FACTOR, TWO_FACTORS};
 use crate::oauth::grant::ABOUT_THE_USER;
 
 /// What an id token and `/oauth/userinfo` tell.
@@ -45,6 +46,9 @@ const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS51
     "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "email", "email_verified", "name"],
     "request_parameter_supported": false,
     "request_uri_parameter_supported": false,
+    "claims_parameter_supported": false,
+    "acr_values_supported": ["urn:tenfold:aal1", "urn:tenfold:aal2"],
+    "ui_locales_supported": ["en"],
     "response_types_supported": ["code"],
     "response_modes_supported": ["query"],
     "code_challenge_methods_supported": ["S256"],
@@ -59,6 +63,7 @@ const SIGNATURES: &[&str] = &["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS51
     "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
     "introspection_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
 }))]
+#[allow(clippy::struct_excessive_bools)] // the members are the standards'
 pub(super) struct Metadata {
     /// The `iss` of every token.
     issuer: String,
@@ -84,6 +89,14 @@ pub(super) struct Metadata {
     request_parameter_supported: bool,
     /// Nor are any fetched (section 6.2).
     request_uri_parameter_supported: bool,
+    /// Nor are claims asked for one by one (section 5.5).
+    claims_parameter_supported: bool,
+    /// What an `acr` may be: one factor, or two. A request does not choose.
+    #[schema(value_type = Vec<String>)]
+    acr_values_supported: &'static [&'static str],
+    /// What the page that asks the user is written in.
+    #[schema(value_type = Vec<String>)]
+    ui_locales_supported: &'static [&'static str],
     /// What the authorization endpoint answers.
     #[schema(value_type = Vec<String>)]
     response_types_supported: &'static [&'static str],
@@ -140,6 +153,9 @@ impl Metadata {
             claims_supported: CLAIMS,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
+            claims_parameter_supported: false,
+            acr_values_supported: &[ONE_FACTOR, TWO_FACTORS],
+            ui_locales_supported: &["en"],
             response_types_supported: &["code"],
             response_modes_supported: &["query"],
             code_challenge_methods_supported: &["S256"],

@@ -44,6 +44,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "refresh_token_reused",
     "second_factor_changed",
     "identity_changed",
+    "consent_given",
     "account_deleted",
 ];
 

@@ -54,6 +54,9 @@ pub struct AuthorizationRequest {
     pub asks_again: bool,
     /// Since when the user must have proved themselves (`prompt=login`, `max_age`).
     pub authenticated_since: Option<Timestamp>,
+    /// The only user who is wanted (`id_token_hint`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_user: Option<UserId>,
 }
 
 /// A code that was given out.
@@ -149,6 +152,7 @@ impl AuthorizationRequest {
             nonce: get("nonce").map(str::to_owned),
             asks_again,
             authenticated_since,
+            expected_user: None,
         })
     }
 
@@ -165,11 +169,21 @@ impl AuthorizationRequest {
     }
 }
 
+/// The values of a `prompt`.
+fn prompts_of(prompt: Option<&str>) -> impl Iterator<Item = &str> {
+    prompt.unwrap_or_default().split(' ').filter(|one| !one.is_empty())
+}
+
+/// Whether no page may be shown: who asks is told at once whatever there is to tell (OpenID Connect Core 1.0, section 3.1.2.1).
+pub fn is_silent(prompt: Option<&str>) -> bool {
+    prompts_of(prompt).any(|one| one == "none")
+}
+
 /// Whether the user is asked again, and since when they must have proved themselves (OpenID Connect Core 1.0, section
 /// 3.1.2.1). There is no cookie, so that nobody is signed in before the page says so.
 fn prompts(prompt: Option<&str>, max_age: Option<&str>, now: Timestamp) -> Result<(bool, Option<Timestamp>), Denied> {
-    let prompts: Vec<_> = prompt.unwrap_or_default().split(' ').filter(|one| !one.is_empty()).collect();
-    if prompts.contains(&"none") {
+    let prompts: Vec<_> = prompts_of(prompt).collect();
+    if is_silent(prompt) {
         let alone = prompts.len() == 1;
         let error = if alone { "login_required" } else { "invalid_request" };
         return Err(Denied::new(error, "the user has to be asked: prompt cannot be none"));

@@ -8,18 +8,22 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
 use http::{StatusCode, Uri};
 use shared::http::{ClientNetwork, Document, Problem, ProblemType, body_within};
-use url::{Url, form_urlencoded};
+use url::Url;
+use url::form_urlencoded::{self, Serializer};
 use utoipa::{IntoParams, ToSchema};
 
-use super::authorization::{self, AuthorizationRequest, Denied};
-use super::client::ClientId;
+use super::authorization::{self, AuthorizationRequest, Denied, is_silent};
+use super::client::{Client, ClientId};
 use super::form::{LIMIT, is_form};
-use super::redirect_uri::{answer, location};
+use super::id_token;
+use super::redirect_uri::{answer, location, shown_host};
 use crate::app::App;
 use crate::pages;
 
 /// The page that asks the user, where the owner has none.
 const PAGE: &str = "/auth/authorize";
+/// The longest `login_hint` that is passed on: that of an address.
+const LONGEST_HINT: usize = 254;
 
 /// The parameters, for the description. Others are not looked at.
 #[derive(Debug, IntoParams, ToSchema)]
@@ -49,19 +53,25 @@ pub struct AuthorizeParameters {
     prompt: Option<String>,
     /// How many seconds ago the user may have signed in.
     max_age: Option<u32>,
+    /// The address with which the user probably signs in, up to 254 bytes: the page begins with it.
+    login_hint: Option<String>,
+    /// An id token that the client had of the user who is expected: one that has expired is taken, too. When another user
+    /// signs in, the answer is `login_required`.
+    id_token_hint: Option<String>,
 }
 
 /// Ask a user for access.
 ///
 /// Sends the browser to the page that asks the user, and from there to `redirect_uri` with `code`, `state` and `iss` (RFC
-/// 9207), or with `error`. A client or redirect URI that is not registered gets a page, and is sent nowhere. Every client uses
-/// PKCE with `S256`.
+/// 9207), or with `error`. A client or redirect URI that is not registered gets a page, and is sent nowhere. What is wrong
+/// otherwise gets a page with a link to `redirect_uri` and the `error` (RFC 9700, section 4.11.2); with `prompt=none` the
+/// browser is sent there at once. Every client uses PKCE with `S256`.
 #[utoipa::path(
     get, path = "/oauth/authorize", operation_id = "oauth_authorize", tag = "oauth",
     params(AuthorizeParameters),
     responses(
-        (status = 303, description = "To the page that asks, or with an error to the client", headers(("Location" = String))),
-        (status = 400, description = "A page: the client or its redirect URI is not registered", body = String, content_type = "text/html"),
+        (status = 303, description = "To the page that asks; with prompt=none, with an error to the client", headers(("Location" = String))),
+        (status = 400, description = "A page: the client or its redirect URI is not registered, or the request is wrong otherwise", body = String, content_type = "text/html"),
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -77,8 +87,8 @@ pub async fn authorize(State(app): State<App>, network: ClientNetwork, uri: Uri)
     post, path = "/oauth/authorize", operation_id = "oauth_authorize_by_form", tag = "oauth",
     request_body(content = AuthorizeParameters, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 303, description = "To the page that asks, or with an error to the client", headers(("Location" = String))),
-        (status = 400, description = "A page: the client or its redirect URI is not registered", body = String, content_type = "text/html"),
+        (status = 303, description = "To the page that asks; with prompt=none, with an error to the client", headers(("Location" = String))),
+        (status = 400, description = "A page: the client or its redirect URI is not registered, or the request is wrong otherwise", body = String, content_type = "text/html"),
         (status = 415, description = "unsupported-media-type: it is no form", body = Document, content_type = "application/problem+json"),
         (status = 429, description = "rate-limited", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -108,7 +118,9 @@ impl<S: Send + Sync> FromRequest<S> for AuthorizeForm {
     }
 }
 
-/// Keeps what the parameters ask for, and sends the browser to the page where it is decided; or with an error to the client.
+/// Keeps what the parameters ask for, and sends the browser to the page where it is decided. What is wrong is shown, and told
+/// to the client when its user follows the link: whoever registers a client must not have a link of ours that leads to them by
+/// itself (RFC 9700, section 4.11.2). With `prompt=none` nothing may be shown.
 async fn begin(app: &App, network: ClientNetwork, parameters: &[u8]) -> Result<Response, Problem> {
     let (parameters, repeated) = read(parameters);
     let get = |name: &str| parameters.get(name).filter(|_| !repeated.iter().any(|twice| twice == name));
@@ -125,20 +137,57 @@ async fn begin(app: &App, network: ClientNetwork, parameters: &[u8]) -> Result<R
     } else {
         Err(Denied::new("invalid_request", "a parameter is there twice"))
     };
-    match request {
+    let request = match request {
         Ok(request) => {
             app.throttle.admit_visit(network).await?;
+            app.expecting(request, &client, get("id_token_hint")).await?
+        }
+        denied => denied,
+    };
+    match request {
+        Ok(request) => {
             let now = app.clock.now();
             let id = authorization::keep_request(&app.accounts, &request, now, &app.random).await?;
             let page = app.consent_url.as_ref().map_or(PAGE, Url::as_str);
-            see_other(&answer(page, &[("request", &id.expose())]))
+            let page = answer(page, &[("request", &id.expose())]);
+            see_other(&with_hint(page, get("login_hint")))
         }
         Err(Denied { error, description }) => {
             let mut members = vec![("error", error), ("error_description", &description)];
             members.extend(get("state").map(|state| ("state", state.as_str())));
             members.push(("iss", app.signer.issuer()));
-            see_other(&answer(redirect_uri, &members))
+            let back = answer(redirect_uri, &members);
+            if is_silent(get("prompt").map(String::as_str)) {
+                see_other(&back)
+            } else {
+                Ok(pages::wrong_request(error, &shown_host(redirect_uri), &back))
+            }
         }
+    }
+}
+
+/// The page's address with the user's: in the fragment, which no server sees, and only where there is none.
+fn with_hint(page: String, hint: Option<&String>) -> String {
+    match hint.filter(|hint| (1..=LONGEST_HINT).contains(&hint.len()) && !page.contains('#')) {
+        // A script reads it as it reads a query.
+        Some(hint) => format!("{page}#{}", Serializer::new(String::new()).append_pair("login_hint", hint).finish()),
+        None => page,
+    }
+}
+
+impl App {
+    /// The request with the user whom `hint` names. A hint that names nobody for sure is refused: nothing else makes sure
+    /// that no other user is taken for the one who is meant (OpenID Connect Core 1.0, section 3.1.2.1).
+    async fn expecting(
+        &self,
+        request: AuthorizationRequest,
+        client: &Client,
+        hint: Option<&String>,
+    ) -> Result<Result<AuthorizationRequest, Denied>, Problem> {
+        let Some(hint) = hint.filter(|hint| !hint.is_empty()) else { return Ok(Ok(request)) };
+        let keys = self.accounts.identity().key_set().await?;
+        let expected = id_token::user_of(hint, &keys, self.signer.issuer(), &client.id);
+        Ok(expected.map(|user| AuthorizationRequest { expected_user: Some(user), ..request }))
     }
 }
 

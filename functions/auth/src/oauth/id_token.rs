@@ -5,14 +5,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::JwkSet;
 use ring::digest;
-use serde::Serialize;
-use shared::identity::token::ACCESS_TOKEN_LIFETIME;
+use serde::{Deserialize, Serialize};
+use shared::identity::token::{ACCESS_TOKEN_LIFETIME, KeySet};
 use shared::time::Timestamp;
 
-use super::authorization::AuthorizationCode;
+use super::authorization::{AuthorizationCode, Denied};
+use super::client::ClientId;
+use crate::foreign_token::claims_of;
 use crate::issue::assurance;
 use crate::session::Session;
+use crate::user::UserId;
 
 /// The claims of an id token.
 #[derive(Debug, Serialize)]
@@ -51,6 +55,24 @@ impl IdToken {
             amr: session.methods.clone(),
         }
     }
+}
+
+/// What is looked at of an id token that comes back.
+#[derive(Deserialize)]
+struct Hint {
+    iss: String,
+    aud: String,
+    sub: UserId,
+}
+
+/// The user of an id token that `client` had of us and sends as `id_token_hint` (section 3.1.2.1). It says who is meant and
+/// proves nothing, so that it may have expired; its key must be there still.
+pub fn user_of(hint: &str, keys: &KeySet, issuer: &str, client: &ClientId) -> Result<UserId, Denied> {
+    let keys = serde_json::to_value(keys).and_then(serde_json::from_value::<JwkSet>);
+    let hint = keys.ok().and_then(|keys| claims_of::<Hint>(hint, &keys).ok());
+    let hint = hint.filter(|hint| hint.iss == issuer && hint.aud == client.to_string());
+    let detail = "id_token_hint is no id token of the client's, or an old one whose key is gone";
+    hint.map(|hint| hint.sub).ok_or_else(|| Denied::new("invalid_request", detail))
 }
 
 /// The left half of the access token's hash (section 3.1.3.6). The hash is that of the id token's signature: Ed25519 has

@@ -1,6 +1,8 @@
 "use strict";
 const form = document.querySelector("form");
 const outcome = document.querySelector("#outcome");
+// What a visitor is told in place of the usual.
+class Told extends Error {}
 function done(text) {
   form.remove();
   outcome.textContent = text;
@@ -26,16 +28,24 @@ async function answered(response) {
   const text = await response.text();
   return { ok: response.ok, body: text ? JSON.parse(text) : {} };
 }
+// One thing at a time: all buttons wait until what one of them began is over.
+async function busy(act) {
+  const waiting = [...document.querySelectorAll("button")];
+  for (const button of waiting) button.disabled = true;
+  try {
+    await act();
+  } catch (error) {
+    const usual = "That did not work: check your connection and try again.";
+    outcome.textContent = error instanceof Told ? error.message : usual;
+  }
+  for (const button of waiting) button.disabled = false;
+}
 function onSubmit(act) {
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    try {
-      await act();
-    } catch {
-      outcome.textContent = "That did not work: check your connection and try again.";
-    }
-    button.disabled = false;
+    busy(act);
   });
+}
+function onPress(id, act) {
+  document.querySelector(`#${id}`).addEventListener("click", () => busy(act));
 }

@@ -55,7 +55,7 @@ impl Accounts {
     fn closed(&self, tenant: Tenant, now: Timestamp) -> Result<Write, WriteError> {
         let before = tenant.revision;
         let settings = Settings { sign_up: SignUp::Closed, ..tenant.settings };
-        let tenant = Tenant { settings, updated_at: now, revision: before + 1, ..tenant };
+        let tenant = Tenant { settings, updated_at: now, tokens_ended_at: Some(now), revision: before + 1, ..tenant };
         let put = Put::new(self.table(), item(tenant.id.to_string(), "tenant", &tenant)?);
         let put = put.only_if("revision = :before").value(":before", n(before));
         Ok(Write::or(TransactWrite::Put(put), WriteError::Stale))

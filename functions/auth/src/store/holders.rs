@@ -4,7 +4,7 @@ use shared::dynamo::{Query, TransactWrite, Update, n, s};
 use shared::id::TenantId;
 
 use super::roles::sort_key;
-use super::{AccountStore, Keyset, ListPage, Write, WriteError, key};
+use super::{AccountStore, Keyset, ListPage, Write, WriteError, key, read};
 use crate::membership::{CustomRole, MemberStatus, Membership, RoleName};
 
 /// The most reads of 1 MB in search of a member who has a role: some 100,000 members.
@@ -50,7 +50,13 @@ impl AccountStore {
     /// Whether a member has the role, suspended ones included. A tenant with too many members to look through
     /// ([`MOST_READS`]) counts as one that has such a member.
     pub async fn is_held(&self, role: &CustomRole) -> Result<bool, WriteError> {
-        let mut start = None;
+        Ok(self.holders(role, 0).await?.is_none())
+    }
+
+    /// The members who have the role, suspended ones included; none when they are more than `most`, or in a tenant with too
+    /// many members to look through.
+    pub async fn holders(&self, role: &CustomRole, most: usize) -> Result<Option<Vec<Membership>>, WriteError> {
+        let (mut holders, mut start) = (Vec::new(), None);
         for _ in 0..MOST_READS {
             let query = self
                 .members_of(&role.tenant_id)
@@ -59,15 +65,18 @@ impl AccountStore {
                 .value(":role", s(role.name.as_str()))
                 .consistent();
             let page = self.dynamo.query(query.after(start.take())).await?;
-            if !page.items.is_empty() {
-                return Ok(true);
+            if holders.len() + page.items.len() > most {
+                return Ok(None);
+            }
+            for item in page.items {
+                holders.push(read(item)?);
             }
             start = page.next;
             if start.is_none() {
-                return Ok(false);
+                return Ok(Some(holders));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// The write that goes with giving a role to a member. It raises the role's revision, so that neither a deletion nor

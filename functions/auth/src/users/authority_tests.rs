@@ -44,6 +44,7 @@ fn member(roles: &[&str], status: MemberStatus) -> Membership {
         name: None,
         created_at: now,
         updated_at: now,
+        access_changed_at: None,
         revision: 1,
     }
 }
@@ -57,6 +58,7 @@ fn custom(permissions: &str) -> CustomRole {
         permissions: Scopes::parse(permissions),
         created_at: now,
         updated_at: now,
+        narrowed_at: None,
         revision: 1,
     }
 }

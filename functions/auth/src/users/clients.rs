@@ -10,13 +10,28 @@ pub(crate) mod view;
 
 use shared::http::Problem;
 use shared::id::TenantId;
+use shared::identity::Scopes;
+use shared::identity::permission::{ALL, may_be_delegated};
+use shared::refusal::Refusal;
 
+use super::authority::known;
 use crate::app::Core;
 use crate::oauth::client::{Client, ClientId, GrantType};
 
-/// How many scopes a client has at least: a machine without any could do nothing, and an application can sign users in.
-fn least_scopes(grant_types: &[GrantType]) -> usize {
-    usize::from(grant_types.contains(&GrantType::ClientCredentials))
+/// What a client may be registered with: known scopes and, for one that only acts for users, none that no user can give it.
+fn scopes_of(asked: &Scopes, grant_types: &[GrantType]) -> Result<Scopes, Refusal> {
+    let is_machine = grant_types.contains(&GrantType::ClientCredentials);
+    // A machine without any could do nothing, and an application can sign users in.
+    let scopes = known(asked, usize::from(is_machine))?;
+    let can_be_given = |scope: &str| {
+        let scope = Scopes::parse(scope);
+        ALL.iter().any(|permission| may_be_delegated(permission) && scope.grant(permission))
+    };
+    if let Some(scope) = scopes.iter().find(|scope| !is_machine && !can_be_given(scope)) {
+        let detail = format!("has `{scope}`, which no user gives an application: only client_credentials has it");
+        return Err(Refusal::new("not_delegated", detail));
+    }
+    Ok(scopes)
 }
 
 impl Core {

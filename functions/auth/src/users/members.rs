@@ -24,7 +24,7 @@ impl Core {
     }
 
     /// The writes that end the access tokens which name the member's tenant.
-    fn member_revoked(&self, member: &Membership, now: Timestamp) -> Vec<Write> {
+    pub(super) fn member_revoked(&self, member: &Membership, now: Timestamp) -> Vec<Write> {
         let revoked = Revoked::Member { tenant: member.tenant_id, user: member.user_id.to_string() };
         self.accounts.identity().revocation_writes(&[revoked], now).into_iter().map(Write::sure).collect()
     }

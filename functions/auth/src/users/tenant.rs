@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::http::{Document, FieldError, MergePatch, Preconditions, Problem, Tagged};
 use shared::id::TenantId;
-use shared::identity::{Caller, Principal, Revoked, Sensitive, permission};
+use shared::identity::{Caller, Principal, Revoked, Sensitive, permission, revocation};
 use shared::refusal::Fault;
 use utoipa::ToSchema;
 
@@ -87,8 +87,8 @@ impl Core {
         conditions: &Preconditions,
         patch: &MergePatch,
     ) -> Result<Tagged<TenantView>, Failure> {
-        let now = self.clock.now();
         let before = self.own_tenant(&caller.tenant).await?;
+        let now = revocation::after(before.updated_at, self.clock.now());
         conditions.check(&TenantView::etag(&before))?;
         let current = TenantEdit { name: before.name.clone(), settings: before.settings.clone() };
         let mut edit: TenantEdit = patch.apply(&current)?;
@@ -102,6 +102,7 @@ impl Core {
             name: edit.name,
             settings: edit.settings,
             updated_at: now,
+            tokens_ended_at: if stricter { Some(now) } else { before.tokens_ended_at },
             revision: before.revision + 1,
             ..before
         };

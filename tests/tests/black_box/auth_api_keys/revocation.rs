@@ -21,8 +21,13 @@ async fn a_revoked_key_is_refused_at_once_where_it_matters_and_everywhere_within
     assert_eq!(text(&seen, "status"), "revoked");
     assert!(seen["revoked_at"].is_string());
     assert_eq!(column(&tenant.get(&tenant.owner, "/v1/api-keys").await, "status"), ["revoked"]);
+    // It is deleted as far as anything can be done to it, and stays to be read.
     tenant.delete(&tenant.owner, &path).await.problem(404, "not-found");
     tenant.rotate(&id, 0).await.problem(409, "conflict");
+    for change in [json!({"name": "Other"}), json!({"api_version": "v2"}), json!({"name": text(&seen, "name")})] {
+        tenant.patch(&tenant.owner, &path, &change).await.problem(409, "conflict");
+    }
+    assert_eq!(tenant.see(&id).await, seen);
     assert!(tenant.audit().await.contains(&("api_key.revoked".to_owned(), id)));
 }
 

@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tests::Answer;
 use tests::token::issuer;
 use url::Url;
 
@@ -18,8 +19,7 @@ async fn an_application_does_not_touch_its_users_account_whatever_its_scopes() {
     let client = own.application(&["*"], false).await;
     // Nobody can ask for what is not to be delegated, and nobody gets it by asking for all.
     for scope in ["*", "account:read", "account:write", "api_keys:write", "users:manage", "tenant:own", "audit:view"] {
-        let back = own.authorize(&client, &[("scope", scope)]).await.expect(303);
-        let back = Url::parse(back.header("location")).unwrap();
+        let back = returned_to(own.authorize(&client, &[("scope", scope)]).await);
         assert_eq!(answered(&back, "error").as_deref(), Some("invalid_scope"), "{scope}");
     }
     let tokens = own.let_in(owner, &client, "").await;
@@ -131,8 +131,30 @@ async fn a_request_of_an_unknown_client_or_address_is_sent_nowhere() {
     }
 }
 
+/// Where the page of a wrong request leads, once its visitor follows the link.
+pub(super) fn returned_to(answer: Answer) -> Url {
+    let answer = answer.expect(400);
+    assert!(answer.header("content-type").starts_with("text/html") && answer.header("location").is_empty());
+    assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert_eq!((answer.header("cache-control"), answer.header("referrer-policy")), ("no-store", "no-referrer"));
+    let html = String::from_utf8_lossy(&answer.body);
+    // It goes nowhere by itself.
+    assert!(!html.contains("http-equiv") && html.contains("<script></script>"), "{html}");
+    let (_, link) = html.split_once("href=\"").unwrap();
+    assert!(html.contains(">Return to reports.example<"), "{html}");
+    let link = link.split('"').next().unwrap().replace("&#x2f;", "/").replace("&amp;", "&");
+    Url::parse(&link).unwrap()
+}
+
+/// What the page shows, without where its link leads.
+pub(super) fn seen(answer: &Answer) -> String {
+    let html = String::from_utf8_lossy(&answer.body).into_owned();
+    let (before, link) = html.split_once("href=\"").unwrap();
+    format!("{before}{}", link.split_once('"').unwrap().1)
+}
+
 #[tokio::test]
-async fn a_request_that_is_wrong_otherwise_is_told_to_its_client() {
+async fn a_request_that_is_wrong_otherwise_is_told_to_its_client_when_its_user_says_so() {
     let own = OwnOAuth::new().await;
     let client = own.application(&["links:*"], true).await;
     let long = "x".repeat(4097);
@@ -152,23 +174,51 @@ async fn a_request_that_is_wrong_otherwise_is_told_to_its_client() {
         (&[("scope", "notes:read")], "invalid_scope"),
         (&[("scope", " ")], "invalid_scope"),
         (&[("scope", "links:read \u{0}\"é")], "invalid_scope"),
-        (&[("prompt", "none")], "login_required"),
-        (&[("prompt", "none consent")], "invalid_request"),
+        (&[("scope", "call-us-at-evil")], "invalid_scope"),
         (&[("max_age", "-1")], "invalid_request"),
         (&[("nonce", &long)], "invalid_request"),
         (&[("request", "x.y.z")], "request_not_supported"),
         (&[("request_uri", "https://evil.example/")], "request_uri_not_supported"),
     ] {
+        let answer = own.authorize(&client, changed).await;
+        // Nothing that the request says is on the page.
+        let page = seen(&answer);
+        assert!(!page.contains("evil") && !page.contains("state"), "{changed:?}: {page}");
+        assert!(page.contains(error), "{changed:?}: {page}");
+        told(&returned_to(answer), error);
+    }
+    let twice = format!("client_id={}&redirect_uri={CALLBACK}&scope=openid&scope=email", client.id);
+    let answer = own.send("GET", &format!("/oauth/authorize?{twice}"), &[], None).await;
+    assert_eq!(answered(&returned_to(answer), "error").as_deref(), Some("invalid_request"));
+}
+
+/// Checks what a client is told of its request.
+fn told(back: &Url, error: &str) {
+    assert!(back.as_str().starts_with(&format!("{CALLBACK}?")), "{back}");
+    assert_eq!(answered(back, "error").as_deref(), Some(error), "{back}");
+    assert_eq!(answered(back, "state").as_deref(), Some("a state & more"));
+    assert_eq!(answered(back, "iss"), Some(issuer()));
+    let allowed = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    assert!(answered(back, "error_description").unwrap().bytes().all(allowed));
+}
+
+#[tokio::test]
+async fn a_request_that_must_show_nothing_is_told_to_its_client_at_once() {
+    let own = OwnOAuth::new().await;
+    let client = own.application(&["links:*"], true).await;
+    let none = ("prompt", "none");
+    for (changed, error) in [
+        (&[none][..], "login_required"),
+        (&[("prompt", "none consent")], "invalid_request"),
+        (&[none, ("scope", "notes:read")], "invalid_scope"),
+        (&[none, ("response_type", "token")], "unsupported_response_type"),
+    ] {
         let answer = own.authorize(&client, changed).await.expect(303);
-        let back = Url::parse(answer.header("location")).unwrap();
-        assert!(back.as_str().starts_with(&format!("{CALLBACK}?")), "{back}");
-        assert_eq!(answered(&back, "error").as_deref(), Some(error), "{changed:?}");
-        assert_eq!(answered(&back, "state").as_deref(), Some("a state & more"));
-        assert_eq!(answered(&back, "iss"), Some(issuer()));
-        let allowed = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        assert!(answered(&back, "error_description").unwrap().bytes().all(allowed));
+        told(&Url::parse(answer.header("location")).unwrap(), error);
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
     }
+    // A value that only looks like it.
+    returned_to(own.authorize(&client, &[("prompt", "nonesuch"), ("scope", "notes:read")]).await);
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ impl App {
             let member = Membership {
                 email: after.email.clone(),
                 updated_at: after.updated_at,
+                access_changed_at: Some(known.access_changed_at()),
                 revision: known.revision + 1,
                 ..known.clone()
             };

@@ -39,6 +39,13 @@ impl Message {
                 provider: "google".to_owned(),
                 occurrence: occurrence.clone(),
             },
+            Self::ConsentGiven {
+                application: "Report Maker".to_owned(),
+                client_id: "client_01k9z4n2y6e0qv3m8t5w7x9abc".to_owned(),
+                tenant: "Example Inc.".to_owned(),
+                scopes: ["openid", "links:read", "links:write"].map(str::to_owned).to_vec(),
+                occurrence: occurrence.clone(),
+            },
             Self::AccountDeleted { occurrence },
         ];
         messages.into_iter().map(|message| (message.name(), message)).collect()

@@ -8,6 +8,7 @@ use shared::time::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::mail::sanitize::words;
+use crate::oauth::grant;
 
 /// What a mail says.
 ///
@@ -84,6 +85,19 @@ pub enum Message {
         /// The change.
         occurrence: Occurrence,
     },
+    /// A notice: the user let an application in, or gave it more than it had.
+    ConsentGiven {
+        /// What its client is called.
+        application: String,
+        /// The client: by it the user ends its access.
+        client_id: String,
+        /// What the tenant is called in which it acts.
+        tenant: String,
+        /// All that it may do, by the names of the scopes.
+        scopes: Vec<String>,
+        /// The decision.
+        occurrence: Occurrence,
+    },
     /// A notice: the account is gone.
     AccountDeleted {
         /// The deletion.
@@ -152,6 +166,7 @@ impl Message {
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::SecondFactorChanged { .. } => "second_factor_changed",
             Self::IdentityChanged { .. } => "identity_changed",
+            Self::ConsentGiven { .. } => "consent_given",
             Self::AccountDeleted { .. } => "account_deleted",
         }
     }
@@ -169,6 +184,7 @@ impl Message {
             Self::RefreshTokenReused { .. } => format!("A session of your {product} account was ended for safety"),
             Self::SecondFactorChanged { .. } => format!("The second factors of your {product} account were changed"),
             Self::IdentityChanged { .. } => format!("How you sign in to {product} was changed"),
+            Self::ConsentGiven { .. } => format!("An application has access to your {product} account"),
             Self::AccountDeleted { .. } => format!("Your {product} account was deleted"),
         }
     }
@@ -197,6 +213,13 @@ impl Message {
             Self::IdentityChanged { change, provider, occurrence } => context! {
                 change => change.in_words(),
                 provider => words(provider),
+                ..occurrence.values()
+            },
+            Self::ConsentGiven { application, client_id, tenant, scopes, occurrence } => context! {
+                application => words(application),
+                client_id => client_id.as_str(),
+                tenant => words(tenant),
+                scopes => scopes.iter().map(|scope| grant::in_words(scope)).collect::<Vec<_>>(),
                 ..occurrence.values()
             },
         }

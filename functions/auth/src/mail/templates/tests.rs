@@ -124,12 +124,16 @@ fn what_users_chose_changes_neither_structure_nor_lines() {
         | Message::RefreshTokenReused { occurrence }
         | Message::SecondFactorChanged { occurrence, .. }
         | Message::IdentityChanged { occurrence, .. }
+        | Message::ConsentGiven { occurrence, .. }
         | Message::AccountDeleted { occurrence } = &mut hostile
         {
             occurrence.device = HOSTILE.to_owned();
         }
         if let Message::SecondFactorChanged { label, .. } = &mut hostile {
             *label = Some(HOSTILE.to_owned());
+        }
+        if let Message::ConsentGiven { application, tenant, .. } = &mut hostile {
+            (*application, *tenant) = (HOSTILE.to_owned(), HOSTILE.to_owned());
         }
         let benign = rendered(&message, "Ada");
         let hostile = rendered(&hostile, HOSTILE);
@@ -169,6 +173,8 @@ fn times_and_durations_are_written_for_people() {
     assert!(text("new_sign_in").contains(notice), "{}", text("new_sign_in"));
     assert!(text("second_factor_changed").contains("\nAdded: passkey called Phone in my pocket\n"));
     assert!(text("identity_changed").contains("\nAdded: sign-in with google\n"));
+    let scopes = "may do:\n- Know who you are: your user id.\n- See links and their statistics.\n- ";
+    assert!(text("consent_given").contains(scopes), "{}", text("consent_given"));
 }
 
 #[test]

@@ -13,8 +13,9 @@ use crate::users::race::{Failure, race};
 
 /// Revoke an API key.
 ///
-/// It is refused everywhere within 30 seconds, and at once where it matters most. It stays listed, as revoked. It needs a
-/// sign-in within the last 15 minutes.
+/// It is refused everywhere within 30 seconds, and at once where it matters most. It stays to be read, as revoked, and nothing
+/// can be done to it any more: a second `DELETE` is 404 as of anything that was deleted, and it is neither changed nor rotated
+/// (409). It needs a sign-in within the last 15 minutes.
 #[utoipa::path(
     delete, path = "/v1/api-keys/{id}", operation_id = "revoke_api_key", tag = "api-keys",
     params(("id" = String, Path, example = "key_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),

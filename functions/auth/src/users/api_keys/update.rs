@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::versions::Version;
-use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
+use shared::http::{Document, MergePatch, Path, Preconditions, Problem, ProblemType, Tagged};
 use shared::identity::api_key::ApiKeyId;
 use shared::identity::{Caller, Principal, permission};
 use utoipa::ToSchema;
@@ -31,7 +31,7 @@ pub struct ApiKeyEdit {
 ///
 /// A JSON Merge Patch of the name and the version. A key that is pinned is refused (`version-pinned`) where a path of
 /// another version is asked for, within 30 seconds; `api_version: null` ends that. What a key may do stays as it was made;
-/// who needs something else makes another.
+/// who needs something else makes another. A revoked key stays as it is.
 #[utoipa::path(
     patch, path = "/v1/api-keys/{id}", operation_id = "update_api_key", tag = "api-keys",
     params(("id" = String, Path, example = "key_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
@@ -39,6 +39,7 @@ pub struct ApiKeyEdit {
     responses(
         (status = 200, description = "The key after the change", body = ApiKeyView, headers(("ETag" = String))),
         (status = 404, description = "not-found: the tenant has no such key", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: it is revoked", body = Document, content_type = "application/problem+json"),
         (status = 412, description = "precondition-failed: it has changed since it was read", body = Document, content_type = "application/problem+json"),
         (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
@@ -67,6 +68,9 @@ impl Core {
         let found = self.key(&caller.tenant, id).await?;
         let (etag, view) = self.key_view(&found.listed, found.record.as_ref())?;
         conditions.check(&etag)?;
+        if found.listed.revoked_at.is_some() {
+            return Err(Problem::new(ProblemType::Conflict, "the key is revoked: it stays as it is").into());
+        }
         // The name of a key that was made elsewhere may be none that is taken here.
         let name = Name::try_from(found.listed.name.clone()).unwrap_or_else(|_| Name::unnamed());
         let pinned = found.record.as_ref().and_then(|record| record.api_version);

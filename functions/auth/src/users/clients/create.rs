@@ -12,7 +12,7 @@ use shared::refusal::{Fault, Refusal};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
 
-use super::least_scopes;
+use super::scopes_of;
 use super::view::{ClientView, ClientWithSecret};
 use crate::app::Core;
 use crate::audit::{Action, Origin};
@@ -21,7 +21,7 @@ use crate::oauth::keys::PublicKeys;
 use crate::oauth::redirect_uri::RedirectUris;
 use crate::store::{Counted, MOST_CLIENTS, Write, WriteError};
 use crate::user::Name;
-use crate::users::authority::{Scoped, check_scopes, known};
+use crate::users::authority::{Scoped, check_scopes};
 use crate::users::race::{Failure, race_of_key};
 
 /// What is sent.
@@ -31,7 +31,8 @@ pub struct NewClient {
     /// What people call it.
     name: Name,
     /// What its tokens may do at most: up to 50 names of permissions, `resource:*`, or `*`; nothing that its maker may not. None
-    /// for an application that only signs users in (`openid`, `email`, `profile`); a machine has at least one.
+    /// for an application that only signs users in (`openid`, `email`, `profile`); a machine has at least one. One without
+    /// `client_credentials` has nothing but what users can give an application: of links, jobs, mails of jobs and notes.
     #[schema(value_type = Vec<String>)]
     scopes: Scopes,
     /// Its public keys, 1 to 10 (RFC 7517): RSA of 2048 to 8192 bits, EC on P-256 or P-384, or Ed25519. It proves itself by
@@ -129,7 +130,7 @@ impl Core {
         let public = matches!(proof, Proof::Public {});
         let grant_types = GrantType::of_new(new.grant_types.as_deref(), new.redirect_uris.is_some(), public)
             .map_err(|refusal| Problem::from(refusal.at("/grant_types")))?;
-        let scopes = known(&new.scopes, least_scopes(&grant_types));
+        let scopes = scopes_of(&new.scopes, &grant_types);
         let scopes = scopes.map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
         check_scopes(caller, Scoped::Client, &scopes)?;
         self.limits_of(caller).await?.check_absent()?;

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
-use shared::identity::{Principal, Revoked, Sensitive, permission};
+use shared::identity::{Principal, Revoked, Sensitive, permission, revocation};
 
 use super::view::ClientView;
 use crate::app::Core;
@@ -45,7 +45,7 @@ impl Core {
     ) -> Result<NoContent, Failure> {
         let client = self.client(&caller.tenant, id).await?;
         conditions.check(&ClientView::etag(&client))?;
-        let now = self.clock.now();
+        let now = revocation::after(client.updated_at, self.clock.now());
         let record = origin.by(caller, Action::ClientDeleted, now, &self.random).on(id);
         let mut writes = self.accounts.client_deletion(&client);
         writes.push(self.accounts.counted_less(&caller.tenant, Counted::Clients));

@@ -4,11 +4,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
 use shared::identity::permission::ALL;
-use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission};
+use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission, revocation};
 use shared::refusal::{Fault, Refusal};
 use utoipa::ToSchema;
 
-use super::least_scopes;
+use super::scopes_of;
 use super::view::ClientView;
 use crate::app::Core;
 use crate::audit::{Action, Origin};
@@ -17,7 +17,7 @@ use crate::oauth::keys::PublicKeys;
 use crate::oauth::redirect_uri::RedirectUris;
 use crate::store::Write;
 use crate::user::Name;
-use crate::users::authority::{Scoped, check_scopes, known};
+use crate::users::authority::{Scoped, check_scopes};
 use crate::users::race::{Failure, race};
 
 /// What an administrator changes of a client.
@@ -103,8 +103,10 @@ impl Core {
         conditions.check(&ClientView::etag(&before))?;
         let current = ClientEdit::of(&before);
         let mut edit = patch.apply(&current)?;
-        edit.scopes = known(&edit.scopes, least_scopes(&before.grant_types))
-            .map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
+        if edit.scopes != current.scopes {
+            edit.scopes =
+                scopes_of(&edit.scopes, &before.grant_types).map_err(|refusal| Problem::from(refusal.at("/scopes")))?;
+        }
         let proof = edit.proof(&before.proof).map_err(Problem::from)?;
         if edit.redirect_uris.is_some() != current.redirect_uris.is_some() {
             let refusal = Refusal::new("not_changeable", "a client keeps its grant types: register another one");
@@ -118,7 +120,7 @@ impl Core {
             check_scopes(caller, Scoped::Client, &edit.scopes)?;
             self.limits_of(caller).await?.check_absent()?;
         }
-        let now = self.clock.now();
+        let now = revocation::after(before.updated_at, self.clock.now());
         let narrowed = ALL.iter().any(|name| current.scopes.grant(name) && !edit.scopes.grant(name));
         let ClientEdit { name, scopes, redirect_uris, .. } = edit;
         let redirect_uris = redirect_uris.map(Vec::from).unwrap_or_default();

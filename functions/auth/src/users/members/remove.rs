@@ -4,7 +4,7 @@ use axum::extract::State;
 use shared::events::Event;
 use shared::events::identity::MemberRemoved;
 use shared::http::{Document, NoContent, Path, Preconditions, Problem};
-use shared::identity::{Principal, Sensitive, permission};
+use shared::identity::{Principal, Sensitive, permission, revocation};
 
 use crate::app::Core;
 use crate::audit::{Action, Origin};
@@ -49,8 +49,8 @@ impl Core {
         id: &UserId,
         conditions: &Preconditions,
     ) -> Result<NoContent, Failure> {
-        let now = self.clock.now();
         let member = self.member(&caller.tenant, id).await?;
+        let now = revocation::after(member.updated_at, self.clock.now());
         conditions.check(&MemberView::etag(&member))?;
         check_ownership(caller, &[&member])?;
         let data = MemberRemoved { user_id: id.to_string() };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use shared::events::Event;
 use shared::events::identity::MemberChanged;
 use shared::http::{Document, FieldError, MergePatch, Path, Preconditions, Problem, Tagged};
-use shared::identity::{Principal, Sensitive, permission};
+use shared::identity::{Principal, Sensitive, permission, revocation};
 use shared::refusal::Refusal;
 use shared::time::Timestamp;
 use utoipa::ToSchema;
@@ -76,8 +76,9 @@ struct Request<'a> {
 impl Request<'_> {
     /// Reads, changes and writes.
     async fn once(&self) -> Result<Tagged<MemberView>, Failure> {
-        let (core, now) = (self.core, self.core.clock.now());
+        let core = self.core;
         let before = core.member(&self.caller.tenant, &self.id).await?;
+        let now = revocation::after(before.updated_at, core.clock.now());
         self.conditions.check(&MemberView::etag(&before))?;
         let after = self.edited(&before, now)?;
         if after.roles == before.roles && after.status == before.status {
@@ -121,6 +122,7 @@ impl Request<'_> {
             roles: edit.roles,
             status: edit.status,
             updated_at: now,
+            access_changed_at: None,
             revision: before.revision + 1,
             ..before.clone()
         })

@@ -82,6 +82,7 @@ impl Core {
             permissions,
             created_at: now,
             updated_at: now,
+            narrowed_at: None,
             revision: 1,
         };
         let created = Created {

@@ -4,17 +4,21 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::http::{Document, MergePatch, Path, Preconditions, Problem, Tagged};
 use shared::identity::permission::ALL;
-use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission};
+use shared::identity::{Principal, Revoked, Scopes, Sensitive, permission, revocation};
+use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::kept_description;
 use crate::app::Core;
 use crate::audit::{Action, Origin};
-use crate::membership::{CustomRole, RoleName};
-use crate::store::Write;
+use crate::membership::{CustomRole, Membership, RoleName};
+use crate::store::{Write, WriteError};
 use crate::users::authority::{check_permissions, known};
 use crate::users::race::{Failure, race};
 use crate::view::RoleView;
+
+/// The most holders of a role whose tokens are ended one by one: two writes each, of the hundred of a transaction.
+const MOST_HOLDERS: usize = 40;
 
 /// What an administrator changes of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,8 +34,8 @@ pub struct RoleEdit {
 /// Change a role.
 ///
 /// A JSON Merge Patch. What the role grants besides is in the tokens that are issued from now on. When something is taken
-/// away, the access tokens of the whole tenant are refused within 30 seconds, and clients refresh theirs. A role gains
-/// nothing that the caller may not do. Its version changes also when it is given to a member. It needs a sign-in within the
+/// away, the access tokens of the members who have the role are refused within 30 seconds (of the whole tenant, when more than
+/// 40 have it), and clients refresh theirs. A role gains nothing that the caller may not do. Its version changes also when it is given to a member. It needs a sign-in within the
 /// last 15 minutes.
 #[utoipa::path(
     patch, path = "/v1/roles/{name}", operation_id = "update_role", tag = "roles",
@@ -84,19 +88,39 @@ impl Request<'_> {
             return Ok(Tagged::new(RoleView::etag(&before), RoleView::of(&before)));
         }
         check_permissions(self.caller, &before.permissions, &permissions)?;
-        let after =
-            CustomRole { description, permissions, updated_at: now, revision: before.revision + 1, ..before.clone() };
+        let narrowed = ALL.iter().any(|name| before.permissions.grant(name) && !permissions.grant(name));
+        let holders = if narrowed { core.accounts.holders(&before, MOST_HOLDERS).await? } else { Some(Vec::new()) };
+        // Later than what the tokens of its holders are made of.
+        let changed =
+            holders.iter().flatten().map(Membership::access_changed_at).fold(before.updated_at, Timestamp::max);
+        let now = revocation::after(changed, now);
+        let after = CustomRole {
+            description,
+            permissions,
+            updated_at: now,
+            narrowed_at: if narrowed { Some(now) } else { before.narrowed_at },
+            revision: before.revision + 1,
+            ..before.clone()
+        };
 
         let view = RoleView::of(&after);
         let record = self.origin.by(self.caller, Action::RoleUpdated, now, &core.random).on(&after.name);
         let mut writes = vec![core.accounts.role_write(&after)?];
         writes.push(core.accounts.audit_write(&record.with(view.permissions.join(" ")))?);
-        if ALL.iter().any(|name| before.permissions.grant(name) && !after.permissions.grant(name)) {
-            let revoked = core.accounts.identity().revocation_writes(&[Revoked::Tenant(after.tenant_id)], now);
-            writes.extend(revoked.into_iter().map(Write::sure));
-            writes.push(core.accounts.tokens_ended(&after.tenant_id, now)?);
-        }
+        writes.extend(self.ended(holders.as_deref(), now)?);
+        // Whoever is given the role after its holders were read raises its revision, so that this is tried again.
         core.accounts.transact(writes).await?;
         Ok(Tagged::new(RoleView::etag(&after), view))
+    }
+
+    /// The writes that end the access tokens of those who have the role; where they are too many, of the whole tenant.
+    fn ended(&self, holders: Option<&[Membership]>, now: Timestamp) -> Result<Vec<Write>, WriteError> {
+        if let Some(holders) = holders {
+            return Ok(holders.iter().flat_map(|holder| self.core.member_revoked(holder, now)).collect());
+        }
+        let (accounts, tenant) = (&self.core.accounts, self.caller.tenant);
+        let revoked = accounts.identity().revocation_writes(&[Revoked::Tenant(tenant)], now);
+        let ended = accounts.tokens_ended(&tenant, now)?;
+        Ok(revoked.into_iter().map(Write::sure).chain([ended]).collect())
     }
 }
