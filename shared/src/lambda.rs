@@ -16,6 +16,7 @@ mod schedule;
 mod service;
 mod stream;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 pub use deferred::Deferred;
-pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received};
+pub use queue::{BatchConsumer, ConsumeError, Consumer, QueueSettings, Received, unreadable};
 pub use run::run;
 pub use schedule::{Task, Tick};
 pub use service::{Build, Service, StartError};
@@ -34,6 +35,15 @@ use crate::config::{ConfigError, Environment};
 use crate::random::Random;
 use crate::time::Clock;
 use crate::{BoxError, BoxFuture};
+
+/// Kept back from the function's time: work that has not begun by then is not begun.
+const STOP_MARGIN: Duration = Duration::from_secs(3);
+
+/// Kept back for what comes after the work: settling, and the answer. Work that has not ended by then has failed.
+const SETTLE_MARGIN: Duration = Duration::from_secs(1);
+
+/// Kept back for what comes after the work that was deferred: the line in the log, and the word that the instance rests.
+const REST_MARGIN: Duration = Duration::from_millis(500);
 
 /// What a function is built from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,6 +60,8 @@ pub struct Runtime {
     pub random: Random,
     /// Work that is done after the answer has gone out.
     pub deferred: Deferred,
+    /// How many events the instance may be given at once: one on Lambda, more where one instance stands for all.
+    pub concurrency: NonZeroU32,
 }
 
 impl Runtime {
@@ -63,6 +75,7 @@ impl Runtime {
             clock: Clock::system(),
             random: Random::system(),
             deferred: Deferred::default(),
+            concurrency: NonZeroU32::MIN,
         })
     }
 
@@ -122,12 +135,12 @@ impl Function {
 
     /// Consumes the stream of a DynamoDB table, in order, one record at a time.
     pub fn stream<C: StreamConsumer>(runtime: &Runtime, consumer: C) -> Self {
-        Self::of(runtime, stream::Stream::new(stream::Singly(consumer)))
+        Self::of(runtime, stream::Stream::new(runtime, stream::Singly(consumer)))
     }
 
     /// Consumes the stream of a DynamoDB table, in order, a batch of records at a time.
     pub fn stream_batches<C: StreamBatchConsumer>(runtime: &Runtime, consumer: C) -> Self {
-        Self::of(runtime, stream::Stream::new(consumer))
+        Self::of(runtime, stream::Stream::new(runtime, stream::Together(consumer)))
     }
 
     /// Handles an event of any other shape, as JSON.
@@ -152,6 +165,11 @@ impl Function {
     pub async fn after_response(&self) {
         self.deferred.flush().await;
     }
+
+    /// The same before a deadline (milliseconds since the Unix epoch), at which the platform would kill the instance.
+    pub async fn after_response_before(&self, deadline: u64) {
+        self.deferred.flush_within(until(deadline).saturating_sub(REST_MARGIN)).await;
+    }
 }
 
 struct Plain<H>(H);
@@ -173,12 +191,16 @@ where
 /// A context without a deadline has a minute: that of a direct call in a test, and of `cargo lambda watch`, which tells a
 /// length of time where a time belongs.
 pub fn remaining(context: &Context) -> Duration {
+    until(context.deadline)
+}
+
+fn until(deadline: u64) -> Duration {
     // In September 2001; there was no Lambda before.
-    if context.deadline < 1_000_000_000_000 {
+    if deadline < 1_000_000_000_000 {
         return Duration::from_mins(1);
     }
     // The deadline is the platform's wall clock; the injected clock has no part in it.
-    let deadline = std::time::UNIX_EPOCH + Duration::from_millis(context.deadline);
+    let deadline = std::time::UNIX_EPOCH + Duration::from_millis(deadline);
     #[allow(clippy::disallowed_methods)]
     deadline.duration_since(std::time::SystemTime::now()).unwrap_or(Duration::ZERO)
 }

@@ -7,7 +7,7 @@
 //!
 //! A refused message stays until an operator removes it, or puts it back under the `pk` that its `refused_from` names.
 
-use shared::dynamo::{AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Put, Query, TransactWrite, s};
+use shared::dynamo::{AttributeValue, Delete, Dynamo, DynamoError, Item, Key, Lost, Put, Query, TransactWrite, s};
 use shared::queue::SHARDS;
 use shared::telemetry::{TRACEPARENT, TraceContext};
 use shared::time::{Timestamp, rfc3339_millis};
@@ -98,19 +98,18 @@ impl DueIndex {
     }
 
     /// Moves an entry that can never be sent to [`REFUSED`].
-    pub async fn set_aside(&self, entry: &Item, reason: &str, now: Timestamp) -> Result<(), DynamoError> {
+    pub async fn set_aside(&self, entry: &Item, reason: &str, now: Timestamp) -> Result<(), Lost<()>> {
         let mut refused = entry.clone();
         let from = refused.insert("pk".to_owned(), s(REFUSED)).unwrap_or_else(|| s(""));
         refused.insert("refused_from".to_owned(), from);
         refused.insert("refused_at".to_owned(), s(rfc3339_millis(now)));
         refused.insert("reason".to_owned(), s(reason));
-        let writes = vec![
-            TransactWrite::Put(Put::new(&self.table, refused)),
-            TransactWrite::Delete(Delete::new(&self.table, key(entry)).only_if("attribute_exists(pk)")),
-        ];
-        match self.dynamo.transact(writes).await {
-            // Another scheduler was faster.
-            Err(DynamoError::Cancelled { .. }) => Ok(()),
+        let removal = Delete::new(&self.table, key(entry)).only_if("attribute_exists(pk)");
+        let writes =
+            vec![(TransactWrite::Put(Put::new(&self.table, refused)), ()), (TransactWrite::Delete(removal), ())];
+        match self.dynamo.transact_or(writes).await {
+            // Another scheduler was faster: the removal alone has a condition.
+            Err(Lost::Condition((), _)) => Ok(()),
             outcome => outcome,
         }
     }
@@ -146,7 +145,12 @@ fn message(entry: &Item) -> Result<DueMessage, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
+    use shared::aws::Aws;
+    use shared::config::Environment;
     use shared::dynamo::n;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     fn entry() -> Item {
         [
@@ -187,6 +191,55 @@ mod tests {
             assert!(message(&entry).unwrap_err().starts_with(name));
             entry.remove(name);
             assert!(message(&entry).unwrap_err().starts_with(name));
+        }
+    }
+
+    /// Answers the next call with a refusal of this body.
+    async fn refuse(listener: &TcpListener, body: &str) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        loop {
+            stream.read_buf(&mut read).await.unwrap();
+            let text = String::from_utf8_lossy(&read).to_lowercase();
+            let Some((head, sent)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if sent.len() >= length.parse().unwrap() {
+                break;
+            }
+        }
+        let head = format!("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_what_another_scheduler_has_moved_is_as_good_as_set_aside() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let variables = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", &url),
+        ];
+        let environment: Environment =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let due = DueIndex::new(Dynamo::new(Aws::new(&environment).unwrap().dynamo), "due".to_owned());
+        for (put, removal, is_done) in [
+            ("None", "ConditionalCheckFailed", true),
+            ("ValidationError", "None", false),
+            ("ItemCollectionSizeLimitExceeded", "None", false),
+        ] {
+            let reasons = [put, removal].map(|code| json!({ "Code": code }));
+            let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                "Message": "cancelled", "CancellationReasons": reasons})
+            .to_string();
+            let entry = entry();
+            let moved = due.set_aside(&entry, "it is refused", Timestamp::UNIX_EPOCH);
+            let (moved, ()) = tokio::join!(moved, refuse(&listener, &body));
+            assert_eq!(moved.is_ok(), is_done, "{put}, {removal}: {moved:?}");
+            if let Err(error) = moved {
+                assert!(matches!(error, Lost::Dynamo(DynamoError::Cancelled { .. })), "{error:?}");
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ use shared::identity::Scopes;
 use shared::identity::api_key::{ApiKey, KeyMode};
 use shared::identity::store::{ApiKeyRecord, IdentityStore};
 use shared::lambda::{Function, Runtime};
+use shared::refusal::Refusal;
+use shared::text::line;
 use shared::{BoxError, BoxFuture};
 
 /// The longest name of a key, in characters.
@@ -35,9 +37,9 @@ pub enum KeyError {
     /// The event is another than described above.
     #[error("send {{\"name\": \"…\"}} with, if wanted, tenant_id, scopes (separated by spaces) and test")]
     Event(#[from] serde_json::Error),
-    /// The name is empty or too long.
-    #[error("the name has 1 to {LONGEST_NAME} characters")]
-    Name,
+    /// The name is none by the rules of all names.
+    #[error("the name {}", .0.detail)]
+    Name(Refusal),
     /// The key could not be stored.
     #[error("the key could not be stored")]
     Store(#[from] DynamoError),
@@ -59,15 +61,13 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
 
 async fn make(runtime: &Runtime, store: &IdentityStore, event: Value) -> Result<Value, KeyError> {
     let new: NewKey = serde_json::from_value(event)?;
-    if !(1..=LONGEST_NAME).contains(&new.name.chars().count()) {
-        return Err(KeyError::Name);
-    }
+    let name = line(&new.name, LONGEST_NAME).map_err(KeyError::Name)?;
     let now = runtime.clock.now();
     let tenant = new.tenant_id.unwrap_or_else(|| TenantId::new(now, &runtime.random));
     let mode = if new.test { KeyMode::Test } else { KeyMode::Live };
     let key = ApiKey::generate(mode, now, &runtime.random);
     let scopes = new.scopes.as_deref().map_or_else(Scopes::all, Scopes::parse);
-    let record = ApiKeyRecord::new(&key, tenant, &new.name, scopes, runtime.name);
+    let record = ApiKeyRecord::new(&key, tenant, name, scopes, runtime.name);
     store.put_api_key(&record).await?;
     tracing::info!(tenant = %tenant, key = %key.id(), "an API key was made");
     Ok(json!({"tenant_id": tenant, "key_id": key.id(), "api_key": key.expose()}))

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 use shared::dynamo::{AttributeValue, Item};
 use shared::events::{Event, OUTBOX};
+use shared::lambda::unreadable;
 
 /// What a change put into an item's outbox.
 #[derive(Debug, Default, PartialEq)]
@@ -25,7 +26,7 @@ pub fn new_events(old: &Item, new: &Item) -> NewEvents {
     for text in entries.into_iter().filter(|entry| !known.contains(entry)) {
         match serde_json::from_str(&text) {
             Ok(event) => found.events.push((event, text.len())),
-            Err(error) => found.undecodable.push((text, error.to_string())),
+            Err(error) => found.undecodable.push((text, unreadable(&error))),
         }
     }
     found
@@ -37,7 +38,7 @@ fn entries(item: &Item) -> Result<Vec<String>, (String, String)> {
         None | Some(AttributeValue::Null(_)) => Ok(Vec::new()),
         Some(AttributeValue::S(text)) => serde_json::from_str::<Vec<Box<RawValue>>>(text)
             .map(|entries| entries.iter().map(|entry| entry.get().to_owned()).collect())
-            .map_err(|error| (text.clone(), error.to_string())),
+            .map_err(|error| (text.clone(), unreadable(&error))),
         Some(other) => Err((format!("{other:?}"), "it is not a text".to_owned())),
     }
 }

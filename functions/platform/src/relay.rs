@@ -28,6 +28,8 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
         let dead_letter_url = reader.required("RELAY_DEAD_LETTER_URL");
         reader.finish()?;
         let relay = Relay {
+            function: runtime.name,
+            stage: runtime.environment.get("STAGE").unwrap_or_default().to_owned(),
             events: Events::new(runtime.aws.sns.clone(), topic),
             dead_letters: DeadLetters::new(runtime.aws.sqs.clone(), dead_letter_url),
         };
@@ -38,6 +40,8 @@ pub fn build(runtime: Runtime) -> BoxFuture<'static, Result<Function, BoxError>>
 /// The consumer of the stream.
 #[derive(Debug)]
 pub struct Relay {
+    function: &'static str,
+    stage: String,
     events: Events,
     dead_letters: DeadLetters,
 }
@@ -59,19 +63,24 @@ impl StreamConsumer for Relay {
         for batch in batch::pack(fitting, |(_, size)| *size) {
             let events: Vec<Event> = batch.into_iter().map(|(event, _)| event).collect();
             self.events.publish(&events).await?;
-            events.iter().for_each(log);
+            for event in &events {
+                self.log(event);
+            }
         }
         Ok(())
     }
 }
 
-fn log(event: &Event) {
-    tracing::info!(
-        function = "platform.relay",
-        event_id = %event.id,
-        kind = event.kind,
-        tenant = %event.tenantid,
-        trace_id = event.traceparent.map(TraceContext::trace_id),
-        "event"
-    );
+impl Relay {
+    fn log(&self, event: &Event) {
+        tracing::info!(
+            function = self.function,
+            stage = self.stage,
+            event_id = %event.id,
+            kind = event.kind,
+            tenant = %event.tenantid,
+            trace_id = event.traceparent.map(TraceContext::trace_id),
+            "event"
+        );
+    }
 }

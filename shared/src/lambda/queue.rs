@@ -19,16 +19,14 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+pub use self::delivery::unreadable;
 use self::delivery::{Delivery, Outcome};
-use super::{Invoke, Runtime};
+use super::{Invoke, Runtime, SETTLE_MARGIN, STOP_MARGIN};
 use crate::config::{ConfigError, Environment};
 use crate::{BoxError, BoxFuture};
 
-/// Kept back from the function's time: work that has not begun by then goes back to the queue.
-const STOP_MARGIN: Duration = Duration::from_secs(3);
-
-/// Kept back for what comes after the work: settling, and the answer. Work that has not ended by then has failed.
-const SETTLE_MARGIN: Duration = Duration::from_secs(1);
+/// How many messages of a batch are worked on, or settled, at once.
+const CONCURRENCY: usize = 10;
 
 /// A message that is being worked on.
 #[derive(Debug)]
@@ -186,6 +184,8 @@ impl Invoke for Queue {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     struct Counter;
@@ -250,6 +250,14 @@ mod tests {
         assert_eq!(failed(&queue, &[0, 1, 2, 3]).await, ["m0", "m1"]);
     }
 
+    #[test]
+    fn what_cannot_be_read_is_told_without_what_it_says() {
+        let told = |text: &str| unreadable(&serde_json::from_str::<u32>(text).unwrap_err());
+        assert_eq!(told("\n \"ann@example.com\""), "other JSON than expected at line 2 column 18");
+        assert_eq!(told("ann@example.com"), "no JSON at line 1 column 1");
+        assert_eq!(told(""), "an early end at line 1 column 0");
+    }
+
     #[tokio::test]
     async fn a_consumer_out_of_reach_leaves_poison_to_the_redrive_policy() {
         let (runtime, _) = runtime();
@@ -258,6 +266,39 @@ mod tests {
         let event = json!({"Records": [{"messageId": "m", "body": "no number"}]});
         let answer = queue.invoke(to_raw_value(&event).unwrap(), Context::default()).await.unwrap();
         assert_eq!(answer.get(), r#"{"batchItemFailures":[{"itemIdentifier":"m"}]}"#);
+    }
+
+    /// Notes how long after the making of this it gets its batch, and never ends.
+    struct Hanging(tokio::time::Instant, Arc<Mutex<Vec<(usize, Duration)>>>);
+
+    impl BatchConsumer for Hanging {
+        type Message = u32;
+
+        async fn consume(&self, messages: Vec<Received<u32>>) -> Vec<Result<(), ConsumeError>> {
+            self.1.lock().unwrap().push((messages.len(), self.0.elapsed()));
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn poison_that_nobody_takes_delays_no_work_and_no_answer() {
+        // It takes connections and says nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let (runtime, settings) = runtime();
+        let runtime = Runtime::new("a.b", runtime.environment.with("AWS_ENDPOINT_URL", &endpoint)).unwrap();
+        let (began, batches) = (tokio::time::Instant::now(), Arc::default());
+        let queue = Queue::together(&runtime, settings, Hanging(began, Arc::clone(&batches)));
+
+        let bodies = (0..20).map(|number| if number == 7 { number.to_string() } else { "no number".to_owned() });
+        let records: Vec<_> = bodies.map(|body| json!({"messageId": body, "body": body})).collect();
+        let event = to_raw_value(&json!({ "Records": records })).unwrap();
+        // The function has a minute.
+        let answer = queue.invoke(event, Context::default()).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 59);
+        assert_eq!(*batches.lock().unwrap(), [(1, Duration::ZERO)]);
+        let answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap();
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 20, "all come again");
     }
 
     #[tokio::test]

@@ -88,9 +88,9 @@ async fn register_extension(function: &Function, answered: &std::sync::Arc<Notif
     let processor = extension_fn(move |event: lambda_extension::LambdaEvent| {
         let (function, answered) = (function.clone(), answered.clone());
         async move {
-            if let NextEvent::Invoke(_) = event.next {
+            if let NextEvent::Invoke(invocation) = event.next {
                 answered.notified().await;
-                function.after_response().await;
+                function.after_response_before(invocation.deadline_ms).await;
             }
             Ok::<_, BoxError>(())
         }

@@ -37,6 +37,10 @@ async fn a_wish_that_makes_no_sense_makes_no_key() {
         json!(null),
         json!({}),
         json!({"name": ""}),
+        json!({"name": " "}),
+        json!({"name": "x".repeat(101)}),
+        json!({"name": "two\nlines"}),
+        json!({"name": "turned \u{202e}round"}),
         json!({"name": "x", "scope": "y"}),
         json!({"name": "x", "tenant_id": "user_1"}),
     ] {

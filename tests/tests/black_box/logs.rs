@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::BoxError;
+use shared::events::Event;
+use shared::events::links::LinkCreated;
 use shared::lambda::{
     BatchConsumer, ConsumeError, Consumer, Function, QueueSettings, Received, StreamConsumer, StreamRecord, Task, Tick,
 };
+use shared::random::Random;
 use shared::telemetry::{TraceContext, subscriber};
 use shared::time::Clock;
 use tests::account::{PASSWORD, fresh_email};
@@ -18,7 +21,7 @@ use tests::{Account, FaultProxy, Instance, Tenant, http_event, queue_event};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 
-use crate::resources::{Queue, attribute, received_event};
+use crate::resources::{Queue, attribute, failures, received_event};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -313,31 +316,34 @@ async fn a_tick_is_a_trace_of_its_own_with_one_line() {
     assert!(traces == seen.traces() && traces[0] != traces[1] && is_trace_id(&lines[0]["trace_id"]), "{lines:?}");
 }
 
+/// The event of a stream's records with these numbers and new items.
+fn records<const N: usize>(all: [(u32, Value); N]) -> Value {
+    let record = |(number, item): (u32, Value)| {
+        json!({"eventID": number.to_string(), "eventName": "INSERT", "awsRegion": "us-east-1", "dynamodb": {
+            "Keys": {}, "NewImage": item, "SequenceNumber": number.to_string(), "SizeBytes": 1,
+            "StreamViewType": "NEW_AND_OLD_IMAGES", "ApproximateCreationDateTime": 0,
+        }})
+    };
+    json!({"Records": all.map(record).to_vec()})
+}
+
 #[tokio::test]
 async fn the_records_of_a_stream_are_a_trace_by_the_id_of_the_invocation() {
-    let seen = Numbers::default();
-    let function = Instance::from_function(Function::stream(&Instance::runtime(), seen.clone()));
-    let records = |numbers: [u32; 2]| {
-        let record = |number: u32| {
-            json!({"eventID": number.to_string(), "eventName": "INSERT", "awsRegion": "us-east-1", "dynamodb": {
-                "Keys": {}, "NewImage": {}, "SequenceNumber": number.to_string(), "SizeBytes": 1,
-                "StreamViewType": "NEW_AND_OLD_IMAGES", "ApproximateCreationDateTime": 0,
-            }})
-        };
-        json!({"Records": numbers.map(record)})
-    };
+    let (seen, mut runtime) = (Numbers::default(), Instance::runtime());
+    runtime.environment = runtime.environment.with("STAGE", "mine");
+    let function = Instance::from_function(Function::stream(&runtime, seen.clone()));
     let mut context = Context::default();
     context.request_id = "6f1c9f1e-52aa-4c0e-9d0a-3f1f4ce1b9a7".to_owned();
     context.invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:Counting".to_owned();
     let log = Log::start();
     for numbers in [[3, 4], [5, 1]] {
-        function.invoke_in(&records(numbers), context.clone()).await.unwrap();
+        function.invoke_in(&records(numbers.map(|number| (number, json!({})))), context.clone()).await.unwrap();
     }
     let lines = log.lines();
-    let names = ["message", "function", "outcome", "records", "sequence", "error"];
+    let names = ["message", "function", "stage", "outcome", "records", "sequence", "error"];
     let ended: Vec<_> = lines.iter().map(|line| members(line, names)).collect();
-    let start = [json!("records"), json!("Counting")];
-    let all = |more: [Value; 4]| -> [Value; 6] { [&start[..], &more[..]].concat().try_into().unwrap() };
+    let start = ["records", "links.api", "mine"].map(|text| json!(text));
+    let all = |more: [Value; 4]| -> [Value; 7] { [&start[..], &more[..]].concat().try_into().unwrap() };
     let expected = [
         all([json!("done"), json!(2), Value::Null, Value::Null]),
         all([json!("failed"), json!(2), json!("1"), json!("it cannot be counted")]),
@@ -346,6 +352,41 @@ async fn the_records_of_a_stream_are_a_trace_by_the_id_of_the_invocation() {
     let trace = "6f1c9f1e52aa4c0e9d0a3f1f4ce1b9a7".to_owned();
     assert!(lines.iter().all(|line| line["trace_id"] == trace), "{lines:?}");
     assert_eq!(seen.traces(), vec![Some(trace); 4]);
+}
+
+#[tokio::test]
+async fn records_for_which_the_time_does_not_suffice_come_again_and_are_no_error() {
+    let seen = Numbers::default();
+    let function = Instance::from_function(Function::stream(&Instance::runtime(), seen.clone()));
+    let mut context = Context::default();
+    // None is begun within the last three seconds.
+    context.deadline = u64::try_from(Clock::system().now().as_millisecond()).unwrap() + 2_000;
+    let log = Log::start();
+    let answer = function.invoke_in(&records([3, 4].map(|number| (number, json!({})))), context).await.unwrap();
+    assert_eq!(failures(&answer), ["3"]);
+    assert!(seen.traces().is_empty(), "none was begun");
+    let [line] = log.lines().try_into().unwrap();
+    let expected = [json!("INFO"), json!("stopped"), json!("3"), Value::Null];
+    assert_eq!(members(&line, ["level", "outcome", "sequence", "error"]), expected);
+}
+
+#[tokio::test]
+async fn an_event_that_was_published_has_a_line_with_the_trace_of_what_caused_it() {
+    let relay = Instance::with(&platform::SERVICE, "platform.relay", Clock::system(), |environment| {
+        environment.with("STAGE", "mine")
+    })
+    .await;
+    let (tenant, now, random) = (Tenant::new().await.id, Clock::system().now(), Random::system());
+    let data = LinkCreated { link_id: "link_1".into(), slug: "slug".into(), target: "https://example.com/".into() };
+    let trace: TraceContext = TRACEPARENT.parse().unwrap();
+    let event = trace.scope(async { Event::new(tenant, "link_1", data, now, &random) }).await;
+    let outbox = event.outbox().unwrap();
+    let log = Log::start();
+    relay.invoke(&records([(1, json!({"outbox": {"S": outbox.as_s().unwrap()}}))])).await.unwrap();
+    let [line] = log.saying("event").try_into().unwrap();
+    let expected = ["platform.relay", "mine", "link.created", TRACE];
+    assert_eq!(members(&line, ["function", "stage", "kind", "trace_id"]), expected);
+    assert_eq!(line["event_id"], event.id.to_string());
 }
 
 #[tokio::test]

@@ -142,9 +142,15 @@ async fn what_cannot_be_decoded_goes_to_the_dead_letters_with_the_reason_and_hol
     for (index, message) in dead.iter().enumerate() {
         assert_eq!(message.body(), Some(bodies[index]), "as it came");
         assert_eq!(attribute(message, "source_message_id"), format!("p{index}"));
-        assert!(attribute(message, "reason").starts_with("it cannot be decoded: "), "{message:?}");
     }
-    assert!(attribute(&dead[2], "reason").contains("number"), "{:?}", dead[2]);
+    // Not what they say: it may be somebody's address.
+    let reasons: Vec<_> = dead.iter().map(|message| attribute(message, "reason")).collect();
+    let expected = [
+        "it cannot be decoded: no JSON at line 1 column 2",
+        "it cannot be decoded: other JSON than expected at line 1 column 18",
+        "it cannot be decoded: other JSON than expected at line 1 column 2",
+    ];
+    assert_eq!(reasons, expected);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::stream::{self, StreamExt as _};
+use futures::future::join_all;
 use shared::BoxFuture;
 use shared::lambda::Deferred;
 use shared::queue::{Message, Outbound};
@@ -50,13 +50,18 @@ impl Unsent {
     /// Has a click sent once the answer is out.
     pub(super) async fn send(&self, click: &Click) {
         match Message::json(self.queue.queue_url(), click.tenant_id, click.id.to_string(), click) {
-            Ok(message) => self.keep(message).await,
+            Ok(message) => {
+                if self.keep(message) {
+                    self.deferred.defer(self.clone().flush()).await;
+                }
+            }
             Err(error) => tracing::error!(error = chain(&error), "a click was lost: it has no form as JSON"),
         }
     }
 
-    /// Keeps a click for the next flush, whether that is after an answer or at the end of the instance.
-    async fn keep(&self, click: Message) {
+    /// Keeps a click for the next flush, whether that is after an answer or at the end of the instance. Answers whether
+    /// that flush is yet to be deferred.
+    fn keep(&self, click: Message) -> bool {
         let (lost, was_deferred) = {
             let mut waiting = self.lock();
             (waiting.add(click), std::mem::replace(&mut waiting.is_deferred, true))
@@ -64,13 +69,11 @@ impl Unsent {
         if let Some(lost) = lost {
             tracing::error!(click = lost.id, "a click was lost: the queue has not taken the last {MOST}");
         }
-        if !was_deferred {
-            self.deferred.defer(self.clone().flush()).await;
-        }
+        !was_deferred
     }
 
-    /// Sends the newest click and, once the queue has taken that one, all others: while it takes none, a flush costs no
-    /// more than one call.
+    /// Sends the newest click and, once the queue has taken that one, all others, a few at a time: while it takes none, a
+    /// flush costs no more than one call.
     fn flush(self) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let newest = {
@@ -79,30 +82,58 @@ impl Unsent {
                 waiting.clicks.pop_last()
             };
             let Some((_, newest)) = newest else { return };
-            if !self.try_send(newest).await {
-                return;
+            if self.try_send(newest).await {
+                join_all((0..CONCURRENCY).map(|_| self.send_others())).await;
             }
-            let others = std::mem::take(&mut self.lock().clicks);
-            let sends: Vec<_> = others.into_values().map(|click| self.try_send(click)).collect();
-            stream::iter(sends).buffer_unordered(CONCURRENCY).count().await;
+        })
+    }
+
+    /// Sends clicks one after the other, the oldest first, until the queue does not take one.
+    fn send_others(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            loop {
+                let oldest = self.lock().clicks.pop_first();
+                let Some((_, click)) = oldest else { return };
+                if !self.try_send(click).await {
+                    return;
+                }
+            }
         })
     }
 
     /// Whether the queue took the click; if not, it waits for the next flush. When only the queue's answer was lost, the
     /// click comes twice, with the same id, and counts once.
-    fn try_send(&self, click: Message) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            let sent = self.queue.send(&click).await;
-            if let Err(error) = &sent {
+    async fn try_send(&self, click: Message) -> bool {
+        let mut underway = Underway { unsent: self, click: Some(click) };
+        let Some(click) = &underway.click else { return true };
+        let sent = self.queue.send(click).await;
+        match &sent {
+            Ok(()) => underway.click = None,
+            Err(error) => {
                 tracing::warn!(error = chain(error), click = click.id, "a click waits: the queue did not take it");
-                self.keep(click).await;
             }
-            sent.is_ok()
-        })
+        }
+        sent.is_ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A click on its way. What the queue has not taken waits for the next flush, also when the flush is cut.
+struct Underway<'a> {
+    unsent: &'a Unsent,
+    click: Option<Message>,
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        let Some(click) = self.click.take() else { return };
+        if self.unsent.keep(click) && self.unsent.deferred.try_defer(self.unsent.clone().flush()).is_err() {
+            // With the next visit's click, then.
+            self.unsent.lock().is_deferred = false;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use super::{ConsumeError, QueueSettings, Received};
 use crate::lambda::Runtime;
@@ -41,10 +42,21 @@ impl Taken<'_> {
     pub(super) fn decode<M: DeserializeOwned>(&self, remaining: Duration) -> Result<Received<M>, String> {
         let message = self.message;
         let body = serde_json::from_str(message.body.as_deref().unwrap_or_default())
-            .map_err(|error| format!("it cannot be decoded: {error}"))?;
+            .map_err(|error| format!("it cannot be decoded: {}", unreadable(&error)))?;
         let message_id = message.message_id.clone().unwrap_or_default();
         Ok(Received { body, message_id, attempt: self.attempt(), remaining })
     }
+}
+
+/// What is wrong with a JSON text, for logs and reasons. The error's own text quotes what the text says, such as
+/// somebody's address.
+pub fn unreadable(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Data => "other JSON than expected",
+        Category::Eof => "an early end",
+        Category::Io | Category::Syntax => "no JSON",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 /// The queue and its dead-letter queue.

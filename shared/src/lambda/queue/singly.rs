@@ -8,11 +8,8 @@ use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
 use super::delivery::{Delivery, Outcome, Taken};
-use super::{Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
+use super::{CONCURRENCY, Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
-
-/// How many messages of a batch are worked on at once.
-const CONCURRENCY: usize = 10;
 
 pub(super) struct Singly<C>(pub(super) C);
 
