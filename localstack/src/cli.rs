@@ -187,7 +187,10 @@ async fn run(cli: Cli, functions: Functions) -> anyhow::Result<()> {
 }
 
 fn reset(data: &std::path::Path) -> anyhow::Result<()> {
-    services::remove(data)?;
+    if !services::remove(data)? {
+        terminal::say(&format!("There is no stack's data in {}.", data.display()));
+        return Ok(());
+    }
     for name in [dev::DEV, dev::CONTROL, dev::CREDENTIALS, "streams", "mail"] {
         let path = data.join(name);
         files::remove(&path).with_context(|| format!("cannot delete {}", path.display()))?;

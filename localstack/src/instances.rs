@@ -6,6 +6,7 @@
 
 mod environment;
 
+use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use futures::FutureExt as _;
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
 use shared::config::Environment;
-use shared::lambda::{Function, Service};
+use shared::lambda::{Function, Runtime, Service};
 use tokio::sync::oneshot;
 
 pub(crate) use environment::{Addresses, environment_of, parameters, parameters_at};
@@ -70,12 +71,16 @@ pub enum InvokeError {
     AnswerTooLarge(String),
 }
 
+/// How many events one instance is told to expect at once, as it stands for all that Lambda would start.
+const CONCURRENCY: NonZeroU32 = NonZeroU32::new(8).unwrap();
+
 /// Builds the function called `handler`, of whichever service it is.
 async fn build(functions: Functions, handler: &str, environment: Environment) -> anyhow::Result<Function> {
     let name = handler.split('.').next().unwrap_or_default();
     let service = functions.iter().find(|service| service.name == name);
     let service = service.ok_or_else(|| anyhow::anyhow!("template.yaml: no service has the function {handler:?}"))?;
-    Ok(service.build(handler, environment).await?)
+    let runtime = |name| Ok(Runtime { concurrency: CONCURRENCY, ..Runtime::new(name, environment.collecting())? });
+    Ok(service.build_with(handler, runtime).await?)
 }
 
 impl Instance {

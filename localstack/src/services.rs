@@ -19,7 +19,9 @@ mod supervisor;
 mod tests;
 mod valkey;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use error::Error;
 use launch::Context;
@@ -30,6 +32,9 @@ pub(crate) use storage::{Opened, open};
 pub use storage::{Storage, remove};
 use supervisor::Supervisor;
 use tokio::sync::OnceCell;
+
+/// A server that ends twice within this time is not started again.
+const STEADY: Duration = Duration::from_mins(1);
 
 /// What to start, and where its data is.
 #[derive(Clone, Debug)]
@@ -164,6 +169,24 @@ impl Services {
         match ended.and_then(|(name, code)| Some((self.servers.iter().find(|s| s.process.name == name)?, code))) {
             Some((server, code)) => server.ended(code),
             None => Error::SupervisorGone,
+        }
+    }
+
+    /// Starts each server again that ends although nobody asked it to, on the same port and data, and tells `note`. Returns
+    /// why that is no use: it does not start, or has ended twice within [`STEADY`].
+    pub async fn keep_up(&self, note: impl Fn(&Error)) -> Error {
+        let mut last: BTreeMap<Service, Instant> = BTreeMap::new();
+        loop {
+            let error = self.crashed().await;
+            let Error::Ended { service, .. } = error else { return error };
+            let before = last.insert(service, Instant::now());
+            if before.is_some_and(|before| before.elapsed() < STEADY) {
+                return error;
+            }
+            note(&error);
+            if let Err(error) = self.start_again(service).await {
+                return error;
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::instances::Functions;
 use crate::schedules::TickError;
 use crate::services::{self, Services, State, Storage};
 use crate::template::{Template, workspace_root};
+use crate::terminal;
 use assembly::Assembly;
 
 /// How many ports after a taken one are tried to name a free one.
@@ -172,9 +173,9 @@ impl Stack {
         self.assembly.schedules.tick(name).await
     }
 
-    /// Waits until a server ends that nobody asked to, and says which.
-    pub async fn crashed(&self) -> services::Error {
-        self.services.crashed().await
+    /// Starts servers again that end ([`Services::keep_up`]). Returns why one cannot be.
+    pub async fn keep_up(&self) -> services::Error {
+        self.services.keep_up(|error| terminal::note(&format!("{error}\nIt is started again."))).await
     }
 
     /// Stops taking requests, messages and ticks, lets what is under way end, then stops the servers.

@@ -75,7 +75,7 @@ impl Aws {
             .time_source(aws_smithy_async::time::SystemTimeSource::new())
             .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)))
             .timeout_config(
-                // Shorter than any function's time-out, with all attempts counted in.
+                // Of one call, with all its attempts: shorter than the time-out of any function.
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(1))
                     .operation_attempt_timeout(Duration::from_secs(3))

@@ -47,7 +47,7 @@ impl Environment {
     }
 
     /// The same variables, whose readers leave their faults to [`Self::collected`] and go on.
-    pub(crate) fn collecting(&self) -> Self {
+    pub fn collecting(&self) -> Self {
         Self { faults: Arc::new(Mutex::new(Some(Vec::new()))), ..self.clone() }
     }
 

@@ -31,7 +31,7 @@ pub use self::transaction::{Lost, TransactWrite};
 use crate::BoxFuture;
 
 /// How often what a batch left unprocessed is asked for again.
-const BATCH_ROUNDS: usize = 5;
+const BATCH_ROUNDS: u32 = 5;
 
 /// The attributes of an item, or of a key.
 pub type Item = HashMap<String, AttributeValue>;
@@ -93,10 +93,7 @@ impl Dynamo {
         Box::pin(async move {
             let mut found = Vec::new();
             let mut wanted: Vec<Item> = keys.into_iter().map(|key| key.0).collect();
-            for _ in 0..BATCH_ROUNDS {
-                if wanted.is_empty() {
-                    return Ok(found);
-                }
+            for round in 1..=BATCH_ROUNDS {
                 let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted)));
                 let keys =
                     keys.consistent_read(consistent).build().map_err(|error| DynamoError::Refused(error.into()))?;
@@ -109,6 +106,10 @@ impl Dynamo {
                 found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
                 let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
                 wanted = left.map(|left| left.keys).unwrap_or_default();
+                if wanted.is_empty() {
+                    return Ok(found);
+                }
+                conflict::pause(round).await;
             }
             Err(DynamoError::Unavailable("items of a batch stay unprocessed".into()))
         })
@@ -220,7 +221,7 @@ impl Dynamo {
     }
 
     /// Does all of up to 100 writes or none. One that meets another transaction is not tried again here, but by
-    /// [`Dynamo::transact_or`].
+    /// [`Dynamo::transact_again`] and [`Dynamo::transact_or`].
     pub fn transact(&self, writes: Vec<TransactWrite>) -> BoxFuture<'_, Result<(), DynamoError>> {
         Box::pin(async move {
             let items = writes.into_iter().map(TransactWrite::build).collect::<Result<Vec<_>, _>>()?;

@@ -40,7 +40,7 @@ pub use crate::time::Timestamp;
 
 pub use decision::{Decision, LimitState};
 pub use dynamo::DynamoLimiter;
-pub use policy::{InvalidPolicy, Policy, QuotaUnit};
+pub use policy::{InvalidPolicy, Policy};
 pub use redis::RedisLimiter;
 
 /// The most limits one check takes.
@@ -65,7 +65,7 @@ pub struct Limit<'a> {
     pub cost: u32,
 }
 
-/// A limiter. Redis serves where there is one, DynamoDB everywhere.
+/// A limiter: on DynamoDB, which all functions have, or on Redis, for functions that have one.
 pub trait Limiter: Send + Sync {
     /// Charges every limit if all of them allow it, else none.
     ///

@@ -68,7 +68,7 @@ pub struct Settings {
     pub application_name: String,
     /// The service's schema: where unqualified names are looked up, before `public`. `a-z 0-9 _`, up to 63.
     pub schema: &'static str,
-    /// Connections of one instance. A Lambda handles one request at a time, so one is enough.
+    /// Connections of one instance: one is enough where it handles one request at a time.
     pub max_connections: u32,
     /// The longest a statement may run.
     pub statement_timeout: Duration,

@@ -35,13 +35,16 @@ pub use tenant::{Answer, Ask, Tenant, anonymous, client, identity};
 /// How long [`eventually`] waits. Much longer than anything takes: a test that fails here has found something.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The stack that all tests of this process share.
+/// The stack that all tests of this process share. With `TENFOLD_LOG` (`info`) its functions' logs go to standard error.
 ///
 /// # Panics
 /// When it does not start.
 pub fn stack() -> &'static Stack {
     static STACK: OnceLock<Stack> = OnceLock::new();
     STACK.get_or_init(|| {
+        if std::env::var_os("TENFOLD_LOG").is_some() {
+            shared::telemetry::init_logs(std::io::stderr);
+        }
         // Its own thread: the caller may be inside a runtime, in which no other can be waited for.
         let started = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -22,15 +22,16 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::server::{ServerBuilder, ServerVariableBuilder};
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, HeaderBuilder, InfoBuilder, License, ObjectBuilder, OpenApi, OpenApiBuilder,
+    Ref, RefOr, Response, ResponseBuilder, Type,
 };
 
 /// What the document says of the whole.
 const DESCRIPTION: &str = "A complete multi-tenant backend.
 
 Every failure is `application/problem+json` (RFC 9457): switch on its `type`. Lists are paged by `cursor`, every resource \
-has a strong `ETag`, and a POST that makes something may carry an `Idempotency-Key` where it says so. Enumerations are open: expect new values.
+has a strong `ETag`, and a POST that makes something may carry an `Idempotency-Key` where it says so: what is sent again \
+is answered again, with `Idempotency-Replayed: true`. Enumerations are open: expect new values.
 
 Notes, links, jobs, queues and schedules have two versions, `/v1` and `/v2`, which `/changelog` compares; the rest has one.";
 
@@ -85,6 +86,7 @@ fn newest() -> Value {
     let schemas = examples::schemas(whole.components.as_ref());
     for operation in whole.paths.paths.values_mut().flat_map(operations) {
         tell_access(operation);
+        tell_replays(operation);
         examples::complete(operation, &schemas);
     }
     let mut document = serde_json::to_value(&whole).unwrap_or_default();
@@ -179,6 +181,23 @@ fn forbidden(needs: Needs) -> String {
     match callers {
         Callers::All => format!("the caller lacks {permission}"),
         Callers::Users => format!("the caller lacks {permission}, or is not a signed-in user"),
+    }
+}
+
+/// Writes into an operation that takes an `Idempotency-Key` how an answer says that it was given before.
+fn tell_replays(operation: &mut Operation) {
+    let has_key = operation
+        .parameters
+        .iter()
+        .flatten()
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key"));
+    let answers = operation.responses.responses.iter_mut().filter(|(status, _)| has_key && status.starts_with('2'));
+    for (_, answer) in answers {
+        let RefOr::T(answer) = answer else { continue };
+        let header = HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
+            .description(Some("There when an earlier request with the same Idempotency-Key was answered so"));
+        answer.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(header.build()));
     }
 }
 

@@ -8,7 +8,6 @@ use shared::random::Random;
 use shared::time::Timestamp;
 
 use crate::link::{Link, LinkId};
-use crate::slug::Slug;
 use crate::visitor::{self, Country, Device, Referrer, Visitor};
 
 /// The kind of a click's id.
@@ -30,10 +29,6 @@ pub struct Click {
     pub tenant_id: TenantId,
     /// Which link.
     pub link_id: LinkId,
-    /// Its slug as written.
-    pub slug: Slug,
-    /// When.
-    pub at: Timestamp,
     /// The day in UTC.
     pub day: Date,
     /// By what.
@@ -53,8 +48,6 @@ impl Click {
             id: ClickId::new(now, random),
             tenant_id: link.tenant_id,
             link_id: link.id,
-            slug: link.slug.clone(),
-            at: now,
             day: jiff::tz::Offset::UTC.to_datetime(now).date(),
             kind: visitor.kind,
             device: visitor.device,

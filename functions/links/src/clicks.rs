@@ -1,24 +1,16 @@
 //! `links.clicks`: counts the clicks that the redirect sends, those of one link and day together.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use shared::dynamo::Dynamo;
 use shared::lambda::{BatchConsumer, ConsumeError, Function, QueueSettings, Received, Runtime};
-use shared::random::Random;
 use shared::time::Clock;
 use shared::{BoxError, BoxFuture};
 
 use crate::click::Click;
+use crate::store::LinkStore;
 use crate::store::counting::MOST_TOGETHER;
-use crate::store::{LinkStore, WriteError};
-
-/// How often a count is tried when other counts of the same link are in its way, before the queue brings it again.
-const ATTEMPTS: u32 = 10;
-
-/// The first pause between two tries.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many links are counted at once.
 const CONCURRENCY: usize = 10;
@@ -29,7 +21,6 @@ type Failures = BTreeMap<usize, String>;
 struct Clicks {
     links: LinkStore,
     clock: Clock,
-    random: Random,
 }
 
 impl BatchConsumer for Clicks {
@@ -61,25 +52,12 @@ impl Clicks {
         let mut failures = Failures::new();
         for part in indexes.chunks(MOST_TOGETHER) {
             let clicks: Vec<_> = part.iter().filter_map(|at| Some(&messages.get(*at)?.body)).collect();
-            if let Err(error) = self.count(&clicks).await {
+            if let Err(error) = self.links.count(&clicks, self.clock.now()).await {
                 let reason = shared::telemetry::chain(&error);
                 failures.extend(part.iter().map(|at| (*at, reason.clone())));
             }
         }
         failures
-    }
-
-    async fn count(&self, clicks: &[&Click]) -> Result<(), WriteError> {
-        let mut attempt = 1;
-        loop {
-            match self.links.count(clicks, self.clock.now()).await {
-                Err(WriteError::Conflict) if attempt < ATTEMPTS => {
-                    tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await;
-                    attempt += 1;
-                }
-                counted => return counted,
-            }
-        }
     }
 }
 
@@ -90,10 +68,6 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
         reader.finish()?;
         let settings = QueueSettings::read(&runtime.environment, "CLICKS")?;
         let links = LinkStore::new(Dynamo::new(runtime.aws.dynamo.clone()), table);
-        Ok(Function::batches(
-            &runtime,
-            settings,
-            Clicks { links, clock: runtime.clock.clone(), random: runtime.random.clone() },
-        ))
+        Ok(Function::batches(&runtime, settings, Clicks { links, clock: runtime.clock.clone() }))
     })
 }

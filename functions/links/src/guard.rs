@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use shared::http::{ClientNetwork, ETag, Problem};
+use shared::digest::sha256_base64url;
+use shared::http::{ClientNetwork, Problem};
 use shared::limits::{Decision, DynamoLimiter, InvalidPolicy, Limit, Limiter as _, Policy};
 use shared::time::Timestamp;
 
@@ -36,8 +37,8 @@ impl Guard {
     /// Takes one try from both limits, or refuses with 429.
     pub(crate) async fn admit(&self, link: &Link, network: ClientNetwork, now: Timestamp) -> Result<Decision, Problem> {
         let all = link.id.to_string();
-        // An address is not stored as it is.
-        let one = ETag::of_bytes(format!("{all}#{network}").as_bytes()).to_string();
+        // Hashed, so that the table's keys have one length and show no address at a glance.
+        let one = sha256_base64url(format!("{all}#{network}"));
         let limits = [
             Limit { policy: &self.of_a_network, key: &one, cost: 1 },
             Limit { policy: &self.of_all, key: &all, cost: 1 },

@@ -8,15 +8,14 @@
 mod answer;
 mod unsent;
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
 use shared::cache::Cache;
 use shared::dynamo::Dynamo;
-use shared::http::{ClientNetwork, Document, Path, Problem, PublicUrl, body_within};
+use shared::http::{ClientNetwork, Document, Path, Problem, PublicUrl, body_within, require_content_type};
 use shared::lambda::{Function, Runtime};
 use shared::limits::DynamoLimiter;
 use shared::random::Random;
@@ -47,9 +46,6 @@ const REMEMBERED: u64 = 10_000;
 /// How often a visit that is to spend a click is decided about while others edit the link.
 const RACES: u32 = 5;
 
-/// The first pause after meeting an edit.
-const RACE_PAUSE: Duration = Duration::from_millis(20);
-
 /// The longest form with a password, in bytes.
 const FORM_LIMIT: usize = 4 * 1024;
 
@@ -57,7 +53,7 @@ const FORM_LIMIT: usize = 4 * 1024;
 #[derive(Clone)]
 pub(crate) struct Door {
     links: LinkStore,
-    remembered: Cache<String, Option<Link>>,
+    remembered: Cache<String, Link>,
     clicks: Unsent,
     guard: Guard,
     public_url: PublicUrl,
@@ -104,16 +100,17 @@ fn endpoints() -> OpenApiRouter<Door> {
 
 /// Follow a link.
 ///
-/// With a `+` after the slug it shows where the link leads, and goes nowhere. Pages are for browsers, who name
-/// `text/html` in `Accept`; others get problem documents. An edit takes up to ten seconds to be seen.
+/// With a `+` after the slug it shows where the link leads, and goes nowhere. Of a link that is not there or leads nowhere any
+/// more browsers, who name `text/html` in `Accept`, get a page, and others problem documents. An edit takes up to ten seconds
+/// to be seen.
 #[utoipa::path(
     get, path = "/l/{slug}", operation_id = "follow_link", tag = "redirect",
     params(("slug" = String, Path, example = "k7vq2mz")),
     responses(
         (status = 200, description = "A page: it asks for the password, or shows where the link leads", body = String, content_type = "text/html", example = "<!doctype html>"),
         (status = "3XX", description = "301, 302, 307 or 308, as the link has it: on to the target", headers(("Location" = String))),
-        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
-        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", content((Document = "application/problem+json"), (String = "text/html", example = "<!doctype html>"))),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", content((Document = "application/problem+json"), (String = "text/html", example = "<!doctype html>"))),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
@@ -143,8 +140,8 @@ async fn follow(
     responses(
         (status = "3XX", description = "On to the target", headers(("Location" = String))),
         (status = 403, description = "The page that asks for the password: it was another one", body = String, content_type = "text/html", example = "<!doctype html>"),
-        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", body = Document, content_type = "application/problem+json"),
-        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "not-found: there is no such link, or not yet; or a page that says so", content((Document = "application/problem+json"), (String = "text/html", example = "<!doctype html>"))),
+        (status = 410, description = "gone: it expired, its clicks are used up, or it was put away; or a page that says so", content((Document = "application/problem+json"), (String = "text/html", example = "<!doctype html>"))),
         (status = 429, description = "rate-limited: too many passwords were tried, by this client (10 a minute) or by all (100)", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -158,6 +155,9 @@ async fn confirm(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let form = body_within(request, FORM_LIMIT).await?;
+    if !form.is_empty() || headers.contains_key(CONTENT_TYPE) {
+        require_content_type(&headers, &["application/x-www-form-urlencoded"])?;
+    }
     let password = url::form_urlencoded::parse(&form)
         .find(|(name, _)| name == "password")
         .map(|(_, value)| value.into_owned())
@@ -197,28 +197,20 @@ impl Door {
     async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
         let mark = store::mark(&self.random);
         // A link that was changed since it was remembered is decided about once more, as it is now.
-        for attempt in 1..=RACES {
+        for _ in 0..RACES {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
             let Decision::Redirect { spends_click: true, .. } = decision else {
                 return self.answer(&link, &visit, decision).await;
             };
             let asked_at = self.clock.now();
-            let spending = match self.links.spend_click(&link, &mark).await {
-                // An edit is being written at this moment.
-                Err(WriteError::Conflict) => {
-                    tokio::time::sleep(self.random.pause(RACE_PAUSE, attempt)).await;
-                    continue;
-                }
-                spending => spending?,
-            };
-            match spending {
+            match self.links.spend_click(&link, &mark).await? {
                 Spending::Spent => return self.answer(&link, &visit, decision).await,
                 Spending::Changed(None) => {
                     self.remembered.remove(&visit.slug.key()).await;
                     return nothing_here(visit.wants_html);
                 }
                 Spending::Changed(Some(fresh)) => {
-                    self.remembered.insert_as_of(visit.slug.key(), Some((*fresh).clone()), asked_at).await;
+                    self.remembered.insert_as_of(visit.slug.key(), (*fresh).clone(), asked_at).await;
                     // What was unlocked was the link as it was.
                     visit.unlocked &= fresh.password_hash == link.password_hash;
                     link = *fresh;
@@ -232,12 +224,12 @@ impl Door {
     async fn find(&self, slug: &Slug) -> Result<Option<Link>, Problem> {
         let key = slug.key();
         if let Some(link) = self.remembered.get(&key).await {
-            return Ok(link);
+            return Ok(Some(link));
         }
         let asked_at = self.clock.now();
         let link = self.links.by_slug(slug).await?;
         // A slug that is not there may be made in the next moment, so only links are remembered.
-        if link.is_some() {
+        if let Some(link) = &link {
             self.remembered.insert_as_of(key, link.clone(), asked_at).await;
         }
         Ok(link)

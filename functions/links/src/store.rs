@@ -192,15 +192,16 @@ impl LinkStore {
         self.transact(writes.map(|write| (write, WriteError::Stale)).collect()).await
     }
 
-    /// Deletes a link of this revision. Its slug stays with its tenant.
-    pub async fn delete(&self, link: &Link) -> Result<(), WriteError> {
+    /// Deletes a link of this revision, and writes with it the `due` entry for what stays of it. Its slug stays with its
+    /// tenant.
+    pub async fn delete(&self, link: &Link, due: TransactWrite) -> Result<(), WriteError> {
         let record = Delete::new(&self.table, record_key(&link.tenant_id, &link.id))
             .only_if("revision = :revision")
             .value(":revision", n(link.revision));
         let mut tombstone = Item::from(door_key(&link.slug));
         tombstone.insert("tenant_id".to_owned(), s(link.tenant_id.to_string()));
         tombstone.insert("deleted".to_owned(), AttributeValue::Bool(true));
-        let writes = [TransactWrite::Delete(record), TransactWrite::Put(Put::new(&self.table, tombstone))];
+        let writes = [TransactWrite::Delete(record), TransactWrite::Put(Put::new(&self.table, tombstone)), due];
         self.transact(writes.into_iter().map(|write| (write, WriteError::Stale)).collect()).await
     }
 
@@ -260,7 +261,8 @@ impl LinkStore {
         }
     }
 
-    /// Sets the tenant's blocked domains, when the list still has the revision `before`.
+    /// Sets the tenant's blocked domains, when the list still has the revision `before`. A write that is sent again
+    /// because its answer was lost finds itself.
     pub async fn put_blocklist(&self, tenant: &TenantId, domains: &Blocklist, before: u64) -> Result<(), WriteError> {
         let stored = StoredBlocklist { domains: domains.clone(), revision: before + 1 };
         let put = Put::new(&self.table, item(tenant.to_string(), "blocklist", &stored)?)
@@ -268,7 +270,10 @@ impl LinkStore {
             .value(":before", n(before));
         match self.dynamo.put(put).await {
             Ok(()) => Ok(()),
-            Err(DynamoError::ConditionFailed { .. }) => Err(WriteError::Stale),
+            Err(DynamoError::ConditionFailed { current }) => match read::<StoredBlocklist>(current) {
+                Ok(kept) if kept == stored => Ok(()),
+                _ => Err(WriteError::Stale),
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -283,7 +288,7 @@ impl LinkStore {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct StoredBlocklist {
     domains: Blocklist,
     revision: u64,

@@ -51,7 +51,8 @@ pub(crate) fn store(runtime: &Runtime) -> Result<Option<NoteStore>, BoxError> {
     let url: Option<Secret> = reader.optional("DATABASE_URL");
     reader.finish()?;
     let Some(url) = url else { return Ok(None) };
-    let postgres = Postgres::new(&url, Settings::new(runtime.name, "notes"), runtime.random.clone())?;
+    let settings = Settings { max_connections: runtime.concurrency.get(), ..Settings::new(runtime.name, "notes") };
+    let postgres = Postgres::new(&url, settings, runtime.random.clone())?;
     Ok(Some(NoteStore::new(postgres, runtime.random.clone())))
 }
 

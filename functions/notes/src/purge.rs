@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use shared::lambda::{Function, Runtime, Task, Tick};
+use shared::postgres::PostgresError;
 use shared::time::{SignedDuration, Timestamp};
 use shared::{BoxError, BoxFuture};
 
@@ -28,11 +29,26 @@ impl Task for Purge {
         let Some(notes) = &self.notes else { return Ok(()) };
         let in_time = || tick.has_time(MARGIN);
         let before = tick.now.checked_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
-        while in_time() && notes.purge_notes(before, tick.now).await? {}
-        while in_time() && notes.purge_keys(tick.now).await? {}
-        // An event is delivered for fourteen days at most.
-        while in_time() && notes.purge_states(before).await? {}
-        Ok(())
+        // What cannot be dropped of one kind keeps none of another.
+        let dropped: [Result<(), PostgresError>; 3] = [
+            async {
+                while in_time() && notes.purge_notes(before, tick.now).await? {}
+                Ok(())
+            }
+            .await,
+            async {
+                while in_time() && notes.purge_keys(tick.now).await? {}
+                Ok(())
+            }
+            .await,
+            async {
+                // An event is delivered for fourteen days at most.
+                while in_time() && notes.purge_states(before).await? {}
+                Ok(())
+            }
+            .await,
+        ];
+        Ok(dropped.into_iter().collect::<Result<(), _>>()?)
     }
 }
 

@@ -173,8 +173,12 @@ impl Work<'_> {
 
     /// The same, locked until the transaction ends, so that what is read is what is changed.
     pub async fn lock(&mut self, id: &NoteId, place: Place) -> Result<Held, PostgresError> {
-        let held = self.select(std::slice::from_ref(id), place, true).await?;
-        Ok(held.into_iter().next().ok_or_else(Problem::not_found)?)
+        Ok(self.lock_if_any(id, place).await?.ok_or_else(Problem::not_found)?)
+    }
+
+    /// The same; none where there is no such note.
+    pub async fn lock_if_any(&mut self, id: &NoteId, place: Place) -> Result<Option<Held>, PostgresError> {
+        Ok(self.select(std::slice::from_ref(id), place, true).await?.pop())
     }
 
     /// Those of these notes that the actor may see, locked in the order of their ids, so that no two who lock several

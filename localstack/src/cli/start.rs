@@ -14,7 +14,7 @@ use crate::services::State;
 use crate::stack::{Options, Stack, Step};
 use crate::terminal;
 
-/// Starts a stack and serves until Ctrl-C, SIGTERM, or the end of one of its servers.
+/// Starts a stack and serves until Ctrl-C, SIGTERM, or a server that ends again and again.
 pub(super) async fn run(options: Options, quiet: bool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let screen = Screen::default();
@@ -30,7 +30,7 @@ pub(super) async fn run(options: Options, quiet: bool) -> anyhow::Result<()> {
     let crashed = tokio::select! {
         _ = tokio::signal::ctrl_c() => None,
         _ = terminate.recv() => None,
-        error = stack.crashed() => Some(error),
+        error = stack.keep_up() => Some(error),
     };
     terminal::say("\nStopping …");
     let stopped = tokio::select! {

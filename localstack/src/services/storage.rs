@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::supervisor::Supervisor;
 use super::{Error, postgres};
@@ -93,34 +94,55 @@ fn hold(data: &Path) -> Result<File, Error> {
             if file.read_to_string(&mut pid).is_err() || pid.is_empty() {
                 pid.push('?');
             }
-            // Not `dev.json`, which outlives its stack. An unreadable file only leaves the address out.
-            let control: Option<ControlFile> = dev::read(&data.join(dev::CONTROL)).unwrap_or_default();
-            Err(Error::AlreadyRunning { data: data.to_owned(), url: control.map(|control| control.url), pid })
+            Err(already_running(data, &pid))
         }
         Err(TryLockError::Error(source)) => Err(Error::File { what: "cannot lock", path, source }),
     }
 }
 
+fn already_running(data: &Path, pid: &str) -> Error {
+    // Not `dev.json`, which outlives its stack. An unreadable file only leaves the address out.
+    let control: Option<ControlFile> = dev::read(&data.join(dev::CONTROL)).unwrap_or_default();
+    Error::AlreadyRunning { data: data.to_owned(), url: control.map(|control| control.url), pid: pid.to_owned() }
+}
+
+/// Files that a stack has from its first start on, by which its folder is known from any other one.
+const MARKS: [&str; 2] = ["supervise.py", "supervise.lock"];
+
+/// How long the servers of a stack that has just gone may still be writing: their supervisor kills what does not end.
+const LAST_WRITES: Duration = Duration::from_secs(15);
+/// The pause between two looks whether they are done.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Deletes everything that the servers keep for the stack in `data`; the Python environment stays if it is elsewhere.
-/// Nothing happens when there is no data.
+/// Nothing happens, which is false, in a folder that has no stack's data.
 ///
 /// # Errors
 /// When a stack is running on this data, or when the file system refuses.
-pub fn remove(data: &Path) -> Result<(), Error> {
-    if !data.try_exists().map_err(Error::file("cannot look at", data))? {
-        return Ok(());
+pub fn remove(data: &Path) -> Result<bool, Error> {
+    if !MARKS.iter().any(|mark| data.join(mark).exists()) {
+        return Ok(false);
     }
     let _lock = hold(data)?;
     let supervisor = data.join("supervise.lock");
     if let Ok(lock) = File::open(&supervisor) {
-        // The servers of a stack that has just gone may still be writing.
-        lock.lock().map_err(Error::file("cannot lock", &supervisor))?;
+        let began = Instant::now();
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::WouldBlock if began.elapsed() < LAST_WRITES => std::thread::sleep(LOOK_AGAIN),
+                // A throw-away stack, which holds no lock of its own.
+                TryLockError::WouldBlock => return Err(already_running(data, "?")),
+                TryLockError::Error(source) => {
+                    return Err(Error::File { what: "cannot lock", path: supervisor, source });
+                }
+            }
+        }
     }
     postgres::remove_elsewhere(data)?;
     for name in ["aws", "postgres", "redis", "logs", "ports.json", "supervise.py", "supervise.lock"] {
         remove_if_there(&data.join(name))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Makes a directory that only the current user can look into, with its parents.

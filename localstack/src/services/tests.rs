@@ -203,6 +203,23 @@ async fn a_server_can_crash_be_noticed_and_come_back() {
     send(Signal::KILL, victim);
     let crash = timeout(Duration::from_secs(5), crash).await.unwrap();
     assert!(matches!(crash, Error::Ended { service: Service::Redis, code: -9, .. }), "{crash}");
+
+    let (told, notes) = std::sync::mpsc::channel();
+    let up = services.keep_up(|error| told.send(error.to_string()).unwrap());
+    let again = async {
+        while services.pid(Service::Redis).is_none_or(|pid| pid == victim) {
+            tokio::task::yield_now().await;
+        }
+        let second = services.pid(Service::Redis).unwrap();
+        send(Signal::KILL, second);
+        std::future::pending::<()>().await;
+    };
+    let end = tokio::select! {
+        end = up => end,
+        () = again => unreachable!(),
+    };
+    assert!(matches!(end, Error::Ended { service: Service::Redis, code: -9, .. }), "{end}");
+    assert!(notes.try_iter().collect::<Vec<_>>().concat().contains("ended with code -9"));
     services.shutdown().await.unwrap();
 }
 

@@ -27,11 +27,16 @@ where
 {
     for attempt in 1..TRIES {
         match once().await {
-            Err(error) if met_another(&error) => tokio::time::sleep(RANDOM.pause(FIRST_PAUSE, attempt)).await,
+            Err(error) if met_another(&error) => pause(attempt).await,
             done => return done,
         }
     }
     once().await
+}
+
+/// Waits before the try that follows this one.
+pub(super) async fn pause(attempt: u32) {
+    tokio::time::sleep(RANDOM.pause(FIRST_PAUSE, attempt)).await;
 }
 
 /// Whether a write was not done because a transaction held an item, and for nothing else.

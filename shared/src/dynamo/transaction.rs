@@ -100,7 +100,9 @@ impl Dynamo {
         outcome(self.transact_again(writes).await, meanings)
     }
 
-    fn transact_again(&self, writes: Vec<TransactWrite>) -> BoxFuture<'_, Result<(), DynamoError>> {
+    /// Does all of up to 100 writes or none, as [`Dynamo::transact`], and tries again what meets another transaction
+    /// ([`super::conflict`]): for who has to know the reasons of each write.
+    pub fn transact_again(&self, writes: Vec<TransactWrite>) -> BoxFuture<'_, Result<(), DynamoError>> {
         Box::pin(again(move || self.transact(writes.clone())))
     }
 }

@@ -339,7 +339,8 @@ async fn note_route(request: Request, next: Next) -> Response {
 fn write_document(response: &mut Response, problem: &Problem, line: &Line) {
     let document = problem.document(&line.path, &line.context.request_id);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if problem.kind() == ProblemType::Unauthenticated {
+    // Whatever it asks for (RFC 9110, section 15.5.2).
+    if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
     }
     response.headers_mut().remove(header::CONTENT_LENGTH);

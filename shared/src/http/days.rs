@@ -29,11 +29,15 @@ impl Days {
     /// The first and the last day, no more than `most` days in all; today is the day of `now`.
     ///
     /// # Errors
-    /// `validation` at `?from` when it is after the last day, or the range has more days.
+    /// `validation` at `?from` when it is after the last day or before the year 0, whose days have no order as text, or the
+    /// range has more days.
     pub fn between(self, most: i32, now: Timestamp) -> Result<(Date, Date), Problem> {
         let to = self.to.unwrap_or_else(|| Offset::UTC.to_datetime(now).date());
         let from = self.from.unwrap_or_else(|| to.saturating_sub((USUAL_DAYS - 1).days()));
         let refused = |code, detail: &str| Problem::validation(vec![FieldError::new("?from", code, detail)]);
+        if from.year() < 0 {
+            return Err(refused("out_of_range", "must be in the years 0000 to 9999"));
+        }
         if from > to {
             return Err(refused("after_the_end", "must not be after `to`"));
         }
@@ -70,5 +74,7 @@ mod tests {
         assert!(between(Some("2026-04-04"), None).is_ok());
         assert!(between(Some("2026-04-03"), None).is_err());
         assert!(between(Some("-009999-01-01"), Some("9999-12-31")).is_err());
+        assert!(between(Some("-000002-12-31"), Some("-000001-01-01")).is_err());
+        assert!(between(Some("0000-01-01"), Some("0000-01-02")).is_ok());
     }
 }

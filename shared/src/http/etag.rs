@@ -47,14 +47,22 @@ pub struct Preconditions {
 }
 
 impl Preconditions {
-    /// Refuses with 412 when the request names another version than `current`.
+    /// Refuses with 412 a change of what has the version `current`: when `If-Match` does not name it, or `If-None-Match` does,
+    /// as `*` does for all that is there.
     pub fn check(&self, current: &ETag) -> Result<(), Problem> {
-        match &self.if_match {
-            Some(tags) if !names(tags, current, false) => {
-                Err(Problem::new(ProblemType::PreconditionFailed, format!("the present version is {current}")))
-            }
-            _ => Ok(()),
+        let wanted = self.if_match.as_deref().is_none_or(|tags| names(tags, current, false));
+        if wanted && !self.not_modified(current) {
+            return Ok(());
         }
+        Err(Problem::new(ProblemType::PreconditionFailed, format!("the present version is {current}")))
+    }
+
+    /// Refuses with 412 to make what is not there when `If-Match` says that it is, whichever version it names.
+    pub fn check_absent(&self) -> Result<(), Problem> {
+        if self.has_if_match() {
+            return Err(Problem::new(ProblemType::PreconditionFailed, "it is not there to have a version"));
+        }
+        Ok(())
     }
 
     /// Whether the request says which version it is about, be it any (`*`).
@@ -62,7 +70,7 @@ impl Preconditions {
         self.if_match.is_some()
     }
 
-    /// Whether the request names a version that it has.
+    /// Whether the request names a version that it has, or is not to find any (`*`).
     pub const fn has_if_none_match(&self) -> bool {
         self.if_none_match.is_some()
     }
@@ -110,6 +118,11 @@ mod tests {
         assert!(given("\"r1\", \"r3\"", "").check(&current).is_ok());
         assert!(given("\"r2\"", "").check(&current).is_err());
         assert!(given("W/\"r3\"", "").check(&current).is_err());
+        assert!(given("", "*").check(&current).is_err());
+        assert!(given("", "\"r2\", W/\"r3\"").check(&current).is_err());
+        assert!(given("", "\"r2\"").check(&current).is_ok());
+        assert!(given("", "*").check_absent().is_ok());
+        assert!(given("*", "").check_absent().is_err());
         assert!(given("", "W/\"r3\"").not_modified(&current));
         assert!(!given("", "\"r2\"").not_modified(&current));
     }

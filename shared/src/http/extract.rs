@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::faults::{fault, faults, first_fault, pointer_of};
+use super::objects::Objects;
 use super::problem::{FieldError, Problem, ProblemType};
 use super::sound::Sound;
 
@@ -76,7 +77,7 @@ pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Proble
 }
 
 /// Refuses a request whose `Content-Type` is none of `accepted` (parameters are ignored).
-pub(super) fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+pub fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
@@ -88,11 +89,10 @@ pub(super) fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Re
 /// Reads a JSON object into a `T`: what [`Json`] does, for a body that is at hand.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice::<Sound>(body).map_err(|error| malformed(&error))?;
-    // serde would fill a struct from an array by the order of its fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::validation(vec![FieldError::new("", "invalid_type", "must be a JSON object")]));
     }
-    let error = match serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body)) {
+    let error = match serde_path_to_error::deserialize(Objects(&mut serde_json::Deserializer::from_slice(body))) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
@@ -110,7 +110,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 /// Reads a `T` from a JSON value, with the same refusals as [`parse_json`].
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
-    match serde_path_to_error::deserialize(&value) {
+    match serde_path_to_error::deserialize(Objects(&value)) {
         Ok(parsed) => Ok(parsed),
         Err(error) if value.to_string().len() <= ALL_FAULTS_LIMIT => {
             Err(Problem::validation(faults::<T>(value, &error)))
@@ -265,6 +265,48 @@ mod tests {
     fn an_array_is_no_object_however_well_its_order_fits() {
         let problem = refused(r#" [1, "name", []]"#);
         assert_eq!((&*problem.errors()[0].code, problem.errors()[0].pointer.as_str()), ("invalid_type", ""));
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+    #[allow(dead_code)]
+    enum Wrapping {
+        Paper { sheets: u8 },
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Gift {
+        line: Option<Line>,
+        lines: Option<Vec<Line>>,
+        wrapping: Option<Wrapping>,
+        point: Option<(i8, i8)>,
+        any: Option<Value>,
+        raw: Option<Box<serde_json::value::RawValue>>,
+        by_name: Option<std::collections::BTreeMap<String, Line>>,
+    }
+
+    #[test]
+    fn nor_is_one_at_any_depth() {
+        for (body, pointer) in [
+            (r#"{"line": [1]}"#, "/line"),
+            (r#"{"lines": [{"price": 1}, [2]]}"#, "/lines/1"),
+            (r#"{"wrapping": ["paper", 1]}"#, "/wrapping"),
+            (r#"{"by_name": {"a": [1]}}"#, "/by_name/a"),
+            (r#"{"by_name": {"a": {"price": 1}}, "line": []}"#, "/line"),
+        ] {
+            let whole = parse_json::<Gift>(body.as_bytes()).unwrap_err();
+            let value = from_value::<Gift>(serde_json::from_str(body).unwrap()).unwrap_err();
+            for problem in [whole, value] {
+                let told: Vec<_> = problem.errors().iter().map(|error| (&*error.pointer, &*error.code)).collect();
+                assert_eq!(told, [(pointer, "invalid_type")], "{body}");
+            }
+        }
+        let body =
+            r#"{"point": [1, 2], "any": [[1]], "raw": [1], "lines": [], "wrapping": {"kind": "paper", "sheets": 1}}"#;
+        assert!(parse_json::<Gift>(body.as_bytes()).is_ok());
+        assert!(from_value::<Gift>(serde_json::from_str(&body.replace(r#""raw": [1], "#, "")).unwrap()).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::objects::Objects;
 use super::problem::FieldError;
 
 /// At most this many bad fields of one body are listed.
@@ -52,7 +53,7 @@ fn next_fault<T: DeserializeOwned>(value: &mut Value, pointer: &str) -> Option<F
         if !replace(value, pointer, stand_in) {
             return None;
         }
-        match serde_path_to_error::deserialize::<_, T>(&*value) {
+        match serde_path_to_error::deserialize::<_, T>(Objects(&*value)) {
             Ok(_) => return None,
             Err(error) => {
                 let next = fault(&pointer_of(error.path()), &error.inner().to_string());

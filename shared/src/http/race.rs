@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use tokio::time::Instant;
 
 use super::idempotency::{Attempt, Begin, Idempotency, Submitted, in_progress};
 use super::{Problem, ProblemType};
@@ -11,6 +12,9 @@ use crate::random::Random;
 
 /// How often a change is tried that meets others of the same thing.
 const RACES: u32 = 8;
+
+/// For how long, as a try may itself have waited for the transactions of others: well within a function's time.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// The first pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -61,13 +65,15 @@ async fn tried<T, F>(random: &Random, mut once: impl FnMut() -> F) -> Result<Opt
 where
     F: Future<Output = Result<Option<T>, Problem>>,
 {
+    let began = Instant::now();
     for attempt in 1..=RACES {
         if let Some(done) = once().await? {
             return Ok(Some(done));
         }
-        if attempt < RACES {
-            tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
+        if attempt == RACES || began.elapsed() > LONGEST {
+            break;
         }
+        tokio::time::sleep(random.pause(FIRST_PAUSE, attempt)).await;
     }
     Ok(None)
 }

@@ -33,6 +33,24 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+/// What a PUT has made where nothing was, or set anew.
+#[derive(Debug)]
+pub enum Stored<T> {
+    /// It was not there: 201.
+    Made(Created<T>),
+    /// It was there: 200.
+    Set(Tagged<T>),
+}
+
+impl<T: Serialize> IntoResponse for Stored<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Made(created) => created.into_response(),
+            Self::Set(tagged) => tagged.into_response(),
+        }
+    }
+}
+
 /// A resource with its `ETag`; 304 when the client has it already.
 #[derive(Debug)]
 pub struct Tagged<T> {

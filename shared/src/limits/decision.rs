@@ -47,11 +47,6 @@ impl Decision {
         let first = refused.next()?.retry_after?;
         refused.try_fold(first, |longest, limit| Some(longest.max(limit.retry_after?)))
     }
-
-    /// The names of the policies that refused, as the draft's problem types list them in `violated-policies`.
-    pub fn violated(&self) -> impl Iterator<Item = &str> {
-        self.limits.iter().filter(|limit| limit.refused).map(|limit| limit.policy.name())
-    }
 }
 
 impl LimitState {

@@ -101,8 +101,6 @@ impl DynamoLimiter {
                     }
                     self.pause_after_the_first(attempt).await;
                 }
-                // It met the transaction of another check.
-                Err(DynamoError::Conflict(_)) => self.pause(attempt).await,
                 Err(error) => return Err(LimitError::unavailable(error)),
             }
         }

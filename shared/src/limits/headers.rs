@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 
-use super::{Decision, LimitState, QuotaUnit};
+use super::{Decision, LimitState};
 use crate::http::{Problem, ProblemType};
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -63,9 +63,6 @@ fn write_policy(value: &mut String, limit: &LimitState) {
     let policy = &limit.policy;
     // Writing to a String does not fail.
     let _ = write!(value, "\"{}\";q={}", policy.name(), policy.quota());
-    if policy.unit() == QuotaUnit::ContentBytes {
-        value.push_str(";qu=\"content-bytes\"");
-    }
     if policy.window().subsec_nanos() == 0 {
         let _ = write!(value, ";w={}", policy.window().as_secs());
     }

@@ -12,18 +12,7 @@ pub struct Policy {
     quota: u32,
     window: Duration,
     burst: u32,
-    unit: QuotaUnit,
     rate: Rate,
-}
-
-/// What a unit of a quota is, from the registry of draft-ietf-httpapi-ratelimit-headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum QuotaUnit {
-    /// One request each.
-    #[default]
-    Requests,
-    /// One byte of content each.
-    ContentBytes,
 }
 
 /// Why a policy cannot be.
@@ -65,12 +54,7 @@ impl Policy {
         }
         let microseconds = u64::try_from(window.as_micros()).map_err(|_| InvalidPolicy::Window)?;
         let rate = Rate::new(quota, microseconds, burst).ok_or(InvalidPolicy::TooFine)?;
-        Ok(Self { name, quota, window, burst, unit: QuotaUnit::Requests, rate })
-    }
-
-    /// The same policy over another unit.
-    pub fn counting(self, unit: QuotaUnit) -> Self {
-        Self { unit, ..self }
+        Ok(Self { name, quota, window, burst, rate })
     }
 
     /// The name that clients see, and that begins the stored key.
@@ -91,11 +75,6 @@ impl Policy {
     /// The most units at one instant.
     pub const fn burst(&self) -> u32 {
         self.burst
-    }
-
-    /// What is counted.
-    pub const fn unit(&self) -> QuotaUnit {
-        self.unit
     }
 
     pub(super) const fn rate(&self) -> &Rate {

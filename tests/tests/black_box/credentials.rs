@@ -62,6 +62,10 @@ async fn a_key_is_taken_from_either_header() {
 async fn two_credentials_are_400_even_when_both_are_good() {
     let tenant = Tenant::new().await;
     let bearer = format!("Bearer {}", tenant.api_key);
+    for twice in ["authorization", "x-api-key"] {
+        let value = if twice == "x-api-key" { &tenant.api_key } else { &bearer };
+        with(&[(twice, value), (twice, value)]).await.problem(400, "ambiguous-credentials");
+    }
     for api_key in [tenant.api_key.as_str(), "", "x"] {
         with(&[("authorization", &bearer), ("x-api-key", api_key)]).await.problem(400, "ambiguous-credentials");
     }

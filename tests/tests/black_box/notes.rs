@@ -118,7 +118,8 @@ impl Member {
 
     /// Shares a note.
     pub(crate) async fn share(&self, path: &str, with: &Self, access: &str) {
-        self.put(&format!("{path}/shares/{}", with.id), &json!({"access": access})).await.expect(200);
+        let answer = self.put(&format!("{path}/shares/{}", with.id), &json!({"access": access})).await;
+        assert!([200, 201].contains(&answer.status.as_u16()), "{answer:?}");
     }
 
     /// The titles of a list.

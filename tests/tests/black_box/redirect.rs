@@ -244,6 +244,26 @@ async fn sixty_visitors_at_once_spend_a_limit_of_ten_exactly() {
 }
 
 #[tokio::test]
+async fn what_leads_nowhere_is_told_in_the_form_that_was_asked_for() {
+    for (accept, content_type) in
+        [("text/html;q=0, */*", "application/problem+json"), ("text/html", "text/html; charset=utf-8")]
+    {
+        let answer = anonymous(Method::GET, "/l/nothing-is-here").header("accept", accept).answer().await.expect(404);
+        assert_eq!((answer.header("content-type"), answer.header("vary")), (content_type, "Accept"));
+    }
+}
+
+#[tokio::test]
+async fn a_password_comes_by_the_form_and_not_otherwise() {
+    let tenant = Tenant::new().await;
+    let door = door_of(&link(&tenant, json!({"password": "open sesame"})).await);
+    let answer = anonymous(Method::POST, &door).json(&json!({"password": "open sesame"})).answer().await;
+    answer.problem(415, "unsupported-media-type");
+    let form = anonymous(Method::POST, &door).header("content-type", "application/x-www-form-urlencoded");
+    form.body("password=open+sesame").answer().await.expect(303);
+}
+
+#[tokio::test]
 async fn programs_that_look_do_not_spend_a_click() {
     let tenant = Tenant::new().await;
     let made = link(&tenant, json!({"max_clicks": 1, "target": "https://example.com/the-path"})).await;

@@ -6,12 +6,14 @@ use shared::identity::{Caller, permission};
 
 use super::done;
 use crate::app::App;
+use crate::expiries::deletion_write;
 use crate::link::LinkId;
 use crate::view::etag;
 
 /// Delete a link.
 ///
-/// It stops to lead anywhere within ten seconds. Its slug stays reserved for the tenant.
+/// It stops to lead anywhere within ten seconds. Its slug stays reserved for the tenant. Its statistics are erased fifteen
+/// days later, when no click can be on its way any more.
 #[utoipa::path(
     delete, path = "/v2/links/{id}", operation_id = "delete_link", tag = "links",
     params(("id" = String, Path, example = "link_01k9z4n2y6e0qv3m8t5w7x9abc"), ("If-Match" = Option<String>, Header)),
@@ -29,8 +31,10 @@ pub async fn delete(
 ) -> Result<NoContent, Problem> {
     race(&app.random, async || {
         let link = app.links.get(&caller.tenant, &id).await?.ok_or_else(Problem::not_found)?;
-        conditions.check(&etag(&link, app.clock.now()))?;
-        Ok(done(app.links.delete(&link).await)?.then_some(NoContent))
+        let now = app.clock.now();
+        conditions.check(&etag(&link, now))?;
+        let due = deletion_write(&app.sender, &app.expiries_queue_url, &link, now).map_err(Problem::internal)?;
+        Ok(done(app.links.delete(&link, due).await)?.then_some(NoContent))
     })
     .await
 }

@@ -38,7 +38,9 @@ const ATTEMPTS: usize = 4;
 
 impl LinkStore {
     /// Counts clicks of one link and one day, at most [`MOST_TOGETHER`], each once however often it comes.
-    /// [`WriteError::Conflict`] when other counts of the link are in the way: nothing was counted, try again.
+    ///
+    /// # Errors
+    /// Nothing was counted; [`WriteError::Conflict`] when other counts of the link were in the way each time.
     pub async fn count(&self, clicks: &[&Click], now: Timestamp) -> Result<(), WriteError> {
         let mut seen = BTreeSet::new();
         let mut pending: Vec<&Click> = clicks.iter().copied().filter(|click| seen.insert(click.id)).collect();
@@ -50,14 +52,11 @@ impl LinkStore {
             let day_at = writes.len();
             writes.extend([TransactWrite::Update(day), TransactWrite::Update(total)]);
 
-            let reasons = match self.dynamo.transact(writes).await {
+            let reasons = match self.dynamo.transact_again(writes).await {
                 Ok(()) => return Ok(()),
                 Err(DynamoError::Cancelled { reasons }) => reasons,
                 Err(error) => return Err(error.into()),
             };
-            if reasons.contains(&Cancellation::Conflict) {
-                return Err(WriteError::Conflict);
-            }
             let failed = |at: usize| matches!(reasons.get(at), Some(Cancellation::ConditionFailed(_)));
             if !(0..=day_at).any(failed) {
                 return Err(DynamoError::Cancelled { reasons }.into());

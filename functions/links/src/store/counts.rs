@@ -5,14 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::civil::Date;
 use serde::Serialize;
-use shared::dynamo::{Item, Query, key, number, s, text};
+use shared::dynamo::{Delete, Item, Query, key, number, s, text};
 use shared::id::TenantId;
 use utoipa::ToSchema;
 
 use super::{LinkStore, WriteError};
 use crate::link::LinkId;
+
+/// How many items are deleted at the same time.
+const DELETED_AT_ONCE: usize = 10;
 
 /// How a visit is counted, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -86,6 +90,23 @@ impl LinkStore {
             after = page.next;
             if after.is_none() {
                 return Ok(days);
+            }
+        }
+    }
+
+    /// Forgets all that was counted of a link.
+    pub async fn forget_counts(&self, tenant: &TenantId, link: &LinkId) -> Result<(), WriteError> {
+        let counts = format!("{tenant}#{link}");
+        let mut after = None;
+        loop {
+            let query = Query::new(&self.table, "pk = :counts").value(":counts", s(&counts)).after(after);
+            let page = self.dynamo.query(query).await?;
+            let keys = page.items.iter().filter_map(|item| text(item, "sk")).map(|sk| key(&counts, sk));
+            let deletes: Vec<_> = keys.map(|key| self.dynamo.delete(Delete::new(&self.table, key))).collect();
+            stream::iter(deletes).buffer_unordered(DELETED_AT_ONCE).try_collect::<()>().await?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
             }
         }
     }

@@ -25,9 +25,6 @@ pub(super) fn demand_version(held: &Held, conditions: &Preconditions) -> Result<
 pub(super) fn check_share(share: Option<&Share>, conditions: &Preconditions) -> Result<(), Problem> {
     match share {
         Some(share) => conditions.check(&share_etag(share)),
-        None if conditions.has_if_match() => {
-            Err(Problem::new(ProblemType::PreconditionFailed, "the note is not shared with the user"))
-        }
-        None => Ok(()),
+        None => conditions.check_absent(),
     }
 }

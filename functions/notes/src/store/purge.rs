@@ -11,8 +11,9 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{Errand, NoteStore, outbox, row};
 use crate::telling::Telling;
 
-/// How many notes are dropped in one transaction: each may have a hundred revisions of 256 KiB.
-const NOTES_AT_ONCE: i64 = 50;
+/// How many notes are dropped in one transaction: each may have a hundred revisions of 256 KiB, and a statement has five
+/// seconds.
+pub(super) const NOTES_AT_ONCE: i64 = 5;
 /// How many small rows are dropped in one transaction.
 const ROWS_AT_ONCE: i64 = 1000;
 

@@ -67,14 +67,14 @@ impl Work<'_> {
         self.find_share(id, user).await
     }
 
-    /// Shares a note of the actor's with a user of the tenant, or changes how.
+    /// Shares a note of the actor's with a user of the tenant, or changes how; whether it is new.
     pub async fn put_share(
         &mut self,
         id: &NoteId,
         user: &UserId,
         access: Access,
         now: Timestamp,
-    ) -> Result<Share, PostgresError> {
+    ) -> Result<(Share, bool), PostgresError> {
         let held = self.lock(id, Place::Desk).await?;
         held.check(Access::Owner)?;
         if held.note.owner == user.to_string() {
@@ -96,13 +96,13 @@ impl Work<'_> {
                  INSERT INTO note_shares AS s (note_id, user_id, access, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
                  ON CONFLICT (tenant, note_id, user_id) DO UPDATE SET access = excluded.access, updated_at = CASE
                      WHEN s.access = excluded.access THEN s.updated_at ELSE greatest(excluded.updated_at, s.updated_at + 1)
-                 END RETURNING *
-             ) SELECT {COLUMNS} FROM s JOIN users u ON u.id = s.user_id"
+                 END RETURNING *, xmax = 0 AS is_new
+             ) SELECT {COLUMNS}, s.is_new FROM s JOIN users u ON u.id = s.user_id"
         );
         let access = if access == Access::Write { "write" } else { "read" };
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.to_string()).bind(user.to_string());
         let row = query.bind(access).bind(now.as_millisecond()).fetch_one(&mut self.transaction).await?;
-        share(&row)
+        Ok((share(&row)?, row.try_get("is_new")?))
     }
 
     /// Takes a share away: its note's owner does, or the user whom it is for. `check` may refuse the share as it is.

@@ -9,12 +9,13 @@ use shared::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::purge::NOTES_AT_ONCE;
 use super::{NoteStore, outbox, row};
 use crate::note::Actor;
 use crate::telling::Telling;
 
-/// How many notes are erased or handed over in one transaction: each may have a hundred revisions of 256 KiB.
-const NOTES_AT_ONCE: i64 = 50;
+/// How many notes are handed over in one transaction.
+const GIVEN_AT_ONCE: i64 = 50;
 
 /// What identity tells of a user.
 #[derive(Clone, Debug)]
@@ -73,15 +74,25 @@ impl NoteStore {
         self.postgres
             .repeated(async || {
                 let mut transaction = self.postgres.tenant_transaction(&change.tenant).await?;
-                let done = match step {
-                    Step::Note => note_state(&mut transaction, change).await,
-                    Step::GiveAway => self.give_away(&mut transaction, change).await,
-                    Step::Erase => self.erase_some(&mut transaction, change).await,
-                    Step::Remove => self.remove(&mut transaction, change).await.map(|()| false),
-                };
+                let done = self.step_in(&mut transaction, change, step).await;
                 transaction.end(done).await
             })
             .await
+    }
+
+    async fn step_in(&self, transaction: &mut Transaction, change: &Change, step: Step) -> Result<bool, PostgresError> {
+        if matches!(step, Step::Note) {
+            return note_state(transaction, change).await;
+        }
+        if !is_last(transaction, change).await? {
+            return Ok(false);
+        }
+        match step {
+            Step::Note => Ok(false),
+            Step::GiveAway => self.give_away(transaction, change).await,
+            Step::Erase => self.erase_some(transaction, change).await,
+            Step::Remove => self.remove(transaction, change).await.map(|()| false),
+        }
     }
 
     /// Gives some notes of a user who left to the tenant; false when there were none.
@@ -98,7 +109,7 @@ impl NoteStore {
         )
         .bind(&change.user)
         .bind(&tenant)
-        .bind(NOTES_AT_ONCE)
+        .bind(GIVEN_AT_ONCE)
         .fetch_all(&mut *transaction)
         .await?;
         // Who was told of its deletion learns of its owner when it is restored.
@@ -197,6 +208,14 @@ async fn note_state(transaction: &mut Transaction, change: &Change) -> Result<bo
         .await?;
     }
     Ok(is_news)
+}
+
+/// Whether nothing was told of the user since: who has come back keeps what they make. Nothing is until the transaction ends.
+async fn is_last(transaction: &mut Transaction, change: &Change) -> Result<bool, PostgresError> {
+    let query = "SELECT FROM user_states
+                 WHERE tenant = tenfold.current_tenant() AND user_id = $1 AND told_at = $2 AND removed FOR UPDATE";
+    let query = sqlx::query(query).bind(&change.user).bind(change.told_at);
+    Ok(query.fetch_optional(transaction).await?.is_some())
 }
 
 async fn introduce(transaction: &mut Transaction, actor: &Actor) -> Result<(), PostgresError> {

@@ -1,5 +1,7 @@
 //! Jobs, queues and schedules: what is different between version 1 and 2.
 
+use std::cell::{Cell, RefCell};
+
 use serde_json::{Value, json};
 
 use super::change::{Asked, Change, Operation, Request};
@@ -106,15 +108,22 @@ impl Change for PayloadOmitted {
 /// The webhook that tells of an end has the version that its job names.
 struct CallbackVersion;
 
-/// Changes what follows the end of each job that a body asks for or tells of.
-fn each_on_done(operation: &Operation<'_>, body: &mut Members<'_>, change: impl Fn(&mut Members<'_>)) {
+/// Changes what follows the end of each job that a body asks for or tells of, with its place in the body, a JSON pointer.
+fn each_on_done(operation: &Operation<'_>, body: &mut Members<'_>, change: impl Fn(&str, &mut Members<'_>)) {
+    let at = |place: &str, job: &mut Members<'_>| {
+        job.within("on_done", |on_done| change(&format!("{place}/on_done"), on_done));
+    };
+    let each = |body: &mut Members<'_>, list: &'static str, change: &dyn Fn(usize, &mut Members<'_>)| {
+        let index = Cell::new(0);
+        body.each(list, |member| change(index.replace(index.get() + 1), member));
+    };
     match (operation.method.as_str(), operation.segments) {
-        ("POST", ["jobs"]) => body.within("on_done", change),
-        ("POST", ["jobs", "batch"]) => body.each("jobs", |job| job.within("on_done", &change)),
-        ("GET", ["schedules"]) => {
-            body.each("data", |schedule| schedule.within("job", |job| job.within("on_done", &change)));
-        }
-        (_, ["schedules"] | ["schedules", _]) => body.within("job", |job| job.within("on_done", change)),
+        ("POST", ["jobs"]) => at("", body),
+        ("POST", ["jobs", "batch"]) => each(body, "jobs", &|index, job| at(&format!("/jobs/{index}"), job)),
+        ("GET", ["schedules"]) => each(body, "data", &|index, schedule| {
+            schedule.within("job", |job| at(&format!("/data/{index}/job"), job));
+        }),
+        (_, ["schedules"] | ["schedules", _]) => body.within("job", |job| at("/job", job)),
         _ => {}
     }
 }
@@ -131,21 +140,22 @@ impl Change for CallbackVersion {
 
     fn request(&self, request: &mut Request<'_>) {
         let Some(body) = &mut request.body else { return };
-        let newer = std::cell::Cell::new(false);
-        each_on_done(&request.operation, body, |on_done| {
-            newer.set(newer.get() || on_done.has("version"));
+        let newer = RefCell::new(Vec::new());
+        each_on_done(&request.operation, body, |place, on_done| {
+            if on_done.has("version") {
+                newer.borrow_mut().push(format!("{place}/version"));
+            }
             if on_done.has("url") {
                 on_done.set("version", &Version::V1);
             }
         });
-        if newer.get() {
-            let detail = "`version` of `on_done` is of version v2, which v1 does not know";
-            request.faults.push(FieldError::new("/on_done/version", "other_version", detail));
-        }
+        let detail = "`version` of `on_done` is of version v2, which v1 does not know";
+        let faults = newer.into_inner().into_iter().map(|place| FieldError::new(place, "other_version", detail));
+        request.faults.extend(faults);
     }
 
     fn answer(&self, asked: &Asked<'_>, body: &mut Members<'_>) {
-        each_on_done(&asked.operation, body, |on_done| on_done.remove("version"));
+        each_on_done(&asked.operation, body, |_, on_done| on_done.remove("version"));
     }
 
     #[allow(clippy::indexing_slicing)] // of the document that a test generates

@@ -292,3 +292,15 @@ proptest! {
         let _ = lowered(method, path, &body);
     }
 }
+
+#[test]
+fn what_is_of_version_2_is_told_where_it_is() {
+    let on_done = json!({"url": "https://example.com/", "version": "v2"});
+    let job = json!({"type": "w", "on_done": on_done});
+    let batch = json!({"jobs": [{"type": "w"}, job, {"type": "w", "on_done": {"queue": "q"}}, job]});
+    let code = "other_version";
+    assert_eq!(faults("POST", "/v1/jobs", &job), one("/on_done/version", code));
+    assert_eq!(faults("POST", "/v1/schedules", &json!({"job": job})), one("/job/on_done/version", code));
+    let both = [one("/jobs/1/on_done/version", code), one("/jobs/3/on_done/version", code)].concat();
+    assert_eq!(faults("POST", "/v1/jobs/batch", &batch), both);
+}

@@ -1,11 +1,14 @@
 //! The worker that tells of ends: each of its calls failing, and messages that come twice and out of order.
 
+use links::click::ClickId;
 use serde_json::{Value, json};
+use shared::dynamo::AttributeValue;
+use shared::random::Random;
 use shared::time::{Clock, SignedDuration, Timestamp, rfc3339_millis};
-use tests::{FaultProxy, Instance, Tenant, queue_event};
+use tests::{Answer, FaultProxy, Instance, Tenant, queue_event, stack};
 
 use super::{at_each_call, behind};
-use crate::resources::{Queue, Subscriber, due_table, failures};
+use crate::resources::{Queue, Subscriber, aws, due_table, failures, items};
 
 /// A place where ends are told by the test's own workers alone.
 struct Shop {
@@ -23,14 +26,18 @@ impl Shop {
     }
 
     async fn call(&self, clock: &Clock, method: &str, path: &str, body: &Value) -> Value {
+        let answer = self.ask(clock, method, path, Some(body)).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        answer.json()
+    }
+
+    async fn ask(&self, clock: &Clock, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let api = Instance::with(&links::SERVICE, "links.api", clock.clone(), |environment| {
             environment.with("DUE_TABLE", &self.due_table).with("EXPIRIES_QUEUE_URL", &self.queue.url)
         })
         .await;
         let bearer = format!("Bearer {}", self.tenant.api_key);
-        let answer = api.http(method, path, &[("authorization", &bearer)], Some(body)).await;
-        assert!(answer.status.is_success(), "{answer:?}");
-        answer.json()
+        api.http(method, path, &[("authorization", &bearer)], body).await
     }
 
     /// A link that was made an hour ago and ended at `end`.
@@ -176,4 +183,51 @@ async fn a_message_that_comes_before_its_time_is_tried_again() {
     assert_eq!(failures(&worker.invoke(&event).await.unwrap()), Vec::<String>::new());
     shop.settle().await;
     assert_eq!(shop.told(&link).len(), 1);
+}
+
+/// What is counted of a link: how many items.
+async fn counted(tenant: &Tenant, link: &str) -> usize {
+    let table = stack().environment("links.api").unwrap().get("LINKS_TABLE").unwrap().to_owned();
+    let counts = AttributeValue::S(format!("{}#{link}", tenant.id));
+    let query = aws().dynamo.query().table_name(table).key_condition_expression("pk = :counts");
+    query.expression_attribute_values(":counts", counts).send().await.unwrap().items().len()
+}
+
+#[tokio::test]
+async fn the_statistics_of_a_deleted_link_go_when_no_click_can_come_any_more() {
+    let shop = Shop::new().await;
+    let clock = Clock::manual(Clock::system().now());
+    let made = json!({"target": "https://example.com/"});
+    let (link, other) =
+        (shop.call(&clock, "POST", "/v1/links", &made).await, shop.call(&clock, "POST", "/v1/links", &made).await);
+    let (id, other) = (link["id"].as_str().unwrap(), other["id"].as_str().unwrap());
+    for (link, click) in [(id, 1), (id, 2), (other, 3)] {
+        let click = json!({
+            "id": ClickId::new(clock.now(), &Random::seeded(click)), "tenant_id": shop.tenant.id, "link_id": link,
+            "day": format!("2026-05-0{click}"), "kind": "human", "device": "mobile", "referrer": "direct", "country": null,
+        });
+        let clicks = Instance::of(&links::SERVICE, "links.clicks").await;
+        let answer = clicks.invoke(&queue_event([("m", click.to_string())])).await.unwrap();
+        assert_eq!(failures(&answer), Vec::<String>::new());
+    }
+    assert_eq!((counted(&shop.tenant, id).await, counted(&shop.tenant, other).await), (3, 2));
+
+    let deleted = shop.ask(&clock, "DELETE", &format!("/v1/links/{id}"), None).await;
+    assert_eq!(deleted.status, 204);
+    let due: Vec<_> = items(&shop.due_table).await;
+    let [entry] = &due[..] else { panic!("{due:?}") };
+    let message = queue_event([("m", entry["body"].as_s().unwrap().clone())]);
+    let erase = async || {
+        let at = clock.clone();
+        let worker = Instance::with(&links::SERVICE, "links.expiries", at, |environment| environment).await;
+        failures(&worker.invoke(&message).await.unwrap())
+    };
+    clock.advance(SignedDuration::from_hours(15 * 24) - SignedDuration::from_secs(1));
+    assert_eq!(erase().await, ["m"], "it is too early");
+    clock.advance(SignedDuration::from_secs(1));
+    assert_eq!(entry["due_at"].as_n().unwrap(), &clock.now().as_millisecond().to_string());
+    for _ in 0..2 {
+        assert_eq!(erase().await, Vec::<String>::new());
+        assert_eq!((counted(&shop.tenant, id).await, counted(&shop.tenant, other).await), (0, 2));
+    }
 }

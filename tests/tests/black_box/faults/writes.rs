@@ -226,3 +226,24 @@ async fn a_link_whose_maker_was_killed_between_write_and_send_still_tells_its_en
     let gone = anonymous(Method::GET, &format!("/l/{}", link["slug"].as_str().unwrap())).answer().await;
     gone.problem(410, "gone");
 }
+
+#[tokio::test]
+async fn a_blocklist_whose_answer_was_lost_is_set_once_and_told_as_set() {
+    let tenant = Tenant::new().await;
+    let bearer = format!("Bearer {}", tenant.api_key);
+    let before = tenant.get("/v1/links/blocklist").await.expect(200);
+    let mut puts = 0;
+    let proxy = FaultProxy::start(move |operation| {
+        puts += usize::from(operation == "PutItem");
+        (operation == "PutItem" && puts == 1).then_some(Fault::LostAnswer)
+    })
+    .await;
+    let api = behind(&proxy, "links.api").await;
+    let headers = [("authorization", bearer.as_str()), ("if-match", before.header("etag"))];
+    let domains = json!({"domains": ["malware.example"]});
+    let set = api.http("PUT", "/v1/links/blocklist", &headers, Some(&domains)).await.expect(200);
+    let after = tenant.get("/v1/links/blocklist").await.expect(200);
+    assert_eq!((after.json(), after.header("etag")), (domains, set.header("etag")));
+    let others = json!({"domains": ["other.example"]});
+    api.http("PUT", "/v1/links/blocklist", &headers, Some(&others)).await.problem(412, "precondition-failed");
+}

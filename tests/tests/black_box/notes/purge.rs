@@ -58,6 +58,8 @@ async fn a_deleted_note_can_be_restored_for_thirty_days_and_no_longer() {
     deployment.wait_and_purge(SignedDuration::from_hours(30 * 24) - SignedDuration::from_secs(3601)).await;
     let restored = deployment.send("POST", &format!("{first}/restore"), "", None).await.expect(200);
     assert_eq!(restored.json()["title"], "a");
+    let again = deployment.send("POST", &format!("{first}/restore"), "", None).await.expect(200);
+    assert_eq!((again.json(), again.header("etag")), (restored.json(), restored.header("etag")), "sent again");
     deployment.send("DELETE", &first, "", None).await.expect(204);
 
     deployment.wait_and_purge(SignedDuration::from_secs(3602)).await;

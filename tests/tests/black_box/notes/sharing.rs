@@ -89,6 +89,8 @@ async fn a_share_is_changed_listed_and_given_up() {
     assert_eq!((&first.json()["access"], &first.json()["name"]), (&json!("read"), &json!("Ada")));
     let same = owner.put(&share, &json!({"access": "read"})).await.expect(200);
     assert_eq!(same.header("etag"), first.header("etag"));
+    let anew = owner.request(Method::PUT, &share).header("if-none-match", "*").json(&json!({"access": "write"}));
+    anew.answer().await.problem(412, "precondition-failed");
     let changed = owner.put(&share, &json!({"access": "write"})).await.expect(200);
     assert_ne!(changed.header("etag"), first.header("etag"));
     let listed = owner.get(&format!("{path}/shares")).await.expect(200).json();
@@ -104,6 +106,10 @@ async fn a_share_is_changed_listed_and_given_up() {
     let unshared = format!("{path}/shares/{}", house.member().await.id);
     put(&unshared, "*").await.problem(412, "precondition-failed");
     owner.get(&unshared).await.problem(404, "not-found");
+    let anew = owner.request(Method::PUT, &unshared).header("if-none-match", "*").json(&json!({"access": "write"}));
+    let made = anew.answer().await.expect(201);
+    assert_eq!(made.header("location"), unshared);
+    assert_eq!(owner.get(&unshared).await.expect(200).header("etag"), made.header("etag"));
 
     let stale = user.request(Method::DELETE, &share).header("if-match", first.header("etag"));
     stale.answer().await.problem(412, "precondition-failed");
