@@ -93,7 +93,15 @@ impl Dynamo {
         Box::pin(async move {
             let mut found = Vec::new();
             let mut wanted: Vec<Item> = keys.into_iter().map(|key| key.0).collect();
-            for round in 1..=BATCH_ROUNDS {
+            let mut round = 0;
+            while !wanted.is_empty() {
+                if round == BATCH_ROUNDS {
+                    return Err(DynamoError::Unavailable("items of a batch stay unprocessed".into()));
+                }
+                if round > 0 {
+                    conflict::pause(round).await;
+                }
+                round += 1;
                 let keys = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut wanted)));
                 let keys =
                     keys.consistent_read(consistent).build().map_err(|error| DynamoError::Refused(error.into()))?;
@@ -106,12 +114,8 @@ impl Dynamo {
                 found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
                 let left = answer.unprocessed_keys.unwrap_or_default().remove(table);
                 wanted = left.map(|left| left.keys).unwrap_or_default();
-                if wanted.is_empty() {
-                    return Ok(found);
-                }
-                conflict::pause(round).await;
             }
-            Err(DynamoError::Unavailable("items of a batch stay unprocessed".into()))
+            Ok(found)
         })
     }
 

@@ -53,6 +53,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a call waits for a connection, with all attempts to make one.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the beginning of a transaction may take, with the wait for a connection.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How often [`Postgres::repeated`] does its work at most.
 pub const ATTEMPTS: u32 = 3;
 
@@ -170,10 +173,15 @@ impl Postgres {
     }
 
     async fn begin(&self, tenant: &TenantId) -> Result<Transaction, PostgresError> {
-        let mut transaction = self.pool.begin().await?;
-        let preamble = self.settings.preamble(tenant);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(preamble)).execute(&mut *transaction).await?;
-        Ok(Transaction::new(transaction))
+        let begun = async {
+            let mut transaction = self.pool.begin().await?;
+            let preamble = self.settings.preamble(tenant);
+            sqlx::raw_sql(sqlx::AssertSqlSafe(preamble)).execute(&mut *transaction).await?;
+            Ok(Transaction::new(transaction))
+        };
+        // A server that hangs ends no statement by itself.
+        let silent = |_| PostgresError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        tokio::time::timeout(BEGIN_TIMEOUT, begun).await.map_err(silent)?
     }
 
     /// Does `once`, which begins a transaction and ends it ([`Transaction::end`]), and does all of it again after a

@@ -59,6 +59,13 @@ async fn a_key_is_taken_from_either_header() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_wrong_is_refused_with_a_challenge_as_well() {
+    let tried = json!({"email": "nobody@example.com", "password": "not this one either"});
+    let answer = anonymous(Method::POST, "/v1/auth/login").json(&tried).answer().await.expect(401);
+    assert_eq!(answer.header("www-authenticate"), "Bearer");
+}
+
+#[tokio::test]
 async fn two_credentials_are_400_even_when_both_are_good() {
     let tenant = Tenant::new().await;
     let bearer = format!("Bearer {}", tenant.api_key);

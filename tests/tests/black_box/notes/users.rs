@@ -94,6 +94,43 @@ async fn a_user_who_leaves_the_tenant_leaves_their_notes_to_it() {
     assert!(bob.titles("").await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_while_their_going_is_taken_in_keeps_what_they_make() {
+    let house = House::new();
+    let bob = house.member().await;
+    bob.note(json!({"title": "old"})).await;
+    let database = sqlx::PgPool::connect(&stack().dev().database_url).await.unwrap();
+    let mut holder = database.begin().await.unwrap();
+    let held = sqlx::query("SELECT pg_backend_pid() FROM notes.notes WHERE owner_id = $1 FOR UPDATE").bind(&bob.id);
+    let holder_pid: i32 = held.fetch_one(&mut *holder).await.unwrap().get(0);
+    let waiting = async |of: &str| {
+        let query = format!(
+            "WITH first AS (SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))),
+                  second AS (SELECT a.pid FROM pg_stat_activity a, first WHERE first.pid = ANY(pg_blocking_pids(a.pid)))
+             SELECT count(*) > 0 FROM {of}"
+        );
+        let query = sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(query)).bind(holder_pid);
+        query.fetch_one(&database).await.unwrap()
+    };
+
+    let gone = house.event(&bob, MemberRemoved { user_id: bob.id.clone() }, later(1));
+    let back = house.event(&bob, updated(&bob, "B"), later(2));
+    let going = tokio::spawn(async move { tell(&gone).await });
+    eventually("the going to wait for the note", async || waiting("first").await.then_some(())).await;
+    let coming = tokio::spawn(async move { tell(&back).await });
+    eventually("the coming back", async || (coming.is_finished() || waiting("second").await).then_some(())).await;
+    if coming.is_finished() {
+        bob.note(json!({"title": "new"})).await;
+    }
+    holder.rollback().await.unwrap();
+    going.await.unwrap();
+    coming.await.unwrap();
+    if bob.titles("").await.is_empty() {
+        bob.note(json!({"title": "new"})).await;
+    }
+    assert_eq!(bob.titles("").await, ["new"]);
+}
+
 #[tokio::test]
 async fn a_user_of_whom_nothing_was_told_yet_can_begin_at_once() {
     let house = House::new();

@@ -16,6 +16,7 @@ use super::{in_tenant, insert, insert_despite, migrated_database, notes, number,
 pub(crate) struct Road {
     pub(crate) url: String,
     open: Arc<AtomicBool>,
+    silent: Arc<AtomicBool>,
     cut: Arc<tokio::sync::Notify>,
 }
 
@@ -24,25 +25,38 @@ impl Road {
         let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = listener.local_addr().unwrap().to_string();
-        let road =
-            Self { url: url.replace(&address, &here), open: Arc::new(AtomicBool::new(true)), cut: Arc::default() };
-        let (open, cut) = (road.open.clone(), road.cut.clone());
+        let road = Self {
+            url: url.replace(&address, &here),
+            open: Arc::new(AtomicBool::new(true)),
+            silent: Arc::default(),
+            cut: Arc::default(),
+        };
+        let (open, silent, cut) = (road.open.clone(), road.silent.clone(), road.cut.clone());
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 if !open.load(Ordering::SeqCst) {
                     continue;
                 }
-                let (cut, address) = (cut.clone(), address.clone());
+                let (silent, cut, address) = (silent.clone(), cut.clone(), address.clone());
                 tokio::spawn(async move {
                     let mut server = TcpStream::connect(address).await.unwrap();
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut server) => {}
                         () = cut.notified() => {}
                     }
+                    if silent.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
                 });
             }
         });
         road
+    }
+
+    /// Nothing comes through any more, and nobody is told.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+        self.cut.notify_waiters();
     }
 
     /// All connections break, and new ones are refused.
@@ -75,6 +89,21 @@ async fn while_the_server_is_away_the_answer_is_unavailable_and_afterwards_all_i
     road.mend();
     in_tenant(&notes, &tenant, async |transaction| insert(transaction, "back").await).await.unwrap();
     assert_eq!(texts(&notes, &tenant).await, ["back", "before"], "nothing was half written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_unavailable_before_the_function_ends() {
+    let url = migrated_database().await;
+    notes(&url).await;
+    let road = Road::to(&url).await;
+    let notes = postgres(&road.url);
+    let tenant = tenant();
+    in_tenant(&notes, &tenant, async |transaction| insert(transaction, "before").await).await.unwrap();
+    // The connection was used just now, and is not tried before it is used again.
+    road.fall_silent();
+    let error = in_tenant(&notes, &tenant, async |transaction| insert(transaction, "hung").await).await.unwrap_err();
+    assert_eq!(Problem::from(error).kind(), ProblemType::Unavailable);
+    assert_eq!(texts(&postgres(&url), &tenant).await, ["before"]);
 }
 
 #[tokio::test]
