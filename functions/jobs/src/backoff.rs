@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::random::Random;
 use shared::refusal::{Fault, Refusal};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 /// The longest wait between two attempts, in seconds: 30 days.
 pub const LONGEST_SECONDS: u32 = 30 * 24 * 60 * 60;
@@ -21,21 +22,36 @@ pub enum Backoff {
     /// The same wait each time.
     Fixed {
         /// The wait: 1 second to 30 days.
+        #[schema(minimum = 1, maximum = 2_592_000)]
         seconds: u32,
     },
     /// Any wait up to `base_seconds`, doubled with each attempt and at most `cap_seconds`: full jitter
     /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>).
     Exponential {
         /// The longest wait after the first attempt: 1 second to 30 days.
+        #[schema(minimum = 1, maximum = 2_592_000)]
         base_seconds: u32,
-        /// The longest wait of all.
+        /// The longest wait of all: `base_seconds` to 30 days.
+        #[schema(minimum = 1, maximum = 2_592_000)]
         cap_seconds: u32,
     },
     /// The waits one by one; the last is repeated.
     List {
         /// 1 to 25 waits, each of 1 second to 30 days.
+        #[schema(schema_with = waits)]
         seconds: Vec<u32>,
     },
+}
+
+/// The list of [`Backoff::List`]: the macro has no bounds for what is in a list.
+fn waits() -> Array {
+    let wait = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .minimum(Some(1))
+        .maximum(Some(LONGEST_SECONDS));
+    let list = ArrayBuilder::new().items(wait).min_items(Some(1)).max_items(Some(MOST_WAITS));
+    list.description(Some("1 to 25 waits, each of 1 second to 30 days.")).build()
 }
 
 impl Default for Backoff {

@@ -1,9 +1,13 @@
 //! Jobs that are sent to a URL of their tenant, signed by Standard Webhooks.
 //!
 //! The body is `{"type", "timestamp", "data", "job": {"id", "queue", "attempt", "max_attempts", "claim"}}`, whose `data` is
-//! the job's payload as it was written; a job that depends on others also has what came of them, in `parents`. `webhook-id`
-//! is the job's id with its claim, so that an attempt that comes twice has one id. There is a signature of each scheme
-//! ([`Scheme`]), and a receiver checks the one for which it has a key.
+//! the job's payload as it was written; a job that depends on others also has what came of them, in `parents`. There is a
+//! signature of each scheme ([`Scheme`]), and a receiver checks the one for which it has a key.
+//!
+//! `webhook-id` is the same for each attempt of a message, as Standard Webhooks has it ([`Job::message_id`]): a server that did
+//! the work, and whose answer was lost, knows it again. It is the job's id with the claim that was the message's first, or to
+//! be. Another message is what is sent after the server has taken one over (by 202, or by saying through the API what came of
+//! it), and when the job is done again. The claim of the attempt is in the body.
 //!
 //! The header `traceparent` has the trace of the request, or of the tick of a schedule, that made the job.
 //!
@@ -115,8 +119,7 @@ impl Delivery {
         })?;
         let keys = self.keys(&job.tenant_id).await?;
         let signer = Signer::new(keys.iter().flat_map(|keys| keys.signing(now)).cloned());
-        let id = format!("{}_{}", job.id, job.claims);
-        let headers = signer.ok().and_then(|signer| signer.sign(&id, now, &body).ok());
+        let headers = signer.ok().and_then(|signer| signer.sign(&job.message_id(), now, &body).ok());
         let Some(mut headers) = headers else {
             return Ok(Delivered::Ended(Outcome::failed(Failure::new("signing", "the request could not be signed"))));
         };
@@ -141,7 +144,7 @@ impl Delivery {
 
     /// The tenant's keys of each scheme, made when there are none.
     pub async fn keys(&self, tenant: &TenantId) -> Result<[SigningKeys; 2], StoreError> {
-        let of = |scheme| self.jobs.signing_keys(tenant, scheme, &self.clock, &self.random);
+        let of = |scheme| Box::pin(self.jobs.signing_keys(tenant, scheme, &self.clock, &self.random));
         let load = async { Ok(tokio::try_join!(of(Scheme::Secret), of(Scheme::KeyPair))?.into()) };
         self.keys.get_or_load(*tenant, load).await.map_err(StoreError::Shared)
     }

@@ -171,6 +171,7 @@ impl Engine {
                 Some(current) if is_written(&current, job, &next, &outcome) => {}
                 // Others have come to depend on it, or it was called off.
                 Some(current) if !unheard && is_held(&current, job) && has_news(&current, job) => {
+                    let current = Job { acknowledged: job.acknowledged.max(current.acknowledged), ..current };
                     return Box::pin(self.settle(&current, outcome)).await;
                 }
                 _ => return Err(StoreError::Stale),

@@ -228,6 +228,10 @@ pub struct Job {
     pub max_attempts: u32,
     /// How often it was claimed: the fencing token of the claim that holds it. It never goes back.
     pub claims: u64,
+    /// The last claim whose message the server at its URL has taken over, or that came before it was done again: what is
+    /// sent from then on is another message.
+    #[serde(default, skip_serializing_if = "is_no_claim")]
+    pub acknowledged: u64,
     /// How it is tried again.
     pub backoff: Backoff,
     /// How long one attempt may take.
@@ -303,6 +307,11 @@ pub struct Job {
     pub revision: u64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks
+const fn is_no_claim(claim: &u64) -> bool {
+    *claim == 0
+}
+
 impl Job {
     /// Where it stands at `now`.
     pub fn state(&self, now: Timestamp) -> State {
@@ -351,7 +360,26 @@ impl Job {
             return waiting;
         }
         let unique = self.unique.clone().filter(|unique| unique.until.is_some());
-        Self { attempt: 0, finished_at: None, result: None, progress: None, unique, ..waiting }
+        let acknowledged = self.claims;
+        Self { attempt: 0, acknowledged, finished_at: None, result: None, progress: None, unique, ..waiting }
+    }
+
+    /// The job when who has the claim has said what comes of it: a server that did so has taken the message over.
+    #[must_use]
+    pub fn acknowledged(self) -> Self {
+        match self.runner {
+            Runner::Http { .. } => Self { acknowledged: self.claims, ..self },
+            Runner::BuiltIn | Runner::Pull => self,
+        }
+    }
+
+    /// The id of the message with which it is sent. The same each time it is sent again because the server has not taken it
+    /// over: then it was never done, or is done twice. What tells of the end of another job is one message for ever.
+    pub fn message_id(&self) -> String {
+        if self.kind == JobType::callback() && self.queue == QueueName::callbacks() {
+            return self.id.to_string();
+        }
+        format!("{}_{}", self.id, self.acknowledged + 1)
     }
 
     /// Its result as JSON.

@@ -23,14 +23,16 @@ const MOST_CONCURRENCY: u32 = 10_000;
 const LONGEST_RETENTION_DAYS: u32 = 365;
 
 /// So many jobs may be begun in so much time: as many at once, and then one each `per_seconds` / `jobs` seconds. What it holds
-/// up begins by priority, and then by time; workers that lease jobs take of the same rate.
+/// up begins by priority, and then by time; workers that lease jobs take of the same rate, for jobs that come before those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = QueueRateLimit)]
 pub struct RateLimit {
     /// Jobs: 1 to 100,000.
+    #[schema(minimum = 1, maximum = 100_000)]
     pub jobs: u32,
     /// In so many seconds: 1 to 86,400.
+    #[schema(minimum = 1, maximum = 86_400)]
     pub per_seconds: u32,
 }
 
@@ -44,9 +46,11 @@ pub struct Settings {
     pub paused: bool,
     /// How many of its jobs run at once: 1 to 10,000; null: as many as there are workers. Exact.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub concurrency: Option<u32>,
-    /// How many jobs of one `concurrency_key` run at once. Exact.
+    /// How many jobs of one `concurrency_key` run at once: 1 to 10,000. Exact.
     #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub concurrency_per_key: u32,
     /// How many of its jobs may be begun in a time.
     #[serde(default)]
@@ -57,16 +61,19 @@ pub struct Settings {
     pub deliver_to: Option<String>,
     /// How often a job of it is tried that does not say so itself: 1 to 50.
     #[serde(default = "ten")]
+    #[schema(minimum = 1, maximum = 50)]
     pub max_attempts: u32,
     /// How a job of it waits between attempts that does not say so itself.
     #[serde(default)]
     pub backoff: Backoff,
     /// How long an attempt may take of a job that does not say so itself: 1 to 840 seconds.
     #[serde(default = "sixty")]
+    #[schema(minimum = 1, maximum = 840)]
     pub timeout_seconds: u32,
     /// How long its jobs are kept after their end: 1 to 365 days. A job that is `unique` for a period is kept until that is
     /// over.
     #[serde(default = "retention")]
+    #[schema(minimum = 1, maximum = 365)]
     pub retention_days: u32,
 }
 

@@ -49,18 +49,21 @@ pub struct NewJob {
     pub run_at: Option<Timestamp>,
     /// In how many seconds it is to be done: 1 second to 10 years.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 316_224_000)]
     pub delay_seconds: Option<u32>,
     /// How soon it is taken up.
     #[serde(default)]
     pub priority: Priority,
     /// How often it is tried: 1 to 50. Without it, as its queue says.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 50)]
     pub max_attempts: Option<u32>,
     /// How it waits between attempts. Without it, as its queue says.
     #[serde(default)]
     pub backoff: Option<Backoff>,
     /// How long one attempt may take: 1 to 840 seconds. Without it, as its queue says.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 840)]
     pub timeout_seconds: Option<u32>,
     /// Makes no second job of the same type, queue and key: the one that is there is answered instead.
     #[serde(default)]
@@ -100,6 +103,7 @@ pub struct NewUnique {
     /// For so many seconds from now on, though the job ends before; at most 31 days. The job is kept as long, too. Without it,
     /// until the job has ended.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 2_678_400)]
     pub period_seconds: Option<u32>,
 }
 
@@ -205,6 +209,7 @@ impl NewJob {
             attempt: 0,
             max_attempts: self.max_attempts.unwrap_or(settings.max_attempts),
             claims: 0,
+            acknowledged: 0,
             backoff: self.backoff.unwrap_or_else(|| settings.backoff.clone()),
             timeout_seconds: self.timeout_seconds.unwrap_or(settings.timeout_seconds),
             unique: self.unique.map(|unique| Unique { key: unique.key, until: unique.period_seconds.map(later) }),

@@ -7,6 +7,10 @@
 //! however long the backlog is. What comes while others are parked is parked behind them, and does not ask for room. The
 //! rate is asked, and counted, when a job begins: whatever comes between, never more begin than it says.
 //!
+//! A queue may have jobs that are leased beside those. They are in no line, as they have no message; a worker that asks gets
+//! those alone that come before the first that is parked, by the same order, and so keeps none of the line from its turn. A
+//! turn does not wait for workers, who may never ask: what it lets go begins though an earlier job could be leased.
+//!
 //! Whoever parks a job looks afterwards whether there is a turn; whoever ends the turns looks afterwards whether a job is
 //! parked. A turn whose message was lost is noticed by whoever parks the next job, and by the sweeper.
 //!
@@ -101,22 +105,20 @@ impl Engine {
             Err(StoreError::Stale) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        match self.let_go(rates, of, &held).await? {
-            Some(next) => match self.jobs.set_turn(of, Some(&held), &next).await {
+        if let Some(next) = self.let_go(rates, of, &held).await? {
+            return match self.jobs.set_turn(of, Some(&held), &next).await {
                 Ok(()) => Ok(self.send_turn(of, &next).await?),
                 // Whoever has set it otherwise has sent a message.
                 Err(StoreError::Stale) => Ok(()),
                 Err(error) => Err(error.into()),
-            },
-            None => {
-                self.jobs.end_turns(of, &held).await?;
-                match self.jobs.parked(of.0, of.1, &rate_scope(of.1), 1).await?.first() {
-                    Some(parked) if !self.is_paused(of).await? => {
-                        self.see_to_turn(of, parked.priority, self.clock.now(), false).await
-                    }
-                    _ => Ok(()),
-                }
+            };
+        }
+        self.jobs.end_turns(of, &held).await?;
+        match self.jobs.parked(of.0, of.1, &rate_scope(of.1), 1).await?.first() {
+            Some(parked) if !self.is_paused(of).await? => {
+                self.see_to_turn(of, parked.priority, self.clock.now(), false).await
             }
+            _ => Ok(()),
         }
     }
 
@@ -162,7 +164,7 @@ impl Engine {
 
     /// Lets a parked job go on; false when somebody else has, or it was called off.
     pub(crate) async fn unpark(&self, tenant: &TenantId, scope: &str, parked: &Parked) -> Result<bool, BoxError> {
-        match self.jobs.unpark(tenant, scope, parked).await {
+        match self.jobs.unpark(tenant, scope, parked, self.clock.now()).await {
             Ok(()) => {
                 self.send(&parked.ready.let_go(), parked.trace, parked.priority, self.clock.now()).await?;
                 Ok(true)

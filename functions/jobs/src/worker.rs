@@ -9,7 +9,8 @@
 //! A job without limits: 1 write to claim, 1 to end, and the queue's settings every few seconds. While it runs, 1 write
 //! each [`HEARTBEAT`], or each [`PROGRESS_EVERY`] while it tells of its progress. With limits of concurrency: a transaction and a read to claim, a transaction to end, 1 query.
 //! With a rate: a read for each of these limits, one whether others wait for the rate, and a write at its limiter. A job that the
-//! rate holds up: 2 reads and a transaction to be parked, and one to be let go. A turn ([`crate::turn`]): 3 reads or 4, a
+//! rate holds up: 2 reads and a transaction to be parked, and one to be let go, which writes the index as well when it has waited for
+//! more than 5 minutes. A turn ([`crate::turn`]): 3 reads or 4, a
 //! query and 2 writes, for all that it lets go.
 
 mod attempt;
@@ -125,7 +126,7 @@ impl Consumer for Worker {
                 scheduler::fire_tick(&self.engine, &tenant_id, &schedule_id, tick_at).await?;
             }
             Message::Turn { tenant_id, queue, at } => {
-                self.engine.have_turn(&self.rates, (&tenant_id, &queue), at).await?
+                self.engine.have_turn(&self.rates, (&tenant_id, &queue), at).await?;
             }
             Message::Release { tenant_id, queue, after } => self.release(tenant_id, queue, after).await?,
         }

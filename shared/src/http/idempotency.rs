@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ETag;
-use super::extract::{BODY_LIMIT, json_within, parse_json};
+use super::extract::{BODY_LIMIT, json_response, json_within, parse_json};
 use super::problem::{Problem, ProblemType};
 use super::reply::{Created, Tagged};
 use crate::dynamo::{Dynamo, DynamoError, Item, Put, TransactWrite, n, number, s, text};
@@ -31,6 +31,9 @@ use crate::time::Clock;
 pub(crate) const KEPT_SECONDS: i64 = 24 * 60 * 60;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Says that an answer is one to a request that was done before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A client's key: 1 to 255 printable ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -141,13 +144,32 @@ pub enum Begin {
     Replay(Response),
 }
 
-/// What a request is to do that keeps that first.
+/// What a request is to do that keeps that first. It is answered by [`Answered`].
 #[derive(Debug)]
 pub enum Planned<P> {
     /// It is the first of its key (or has none): to be kept by [`Idempotency::keep_plan`].
     First(Attempt),
     /// What was kept when it came first, which may be done in part.
     Again(P),
+}
+
+/// 200 to a request of which no answer was kept, but what it did: it says whether the request came before.
+#[derive(Debug)]
+pub struct Answered<T> {
+    /// What came of it.
+    pub body: T,
+    /// Whether it is answered with what was done when it came first.
+    pub is_replay: bool,
+}
+
+impl<T: Serialize> IntoResponse for Answered<T> {
+    fn into_response(self) -> Response {
+        let mut response = json_response(&self.body);
+        if self.is_replay {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
 }
 
 /// A request that is being done for the first time.
@@ -222,7 +244,7 @@ impl Idempotency {
 
     /// Keeps what a request is to do, when it came with a key. Another one with the same key may be faster.
     pub async fn keep_plan<P: Serialize>(&self, attempt: &Attempt, plan: &P) -> Result<(), Problem> {
-        let Some(put) = attempt.put(|| answer(StatusCode::OK, [], plan))? else { return Ok(()) };
+        let Some(put) = attempt.plan(plan)? else { return Ok(()) };
         match self.dynamo.put(put).await {
             Ok(()) => Ok(()),
             Err(DynamoError::ConditionFailed { .. }) => Err(in_progress()),
@@ -277,6 +299,16 @@ impl Attempt {
     pub fn record_change<T: Serialize>(&self, changed: &Tagged<T>) -> Result<Option<TransactWrite>, Problem> {
         let etag = || [(http::header::ETAG, changed.etag.to_string())];
         Ok(self.put(|| answer(StatusCode::OK, etag(), &changed.body))?.map(TransactWrite::Put))
+    }
+
+    /// The same for a request that is known again by [`Idempotency::begin_plan`], where what it did fits into the transaction
+    /// with this write.
+    pub fn record_plan<P: Serialize>(&self, plan: &P) -> Result<Option<TransactWrite>, Problem> {
+        Ok(self.plan(plan)?.map(TransactWrite::Put))
+    }
+
+    fn plan<P: Serialize>(&self, plan: &P) -> Result<Option<Put>, Problem> {
+        self.put(|| answer(StatusCode::OK, [], plan))
     }
 
     /// The write that keeps an answer; none without a key.
@@ -338,6 +370,6 @@ pub(crate) fn replay(recorded: &str) -> Result<Response, Problem> {
         let name: HeaderName = name.parse().map_err(Problem::internal)?;
         response.headers_mut().insert(name, value.parse().map_err(Problem::internal)?);
     }
-    response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }

@@ -80,7 +80,9 @@ pub(crate) async fn act(tenant: &Tenant, job: &Value, verb: &str, body: Value) -
 
 /// Sets a queue.
 pub(crate) async fn set_queue(tenant: &Tenant, name: &str, settings: Value) -> Value {
-    tenant.put(&format!("/v1/queues/{name}"), &settings).await.expect(200).json()
+    let set = tenant.put(&format!("/v1/queues/{name}"), &settings).await;
+    assert!(set.status.is_success(), "{set:?}");
+    set.json()
 }
 
 /// What a worker gets that asks a queue once.

@@ -1,6 +1,8 @@
 //! Whatever a client sends about jobs and queues, it is refused by a problem that says what is wrong; and what is
 //! another's is not there.
 
+mod bounds;
+
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{Answer, Ask as _, Tenant};

@@ -126,6 +126,39 @@ async fn a_new_secret_signs_beside_the_old_one_for_as_long_as_asked() {
 }
 
 #[tokio::test]
+async fn a_secret_signs_until_it_was_promised_to_however_many_come_after_it() {
+    let tenant = Tenant::new().await;
+    let receiver = Receiver::start(|_| status(200)).await;
+    let rotate =
+        async |seconds: u32| tenant.post("/v2/jobs/signing-secret/rotate", &json!({"overlap_seconds": seconds})).await;
+    let mut secrets = vec![secret(&tenant).await];
+    let mut promised = Vec::new();
+    for seconds in [7200, 3600, 10_800] {
+        let rotated = rotate(seconds).await.expect(200).json();
+        secrets.push(rotated["secret"].as_str().unwrap().to_owned());
+        promised.insert(0, json!({"until": rotated["previous_until"]}));
+        assert_eq!(rotated["retiring"], json!(promised));
+    }
+    // As many as there may be: the first of them has its time.
+    let full = rotate(60).await;
+    let wait: u32 = full.header("retry-after").parse().unwrap();
+    assert!((3000..=3600).contains(&wait), "{wait}");
+    full.problem(409, "conflict");
+    assert_eq!(secret(&tenant).await, secrets[3]);
+    // One that is to sign no more takes no place.
+    let rotated = rotate(0).await.expect(200).json();
+    assert_eq!(rotated["retiring"], json!(promised));
+    secrets.push(rotated["secret"].as_str().unwrap().to_owned());
+
+    ended(&tenant, &sent_to(&tenant, &receiver.url("/"), json!({})).await).await;
+    let delivery = &receiver.deliveries()[0];
+    for (number, secret) in secrets.iter().enumerate() {
+        let verified = delivery.verified(secret).map(drop);
+        assert_eq!(verified, if number == 3 { Err(VerifyError::NoMatch) } else { Ok(()) }, "secret {number}");
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_needs_the_public_key_alone_also_while_it_is_changed() {
     let tenant = Tenant::new().await;
     let receiver = Receiver::start(|_| status(200)).await;
@@ -144,6 +177,7 @@ async fn a_receiver_needs_the_public_key_alone_also_while_it_is_changed() {
     assert_eq!(third["previous_public_key"], second["public_key"]);
     assert!(time(&third["previous_until"]) > Clock::system().now());
     assert_eq!(read().await, third);
+    assert_eq!(third["retiring"], json!([{"public_key": second["public_key"], "until": third["previous_until"]}]));
 
     let told = json!({"on_done": {"url": receiver.url("/done")}});
     ended(&tenant, &sent_to(&tenant, &receiver.url("/"), told).await).await;
@@ -230,7 +264,7 @@ async fn a_server_that_fails_is_sent_the_job_again() {
     let key = secret(&tenant).await;
     let id = job["id"].as_str().unwrap();
     for (delivery, number) in receiver.deliveries().iter().zip(1..) {
-        assert_eq!(delivery.verified(&key), Ok(format!("{id}_{number}")));
+        assert_eq!(delivery.verified(&key), Ok(format!("{id}_1")), "it is the same message");
         assert_eq!(
             (&delivery.json()["job"]["attempt"], &delivery.json()["job"]["claim"]),
             (&json!(number), &json!(number))
@@ -241,6 +275,42 @@ async fn a_server_that_fails_is_sent_the_job_again() {
     let dead = ended(&tenant, &sent_to(&tenant, &receiver.url("/"), json!({"max_attempts": 2})).await).await;
     assert_eq!((&dead["state"], classes(&dead)), (&json!("dead"), vec![&json!("http_503"), &json!("http_503")]));
     assert_eq!(receiver.deliveries().len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_that_comes_again_after_its_server_took_it_over_is_another_message() {
+    let tenant = Tenant::new().await;
+    let receiver = Receiver::start(|before| status([500, 202, 500, 200, 200][before.min(4)])).await;
+    let job = sent_to(&tenant, &receiver.url("/"), json!({})).await;
+    let second = receiver.await_deliveries(2).await[1].json();
+    // By its claim, as ever.
+    let said = json!({"claim": second["job"]["claim"], "class": "out_of_stock"});
+    act(&tenant, &job, "fail", said).await.expect(200);
+    assert_eq!(ended(&tenant, &job).await["state"], "succeeded");
+    act(&tenant, &job, "retry", json!({})).await.expect(200);
+    assert_eq!(ended(&tenant, &job).await["state"], "succeeded");
+    let key = secret(&tenant).await;
+    let deliveries = receiver.await_deliveries(5).await;
+    let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.verified(&key).unwrap()).collect();
+    let id = job["id"].as_str().unwrap();
+    assert_eq!(ids, [1, 1, 3, 3, 5].map(|claim| format!("{id}_{claim}")));
+    let claims: Vec<_> = deliveries.iter().map(|delivery| delivery.json()["job"]["claim"].clone()).collect();
+    assert_eq!(claims, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn what_tells_of_an_end_has_one_id_however_often_it_is_sent() {
+    let tenant = Tenant::new().await;
+    let receiver = Receiver::start(|before| status([500, 503, 200, 200][before.min(3)])).await;
+    set_queue(&tenant, "callbacks", json!({"backoff": soon()})).await;
+    job(&tenant, json!({"type": "noop", "on_done": {"url": receiver.url("/done")}})).await;
+    let told = receiver.await_deliveries(3).await.remove(2).json()["job"].clone();
+    assert_eq!(ended(&tenant, &told).await["attempt"], 3);
+    act(&tenant, &told, "retry", json!({})).await.expect(200);
+    let key = secret(&tenant).await;
+    for delivery in receiver.await_deliveries(4).await {
+        assert_eq!(delivery.verified(&key).unwrap(), told["id"].as_str().unwrap());
+    }
 }
 
 #[tokio::test]

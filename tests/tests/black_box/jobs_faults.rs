@@ -20,6 +20,7 @@ mod messages;
 mod own_jobs;
 mod poison;
 mod rates;
+mod signing;
 
 use serde_json::{Value, json};
 use tests::Fault;

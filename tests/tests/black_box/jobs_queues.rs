@@ -1,8 +1,9 @@
 //! Queues: what is set for them, and what that does.
 
+use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
-use tests::{Ask as _, Tenant};
+use tests::{Answer, Ask as _, Tenant};
 
 use crate::jobs::{Receiver, act, batch, ended, job, lease, read, set_queue, status};
 use crate::link::faults;
@@ -26,8 +27,10 @@ async fn a_queue_comes_to_be_with_its_first_job_or_by_being_set() {
         "deliver_to": "https://example.com/", "max_attempts": 50, "timeout_seconds": 840, "retention_days": 365,
         "backoff": {"kind": "list", "seconds": [1, 2]},
     });
-    for name in ["default", "new.queue_1-a"] {
-        let set = tenant.put(&format!("/v1/queues/{name}"), &settings).await.expect(200);
+    for (name, status) in [("default", 200), ("new.queue_1-a", 201), ("new.queue_1-a", 200)] {
+        let set = tenant.put(&format!("/v1/queues/{name}"), &settings).await.expect(status);
+        let place = if status == 201 { format!("/v1/queues/{name}") } else { String::new() };
+        assert_eq!(set.header("location"), place);
         for (name, value) in settings.as_object().unwrap() {
             assert_eq!(set.json()[name], *value, "{name}");
         }
@@ -106,16 +109,41 @@ async fn nobody_overwrites_settings_that_they_have_not_seen() {
     let put = async |tag: &str, settings: Value| {
         tenant.request(Method::PUT, "/v1/queues/default").header("if-match", tag).json(&settings).answer().await
     };
-    let first = tenant.put("/v1/queues/default", &json!({"concurrency": 1})).await.expect(200);
+    let first = tenant.put("/v1/queues/default", &json!({"concurrency": 1})).await.expect(201);
     let second = put(first.header("etag"), json!({"concurrency": 2})).await.expect(200);
     put(first.header("etag"), json!({"concurrency": 3})).await.problem(412, "precondition-failed");
     assert_eq!(tenant.get("/v1/queues/default").await.expect(200).json()["concurrency"], 2);
     let known = tenant.request(Method::GET, "/v1/queues/default").header("if-none-match", second.header("etag"));
     assert_eq!(known.answer().await.expect(304).body.len(), 0);
     // A queue that there is not has no version.
-    let answer =
-        tenant.request(Method::PUT, "/v1/queues/new").header("if-match", first.header("etag")).json(&json!({}));
-    answer.answer().await.problem(412, "precondition-failed");
+    for tag in [first.header("etag"), "\"none\"", "*"] {
+        let answer = tenant.request(Method::PUT, "/v1/queues/new").header("if-match", tag).json(&json!({}));
+        answer.answer().await.problem(412, "precondition-failed");
+        tenant.get("/v1/queues/new").await.problem(404, "not-found");
+    }
+    put("*", json!({"concurrency": 4})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_queue_is_made_once_by_whoever_asks_for_a_new_one() {
+    let tenant = Tenant::new().await;
+    let make = async |concurrency: usize| {
+        let request = tenant.request(Method::PUT, "/v2/queues/new").header("if-none-match", "*");
+        request.json(&json!({"concurrency": concurrency})).answer().await
+    };
+    let (news, others): (Vec<_>, Vec<_>) =
+        join_all((1..=8).map(&make)).await.into_iter().partition(|answer| answer.status == 201);
+    let [new]: [Answer; 1] = news.try_into().unwrap();
+    assert_eq!(new.header("location"), "/v2/queues/new");
+    for refused in others {
+        refused.problem(412, "precondition-failed");
+    }
+    let read = tenant.get(new.header("location")).await.expect(200);
+    assert_eq!((read.header("etag"), &read.json()["concurrency"]), (new.header("etag"), &new.json()["concurrency"]));
+    // One that its first job has made is there as well.
+    job(&tenant, json!({"type": "a"})).await;
+    let request = tenant.request(Method::PUT, "/v2/queues/default").header("if-none-match", "*").json(&json!({}));
+    request.answer().await.problem(412, "precondition-failed");
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn a_job_that_the_table_lets_go_of_is_not_counted_any_more() {
 #[tokio::test]
 async fn the_numbers_are_no_part_of_a_queues_version() {
     let tenant = Tenant::new().await;
-    let set = tenant.put("/v1/queues/default", &json!({})).await.expect(200);
+    let set = tenant.put("/v1/queues/default", &json!({})).await.expect(201);
     assert!(set.json().get("statistics").is_none());
     job(&tenant, json!({"type": "a"})).await;
     when(&tenant, "default", json!({"queued": 1})).await;

@@ -5,12 +5,11 @@ mod writing;
 use std::collections::BTreeSet;
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use shared::http::idempotency::Submitted;
-use shared::http::{Document, FieldError, Json, Problem, ProblemType};
+use shared::http::idempotency::{Answered, Submitted};
+use shared::http::{Document, FieldError, Problem, ProblemType};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
@@ -111,7 +110,7 @@ pub async fn create_batch(
     State(app): State<App>,
     caller: Caller<permission::WriteJobs>,
     batch: Submitted<NewBatch>,
-) -> Result<Response, Problem> {
+) -> Result<Answered<BatchView>, Problem> {
     let (app, caller, jobs) = (&app, &caller, &batch.body.jobs);
     if !(1..=MOST).contains(&jobs.len()) {
         return Err(Problem::validation(vec![FieldError::new("/jobs", "out_of_range", "must be 1 to 100 jobs")]));
@@ -141,6 +140,5 @@ pub async fn create_batch(
         return Err(Problem::validation(errors));
     }
     let is_replay = parts.iter().all(|part| matches!(part, Part::Before(_)));
-    let answer = Json(BatchView { results: writing::write(app, caller, &batch, parts).await });
-    Ok(if is_replay { ([("idempotency-replayed", "true")], answer).into_response() } else { answer.into_response() })
+    Ok(Answered { body: BatchView { results: writing::write(app, caller, &batch, parts).await }, is_replay })
 }

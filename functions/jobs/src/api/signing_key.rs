@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
+use shared::http::idempotency::{Answered, Submitted};
 use shared::http::{Document, Json, Problem};
 use shared::identity::{Caller, Sensitive, permission};
 use shared::signing::PublicKey;
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::signing_secret::{Rotate, rotated};
 use crate::app::App;
-use crate::store::signing::{Scheme, SigningKeys};
+use crate::store::signing::{Retiring, Scheme, SigningKeys};
 
 /// The public key of what signs.
 #[derive(Serialize, ToSchema)]
@@ -23,23 +24,40 @@ pub struct KeyView {
     #[serde(serialize_with = "shared::time::millis")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// The key before, as long as it signs as well.
+    /// The key before, as long as it signs as well. Of several, the one that was replaced last.
     #[schema(value_type = Option<String>)]
     previous_public_key: Option<PublicKey>,
     /// Until when that is.
     #[serde(serialize_with = "shared::time::millis_or_null")]
     #[schema(value_type = Option<String>, format = DateTime)]
     previous_until: Option<Timestamp>,
+    /// All that sign as well, the one that was replaced last first: at most 3.
+    retiring: Vec<RetiringKeyView>,
+}
+
+/// A key that was replaced and signs as well.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RetiringJobSigningKey)]
+pub struct RetiringKeyView {
+    /// The key.
+    #[schema(value_type = String, example = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")]
+    public_key: Option<PublicKey>,
+    /// Until when.
+    #[serde(serialize_with = "shared::time::millis")]
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
 }
 
 impl KeyView {
     fn of(keys: &SigningKeys, now: Timestamp) -> Self {
-        let previous = keys.retiring(now);
+        let view = |retiring: &Retiring| RetiringKeyView { public_key: retiring.key.public(), until: retiring.until };
+        let previous = keys.retiring(now).next();
         Self {
             public_key: keys.current.public(),
             created_at: keys.created_at,
             previous_public_key: previous.and_then(|previous| previous.key.public()),
             previous_until: previous.map(|previous| previous.until),
+            retiring: keys.retiring(now).map(view).collect(),
         }
     }
 }
@@ -54,7 +72,7 @@ impl KeyView {
     responses(
         (status = 200, description = "The public key", body = KeyView, example = json!({
             "public_key": "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", "created_at": "2026-05-04T09:30:00.000Z",
-            "previous_public_key": null, "previous_until": null,
+            "previous_public_key": null, "previous_until": null, "retiring": [],
         })),
         (status = "default", description = "Any problem", body = Document, content_type = "application/problem+json"),
     ),
@@ -68,24 +86,27 @@ pub async fn get(State(app): State<App>, caller: Caller<permission::ReadJobs>) -
 /// Change the key.
 ///
 /// For the overlap both sign, so that receivers can be changed one after the other. A worker may sign with the old one for
-/// 30 seconds more. The secret stays as it is.
+/// 30 seconds more. The secret stays as it is. A key that was replaced before signs for as long as it was promised, whatever is
+/// asked for now: up to 3 do; while there are 3, the present one can only be replaced with an overlap of 0.
 #[utoipa::path(
     post, path = "/v2/jobs/signing-key/rotate", operation_id = "rotate_job_signing_key", tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is done once, and answered with the key as it is then. Kept 24 hours.")),
     request_body(content = Rotate, example = json!({"overlap_seconds": 86400})),
     responses(
         (status = 200, description = "The new key", body = KeyView, example = json!({
             "public_key": "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", "created_at": "2026-05-04T09:30:00.000Z",
-            "previous_public_key": null, "previous_until": null,
+            "previous_public_key": "whpk_9eG0T1vTDkGTqRrgl5PGVFbAQTS4YVGLXPLDuMmoYuM=", "previous_until": "2026-05-05T09:30:00.000Z",
+            "retiring": [{"public_key": "whpk_9eG0T1vTDkGTqRrgl5PGVFbAQTS4YVGLXPLDuMmoYuM=", "until": "2026-05-05T09:30:00.000Z"}],
         })),
-        (status = 422, description = "validation", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: 3 earlier keys sign still; or idempotency-in-progress", body = Document, content_type = "application/problem+json"),
+        (status = 422, description = "validation, or idempotency-key-reused", body = Document, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem", body = Document, content_type = "application/problem+json"),
     ),
 )]
 pub async fn rotate(
     State(app): State<App>,
     caller: Sensitive<permission::ManageJobs>,
-    Json(wanted): Json<Rotate>,
-) -> Result<Json<KeyView>, Problem> {
-    let (keys, now) = rotated(&app, &caller.tenant, Scheme::KeyPair, &wanted).await?;
-    Ok(Json(KeyView::of(&keys, now)))
+    wanted: Submitted<Rotate>,
+) -> Result<Answered<KeyView>, Problem> {
+    rotated(&app, &caller.tenant, Scheme::KeyPair, &wanted, KeyView::of).await
 }

@@ -49,6 +49,7 @@ pub struct Fail {
     permanent: bool,
     /// Wait at least so long before the next attempt: at most 30 days.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 2_592_000)]
     retry_after_seconds: Option<u32>,
 }
 
@@ -59,6 +60,7 @@ pub struct Snooze {
     /// The claim that came with the job.
     claim: u64,
     /// In how many seconds it is to be taken up again: 1 second to 30 days.
+    #[schema(minimum = 1, maximum = 2_592_000)]
     seconds: u32,
 }
 
@@ -70,6 +72,7 @@ pub struct Heartbeat {
     claim: u64,
     /// For how many seconds the lease holds from now on: 5 to 840. Without it, 60.
     #[serde(default)]
+    #[schema(minimum = 5, maximum = 840)]
     lease_seconds: Option<u32>,
     /// How far it is.
     #[serde(default)]
@@ -213,7 +216,7 @@ async fn end(
     let mut job = look().await?;
     // Whoever did not get the answer says the same again.
     if !job.was_ended_by(claim, &outcome) {
-        let settled = engine.settle(&held(job, claim)?, outcome.clone()).await;
+        let settled = engine.settle(&held(job, claim)?.acknowledged(), outcome.clone()).await;
         job = look().await?;
         match settled {
             Ok(_) => {}

@@ -32,12 +32,14 @@ pub struct Template {
     pub priority: Priority,
     /// How often it is tried: 1 to 50. Without it, as its queue says.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 50)]
     pub max_attempts: Option<u32>,
     /// How it waits between attempts. Without it, as its queue says.
     #[serde(default)]
     pub backoff: Option<Backoff>,
     /// How long one attempt may take: 1 to 840 seconds. Without it, as its queue says.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 840)]
     pub timeout_seconds: Option<u32>,
     /// Of the jobs with this key, only so many run at once as the queue's `concurrency_per_key` says.
     #[serde(default)]

@@ -191,10 +191,11 @@ impl JobStore {
     }
 
     /// Leaves a claimed job to work that goes on elsewhere, for as long as the job's attempt may take; the sweeper looks at
-    /// it then.
+    /// it then. What was sent is taken over.
     pub async fn entrust(&self, job: &Job, now: Timestamp) -> Result<(), StoreError> {
         let until = lease_end(now, job.timeout());
-        let set = format!("SET lease_until = :until, revision = revision + :one, {}", Attention::SET);
+        let set =
+            format!("SET lease_until = :until, acknowledged = :claims, revision = revision + :one, {}", Attention::SET);
         let update = held(Update::new(&self.table, job_key(&job.tenant_id, &job.id), set), job)
             .value(":until", s(rfc3339_millis(until)))
             .value(":one", n(1));

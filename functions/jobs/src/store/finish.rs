@@ -76,6 +76,10 @@ impl JobStore {
             set.extend(["finished_at = :now", "removed_at = :removed_at"]);
             values.extend([(":now", s(rfc3339_millis(now))), (":removed_at", n(job.removed_at(now).as_second()))]);
         }
+        if job.acknowledged > 0 {
+            set.push("acknowledged = :acknowledged");
+            values.push((":acknowledged", n(job.acknowledged)));
+        }
         if let Next::Succeeded(Some(result)) = ending.next {
             set.push("#result = :result");
             values.push((":result", s(result)));

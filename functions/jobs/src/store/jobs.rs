@@ -71,7 +71,7 @@ impl JobStore {
             format!("SET #phase = :waiting, ready_at = :ready_at, revision = revision + :one, {}", Attention::SET);
         let mut remove = vec!["parked"];
         if job.phase.is_end() {
-            set.push_str(", attempt = :zero");
+            set.push_str(", attempt = :zero, acknowledged = claims");
             remove.extend(["finished_at", "removed_at", "#result", "progress", "place_among_dead"]);
         }
         let frees_key = job.unique.is_some() && again.unique.is_none();

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use shared::dynamo::{Check, Delete, Key, Put, Query, TransactWrite, Update, n, s};
 use shared::id::TenantId;
 use shared::telemetry::TraceContext;
-use shared::time::rfc3339_millis;
+use shared::time::{Timestamp, rfc3339_millis};
 
-use super::{JobStore, StoreError, item, job_key, key, read};
+use super::attention::GRACE;
+use super::{Attention, JobStore, StoreError, item, job_key, key, read};
 use crate::job::{Job, JobId, Phase, Priority};
 use crate::message::Ready;
 use crate::name::QueueName;
@@ -34,6 +35,11 @@ impl Parked {
     fn scope(&self) -> &str {
         // The priority, the time and the id follow it.
         self.sk.rsplitn(4, '#').last().unwrap_or_default()
+    }
+
+    /// Since when it waits.
+    pub fn ready_at(&self) -> Option<Timestamp> {
+        self.sk.rsplit('#').nth(1)?.parse().ok()
     }
 }
 
@@ -104,11 +110,20 @@ impl JobStore {
         Ok(first.map(|parked: Parked| parked.scope().to_owned()))
     }
 
-    /// Takes a job out of `scope`, so that it can be sent again; [`StoreError::Stale`] when somebody else has.
-    pub async fn unpark(&self, tenant: &TenantId, scope: &str, parked: &Parked) -> Result<(), StoreError> {
+    /// Takes a job out of `scope` at `now`, so that it can be sent again; [`StoreError::Stale`] when somebody else has. It may
+    /// be lost between: the sweeper looks at it after [`GRACE`]. That is when it would anyway, unless it has waited for longer.
+    pub async fn unpark(
+        &self,
+        tenant: &TenantId,
+        scope: &str,
+        parked: &Parked,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let place = key(partition(tenant, &parked.ready.queue), &parked.sk);
         let delete = Delete::new(&self.table, place.clone()).only_if("attribute_exists(pk)");
-        let update = self.unpark_update(tenant, &parked.ready.job_id, scope);
+        let has_waited = parked.ready_at().is_none_or(|ready_at| now.duration_since(ready_at) > GRACE);
+        let sweep_at = has_waited.then(|| now.checked_add(GRACE).unwrap_or(Timestamp::MAX));
+        let update = self.unpark_update(tenant, &parked.ready.job_id, scope, sweep_at);
         let both = vec![TransactWrite::Delete(delete), TransactWrite::Update(update)];
         match self.transact(both).await {
             Err(StoreError::Stale) => {
@@ -133,7 +148,8 @@ impl JobStore {
 
     /// Takes a job out of `scope` that has no place there; [`StoreError::Stale`] when it is not parked there any more.
     pub async fn unpark_alone(&self, job: &Job, scope: &str) -> Result<(), StoreError> {
-        let update = self.unpark_update(&job.tenant_id, &job.id, scope);
+        // The sweeper, which does this, sees to its own next look.
+        let update = self.unpark_update(&job.tenant_id, &job.id, scope, None);
         match self.dynamo.update(update).await.map(drop).map_err(super::stale) {
             Err(StoreError::Stale) => {
                 let is_done = |job: &Job| job.phase == Phase::Waiting && job.parked.is_none();
@@ -144,10 +160,14 @@ impl JobStore {
         }
     }
 
-    fn unpark_update(&self, tenant: &TenantId, id: &JobId, scope: &str) -> Update {
-        Update::new(&self.table, job_key(tenant, id), "SET revision = revision + :one REMOVE parked")
+    fn unpark_update(&self, tenant: &TenantId, id: &JobId, scope: &str, sweep_at: Option<Timestamp>) -> Update {
+        let attention = sweep_at.map(|at| Attention::sweep(tenant, id, at));
+        let more = if attention.is_some() { format!(", {}", Attention::SET) } else { String::new() };
+        let set = format!("SET revision = revision + :one{more} REMOVE parked");
+        let update = Update::new(&self.table, job_key(tenant, id), set)
             .only_if("parked = :scope")
             .value(":scope", s(scope))
-            .value(":one", n(1))
+            .value(":one", n(1));
+        attention.into_iter().fold(update, |update, attention| attention.values(update))
     }
 }

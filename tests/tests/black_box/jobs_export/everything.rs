@@ -35,7 +35,7 @@ async fn furnish(owner: &Account, member: &str) -> Vec<String> {
     })
     .await;
 
-    owner.put("/v1/queues/own", &json!({"concurrency": 3})).await.expect(200);
+    owner.put("/v1/queues/own", &json!({"concurrency": 3})).await.expect(201);
     let large = json!({"type": "own", "queue": "own", "payload": {"text": "x".repeat(LARGE)}, "tags": ["big"]});
     owner.post("/v1/jobs", &large).await.expect(201);
     let schedule =

@@ -173,7 +173,8 @@ impl OwnJobs {
 
     /// Sets a queue.
     pub(super) async fn set_queue(&self, name: &str, settings: &Value) {
-        self.ask("PUT", &format!("/v1/queues/{name}"), Some(settings)).await.expect(200);
+        let set = self.ask("PUT", &format!("/v1/queues/{name}"), Some(settings)).await;
+        assert!(set.status.is_success(), "{set:?}");
     }
 
     /// The message about a job.

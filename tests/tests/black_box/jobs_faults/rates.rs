@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
 
-use super::own_jobs::{OwnJobs, network_of, path};
+use super::own_jobs::{LONG, OwnJobs, killed_at, network_of, path};
 use super::{LOSSES, story_of};
 use crate::faults::at_each_call_in;
 
@@ -182,5 +182,72 @@ async fn whichever_call_fails_while_jobs_wait_for_the_rate_all_are_done() {
             calls
         })
         .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_lease_and_jobs_that_wait_for_the_rate_have_it_in_one_order() {
+    let own = OwnJobs::new().await;
+    own.set_queue("default", &json!({"rate_limit": {"jobs": 1, "per_seconds": 60}})).await;
+    let to_lease = |priority: &str| json!({"type": "at.home", "priority": priority});
+    let lease = async || {
+        let leased = own.ask("POST", "/v1/queues/default/lease", Some(&json!({"max": 8}))).await.expect(200).json();
+        let jobs = leased["jobs"].as_array().unwrap().clone();
+        for job in &jobs {
+            let done = json!({"claim": job["claim"]});
+            own.ask("POST", &format!("{}/complete", path(job)), Some(&done)).await.expect(200);
+        }
+        jobs.iter().map(|job| job["id"].clone()).collect::<Vec<_>>()
+    };
+    // One begins at once; then come one to lease, two that wait for the rate, and another one to lease.
+    made(&own, &[quick("normal")]).await;
+    own.deliver(&own.worker).await;
+    let before = own.job(&to_lease("normal")).await["id"].clone();
+    own.clock.advance(SignedDuration::from_secs(1));
+    made(&own, &vec![quick("normal"); 2]).await;
+    own.deliver(&own.worker).await;
+    own.clock.advance(SignedDuration::from_secs(1));
+    let last = own.job(&to_lease("low")).await["id"].clone();
+    assert_eq!(begun(&own).await.len(), 1);
+
+    let minute = || own.clock.advance(SignedDuration::from_secs(60));
+    minute();
+    assert_eq!(lease().await, [before], "it has waited longest");
+    let urgent = own.job(&to_lease("high")).await["id"].clone();
+    minute();
+    assert_eq!(lease().await, [urgent], "the highest priority comes first");
+    for count in [4, 5] {
+        minute();
+        assert_eq!(lease().await, Vec::<Value>::new(), "it is the turn of one that is parked");
+        own.deliver(&own.worker).await;
+        assert_eq!(begun(&own).await.len(), count);
+    }
+    minute();
+    assert_eq!(lease().await, [last]);
+    own.until_all_have_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_has_waited_for_days_and_is_lost_as_it_is_let_go_is_found_within_minutes() {
+    for settings in [json!({"paused": true}), json!({"rate_limit": {"jobs": 1, "per_seconds": 86_400}})] {
+        let own = OwnJobs::new().await;
+        own.set_queue("default", &settings).await;
+        made(&own, &vec![quick("normal"); 2]).await;
+        own.deliver(&own.worker).await;
+        // The times between two looks of the sweeper double. By the rate, the next job begins after a day.
+        for _ in 0..20 {
+            own.clock.advance(SignedDuration::from_hours(1));
+            own.sweep().await;
+        }
+        own.set_queue("default", &json!({})).await;
+        own.clock.advance(SignedDuration::from_secs(6));
+        // The other of two jobs; or, after the message for the turn, the one that waits.
+        own.deliver(&own.behind(&killed_at("SendMessage", 2, false).await, "jobs.worker").await).await;
+        own.clock.advance(LONG);
+        own.sweep().await;
+        own.deliver(&own.worker).await;
+        for job in own.all().await {
+            assert_eq!(job["state"], "succeeded", "{settings}");
+        }
     }
 }

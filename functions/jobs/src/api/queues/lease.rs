@@ -5,8 +5,8 @@ mod round;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use shared::http::idempotency::{Planned, Submitted};
-use shared::http::{Document, FieldError, Json, Path, Problem};
+use shared::http::idempotency::{Answered, Planned, Submitted};
+use shared::http::{Document, FieldError, Path, Problem};
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
@@ -102,15 +102,15 @@ pub async fn lease(
     caller: Caller<permission::WriteJobs>,
     Path(name): Path<QueueName>,
     asked: Submitted<NewLease>,
-) -> Result<Json<Leased>, Problem> {
+) -> Result<Answered<Leased>, Problem> {
     let wanted = &asked.body;
     wanted.check()?;
     let worker = wanted.worker.as_deref().unwrap_or(&caller.subject);
     let round = Round { app: &app, tenant: &caller.tenant, queue: &name, wanted, worker };
     let route = format!("POST /v2/queues/{name}/lease");
-    let jobs = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
-        Planned::First(attempt) => round.wait(asked.has_key().then_some(&attempt)).await?,
-        Planned::Again(reserved) => round.still_held(reserved).await?,
+    let (jobs, is_replay) = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
+        Planned::First(attempt) => (round.wait(asked.has_key().then_some(&attempt)).await?, false),
+        Planned::Again(reserved) => (round.still_held(reserved).await?, true),
     };
     let now = app.engine.clock.now();
     let mut views = Vec::with_capacity(jobs.len());
@@ -129,7 +129,7 @@ pub async fn lease(
         };
         views.push(JobView::of(job, now).with_payload(payload).with_parents(app.engine.parents(job).await?));
     }
-    Ok(Json(Leased { jobs: views }))
+    Ok(Answered { body: Leased { jobs: views }, is_replay })
 }
 
 impl NewLease {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use shared::http::idempotency::{Planned, Submitted};
-use shared::http::{Document, FieldError, Json, Path, Problem};
+use shared::http::idempotency::{Answered, Planned, Submitted};
+use shared::http::{Document, FieldError, Path, Problem};
 use shared::id::TenantId;
 use shared::identity::{Caller, Principal, permission};
 use shared::time::{SignedDuration, Timestamp, to_millisecond};
@@ -87,7 +87,7 @@ pub async fn redrive(
     caller: Caller<permission::WriteJobs>,
     Path(name): Path<QueueName>,
     asked: Submitted<Redrive>,
-) -> Result<Json<Redriven>, Problem> {
+) -> Result<Answered<Redriven>, Problem> {
     let wanted = &asked.body;
     let mut errors = Vec::new();
     if !(1..=MOST).contains(&wanted.max) {
@@ -107,7 +107,7 @@ pub async fn redrive(
     }
     let (app, caller) = (&app, &caller);
     let route = format!("POST /v2/queues/{name}/redrive");
-    let (selection, again) = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
+    let (selection, is_replay) = match app.idempotency.begin_plan(&caller.tenant, &route, &asked).await? {
         Planned::First(attempt) => {
             let selection = selected(app, &caller.tenant, &name, wanted).await?;
             app.idempotency.keep_plan(&attempt, &selection).await?;
@@ -123,8 +123,9 @@ pub async fn redrive(
         .map(|(index, one)| redriven(app, caller, one, to_millisecond(now.checked_add(step * index).unwrap_or(now))))
         .collect();
     let done: Vec<_> = stream::iter(each).buffer_unordered(CONCURRENCY).try_collect().await?;
-    let count = |counted: &Done| matches!(counted, Done::Now) || (again && matches!(counted, Done::Before));
-    Ok(Json(Redriven { matched, redriven: done.iter().filter(|done| count(done)).count() }))
+    let count = |counted: &Done| matches!(counted, Done::Now) || (is_replay && matches!(counted, Done::Before));
+    let body = Redriven { matched, redriven: done.iter().filter(|done| count(done)).count() };
+    Ok(Answered { body, is_replay })
 }
 
 /// What a redrive is to do.

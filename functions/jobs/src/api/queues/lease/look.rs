@@ -3,19 +3,22 @@
 //! The index of what is ready does not have the keys of jobs. So jobs are read before they are handed out, and those of a key
 //! that is at its limit are passed over: how many jobs run of it is asked once, which costs a tenth of a claim in vain and
 //! nothing of the queue's rate.
+//!
+//! While jobs that are sent wait for that rate, a look goes as far as the first of them: what is behind it has its time later.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use futures::future::try_join_all;
 use shared::dynamo::Item;
 use shared::random::Random;
+use shared::time::Timestamp;
 
 use super::round::Round;
 use crate::job::{Job, JobId, Phase, Priority};
 use crate::name::JobKey;
 use crate::queue::Settings;
-use crate::store::StoreError;
 use crate::store::claim::{Slot, queue_scope};
+use crate::store::{Parked, StoreError};
 
 /// The most entries of the index that a look goes over, for each priority.
 const MOST_ENTRIES: usize = 1000;
@@ -48,21 +51,30 @@ pub(super) struct Look<'a> {
 /// How far the index of a priority was gone over.
 struct Level {
     priority: Priority,
+    /// What is ready later is not looked at.
+    until: Option<Timestamp>,
     start: Option<Item>,
     page: usize,
     left: usize,
 }
 
 impl<'a> Look<'a> {
-    /// A look by somebody who remembers what was `passed` over before.
-    pub(super) fn new(round: &'a Round<'a>, settings: &'a Settings, passed: &'a mut Passed) -> Self {
+    /// A look by somebody who remembers what was `passed` over before, up to the `first` job that waits for the queue's rate.
+    pub(super) fn new(
+        round: &'a Round<'a>,
+        settings: &'a Settings,
+        first: Option<&Parked>,
+        passed: &'a mut Passed,
+    ) -> Self {
         let page = LOOK_AT * round.most();
-        let level = |priority| Level { priority, start: None, page, left: MOST_ENTRIES };
+        let until = |priority| first.filter(|first| first.priority == priority).and_then(Parked::ready_at);
+        let level = |priority| Level { priority, until: until(priority), start: None, page, left: MOST_ENTRIES };
+        let is_before = |priority: &Priority| first.is_none_or(|first| *priority <= first.priority);
         Self {
             round,
             settings,
             passed,
-            levels: turns(&round.app.engine.random).map(level).into(),
+            levels: turns(&round.app.engine.random).into_iter().filter(is_before).map(level).collect(),
             entries: VecDeque::new(),
             jobs: VecDeque::new(),
             at_once: round.most().min(MOST_AT_ONCE),
@@ -113,8 +125,9 @@ impl<'a> Look<'a> {
         let now = app.engine.clock.now();
         while let Some(level) = self.levels.front_mut() {
             let place = (level.priority, level.start.take());
+            let until = level.until.map_or(now, |until| until.min(now));
             let limit = level.page.min(level.left);
-            let found = app.engine.jobs.ready_page(tenant, queue, place, now, limit).await?;
+            let found = app.engine.jobs.ready_page(tenant, queue, place, until, limit).await?;
             (level.start, level.page, level.left) = (found.next, level.page * 2, level.left - limit);
             if level.start.is_none() || level.left == 0 {
                 self.levels.pop_front();

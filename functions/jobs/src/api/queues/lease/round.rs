@@ -16,8 +16,8 @@ use crate::job::{Job, JobId, Phase};
 use crate::message::Ready;
 use crate::name::QueueName;
 use crate::queue::Settings;
-use crate::store::StoreError;
-use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope};
+use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope, rate_scope};
+use crate::store::{Parked, StoreError};
 
 /// The most bytes of payloads that are leased at once, if there are several: an answer of Lambda may have 6 MB, in which
 /// each quote counts twice.
@@ -93,7 +93,8 @@ impl Round<'_> {
         if settings.paused {
             return Ok(load.jobs);
         }
-        let mut look = Look::new(self, &settings, passed);
+        let first = self.first_parked(&settings).await?;
+        let mut look = Look::new(self, &settings, first.as_ref(), passed);
         while load.jobs.len() < self.most()
             && let Some(job) = look.next().await?
         {
@@ -113,7 +114,8 @@ impl Round<'_> {
         let settings = engine.queues.settings(self.tenant, self.queue).await?;
         let mut jobs = Vec::new();
         if !settings.paused {
-            let mut look = Look::new(self, &settings, passed);
+            let first = self.first_parked(&settings).await?;
+            let mut look = Look::new(self, &settings, first.as_ref(), passed);
             while jobs.len() < LOOK_AT * self.most()
                 && let Some(job) = look.next().await?
             {
@@ -137,6 +139,15 @@ impl Round<'_> {
             }
         }
         Ok(Some(load.jobs))
+    }
+
+    /// The first of the jobs that wait for the queue's rate, which are not leased.
+    async fn first_parked(&self, settings: &Settings) -> Result<Option<Parked>, StoreError> {
+        if settings.rate_limit.is_none() {
+            return Ok(None);
+        }
+        let parked = self.app.engine.jobs.parked(self.tenant, self.queue, &rate_scope(self.queue), 1).await?;
+        Ok(parked.into_iter().next())
     }
 
     pub(super) fn most(&self) -> usize {
