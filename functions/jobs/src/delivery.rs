@@ -12,7 +12,7 @@
 //! The header `traceparent` has the trace of the request, or of the tick of a schedule, that made the job.
 //!
 //! An answer of 2xx ends the job, and a JSON body of it is its result; 202 says that the work goes on, and that
-//! `POST /v2/jobs/{id}/complete` will say how it ended. 410 says that no attempt can succeed. Any other is a failure, after
+//! `POST /v2/jobs/{id}/complete` will say how it ended. What tells of another job's end is no work, and any 2xx takes it. 410 says that no attempt can succeed. Any other is a failure, after
 //! which `Retry-After` is honoured.
 
 use std::time::Duration;
@@ -136,7 +136,7 @@ impl Delivery {
         request.timeout = time + TIMEOUT_MARGIN;
         Ok(match self.outbound.send(request).await {
             Err(error) => Delivered::Ended(failed(&error).into()),
-            Ok(response) if response.status == StatusCode::ACCEPTED => Delivered::Accepted,
+            Ok(response) if response.status == StatusCode::ACCEPTED && !job.is_notification() => Delivered::Accepted,
             Ok(response) if response.status.is_success() => Delivered::Ended(Outcome::Succeeded(result(&response))),
             Ok(response) => Delivered::Ended(refused(&response, now).into()),
         })

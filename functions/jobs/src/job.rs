@@ -373,10 +373,15 @@ impl Job {
         }
     }
 
+    /// Whether it tells of the end of another job, and is no work of its own.
+    pub fn is_notification(&self) -> bool {
+        self.kind == JobType::callback() && self.queue == QueueName::callbacks()
+    }
+
     /// The id of the message with which it is sent. The same each time it is sent again because the server has not taken it
     /// over: then it was never done, or is done twice. What tells of the end of another job is one message for ever.
     pub fn message_id(&self) -> String {
-        if self.kind == JobType::callback() && self.queue == QueueName::callbacks() {
+        if self.is_notification() {
             return self.id.to_string();
         }
         format!("{}_{}", self.id, self.acknowledged + 1)
