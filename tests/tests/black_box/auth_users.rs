@@ -460,8 +460,8 @@ async fn what_a_member_got_between_two_changes_in_one_moment_is_ended_by_the_sec
     tenant.delete(&tenant.owner, &removed.path()).await.expect(204);
     tenant.patch(&tenant.owner, &suspended.path(), &json!({"status": "suspended"})).await.expect(200);
     tenant.patch(&tenant.owner, &demoted.path(), &json!({"roles": ["viewer"]})).await.expect(200);
-    let narrower = json!({"permissions": ["links:read"]});
-    tenant.patch(&tenant.owner, "/v1/roles/support", &narrower).await.expect(200);
+    let fewer = json!({"permissions": ["links:read"]});
+    tenant.patch(&tenant.owner, "/v1/roles/support", &fewer).await.expect(200);
     // Who refreshes after it has what is left, and keeps it.
     let after = [tenant.refreshed(&between[2]).await, tenant.refreshed(&between[3]).await];
     tenant.wait(30);

@@ -202,12 +202,12 @@ async fn the_statistics_of_a_deleted_link_go_when_no_click_can_come_any_more() {
         (shop.call(&clock, "POST", "/v1/links", &made).await, shop.call(&clock, "POST", "/v1/links", &made).await);
     let (id, other) = (link["id"].as_str().unwrap(), other["id"].as_str().unwrap());
     for (link, click) in [(id, 1), (id, 2), (other, 3)] {
-        let click = json!({
+        let visit = json!({
             "id": ClickId::new(clock.now(), &Random::seeded(click)), "tenant_id": shop.tenant.id, "link_id": link,
             "day": format!("2026-05-0{click}"), "kind": "human", "device": "mobile", "referrer": "direct", "country": null,
         });
         let clicks = Instance::of(&links::SERVICE, "links.clicks").await;
-        let answer = clicks.invoke(&queue_event([("m", click.to_string())])).await.unwrap();
+        let answer = clicks.invoke(&queue_event([("m", visit.to_string())])).await.unwrap();
         assert_eq!(failures(&answer), Vec::<String>::new());
     }
     assert_eq!((counted(&shop.tenant, id).await, counted(&shop.tenant, other).await), (3, 2));
