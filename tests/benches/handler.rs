@@ -8,16 +8,17 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
 #![allow(missing_docs)] // criterion's macros make public items
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use futures::FutureExt as _;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use shared::BoxFuture;
 use shared::lambda::{Function, Runtime};
 use shared::time::Clock;
 use tests::{Tenant, http_event, stack};
@@ -25,16 +26,20 @@ use tracing::Dispatch;
 
 /// Rounds of the table, each of which asks every contender once.
 const ROUNDS: usize = 20_000;
-/// How often clicks are dropped: `Deferred` keeps at most 1,000 and does the next one at once.
-const DROPPED_AFTER: usize = 500;
+/// After how many answers an instance is replaced: it keeps 1,000 clicks that are not sent, and no more.
+const RENEWED_AFTER: usize = 500;
 
 /// One side of the comparison, with its event.
 enum Contender {
     Sandbox(Vec<u8>),
-    Function(Function, Vec<u8>),
+    Function { built: RefCell<Function>, build: fn() -> BoxFuture<'static, Function>, event: Vec<u8> },
 }
 
 impl Contender {
+    async fn function(build: fn() -> BoxFuture<'static, Function>, event: Vec<u8>) -> Self {
+        Self::Function { built: RefCell::new(build().await), build, event }
+    }
+
     /// From bytes to bytes.
     async fn answer(&self) -> Vec<u8> {
         match self {
@@ -42,19 +47,20 @@ impl Contender {
                 let event = LambdaEvent::new(read::<Value>(event), Context::default());
                 serde_json::to_vec(&sandbox::handle(event).await.unwrap()).unwrap()
             }
-            Self::Function(function, event) => {
+            Self::Function { built, event, .. } => {
+                let function = built.borrow().clone();
                 let answer = function.invoke(read::<Box<RawValue>>(event), Context::default()).await.unwrap();
                 serde_json::to_vec(&answer).unwrap()
             }
         }
     }
 
-    /// Drops what waits for the time after the answer. The SDK is asked to send each click and stopped at once; what it
-    /// had begun in the background is let end.
-    async fn drop_deferred(&self) {
-        if let Self::Function(function, _) = self {
-            let _ = function.after_response().now_or_never();
-            tokio::time::sleep(Duration::from_millis(2)).await;
+    /// Replaces the instance with its clicks by one that has answered once, and remembers what it read for that.
+    async fn renew(&self) {
+        if let Self::Function { built, build, .. } = self {
+            let fresh = build().await;
+            built.replace(fresh);
+            self.answer().await;
         }
     }
 }
@@ -92,10 +98,14 @@ async fn sandbox() -> Contender {
 
 /// `GET /health`, which touches nothing but the conventions: no stack is needed.
 async fn health() -> Contender {
-    let environment = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "IDENTITY_TABLE"];
-    let environment = environment.map(|name| (name.to_owned(), "bench".to_owned())).into_iter().collect();
-    let function = health::SERVICE.build("health.api", environment).await.unwrap();
-    Contender::Function(function, event("GET", "/health", None))
+    let build = || -> BoxFuture<'static, Function> {
+        Box::pin(async {
+            let environment = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "IDENTITY_TABLE"];
+            let environment = environment.map(|name| (name.to_owned(), "bench".to_owned())).into_iter().collect();
+            health::SERVICE.build("health.api", environment).await.unwrap()
+        })
+    };
+    Contender::function(build, event("GET", "/health", None)).await
 }
 
 /// The redirect of a link that the instance remembers: its clock stands, so that it does so for good.
@@ -103,11 +113,15 @@ async fn redirect() -> Contender {
     let made =
         Tenant::new().await.post("/v1/links", &json!({"target": "https://example.com/a/page"})).await.expect(201);
     let path = format!("/l/{}", made.json()["slug"].as_str().unwrap());
-    let environment = stack().environment("links.redirect").unwrap();
-    let clock = Clock::manual(Clock::system().now());
-    let runtime = |name| Ok(Runtime::new(name, environment)?.with_clock(clock));
-    let function = links::SERVICE.build_with("links.redirect", runtime).await.unwrap();
-    Contender::Function(function, event("GET", &path, None))
+    let build = || -> BoxFuture<'static, Function> {
+        Box::pin(async {
+            let environment = stack().environment("links.redirect").unwrap();
+            let clock = Clock::manual(Clock::system().now());
+            let runtime = |name| Ok(Runtime::new(name, environment)?.with_clock(clock));
+            links::SERVICE.build_with("links.redirect", runtime).await.unwrap()
+        })
+    };
+    Contender::function(build, event("GET", &path, None)).await
 }
 
 /// Logs as a Lambda's are written, to a file that keeps nothing.
@@ -141,17 +155,17 @@ async fn entries() -> Vec<Entry> {
 
 async fn time(contender: &Contender, times: u64) -> Duration {
     let mut took = Duration::ZERO;
-    for _ in 0..times.div_ceil(DROPPED_AFTER as u64) {
-        let some = times.min(DROPPED_AFTER as u64);
+    for _ in 0..times.div_ceil(RENEWED_AFTER as u64) {
+        let some = times.min(RENEWED_AFTER as u64);
         let started = Instant::now();
         for _ in 0..some {
             std::hint::black_box(contender.answer().await);
         }
         took += started.elapsed();
-        contender.drop_deferred().await;
+        contender.renew().await;
     }
     // The last part may be longer than what was asked for.
-    let measured = times.div_ceil(DROPPED_AFTER as u64) * times.min(DROPPED_AFTER as u64);
+    let measured = times.div_ceil(RENEWED_AFTER as u64) * times.min(RENEWED_AFTER as u64);
     took.mul_f64(times as f64 / measured as f64)
 }
 
@@ -185,8 +199,8 @@ fn table() {
                     started.elapsed()
                 })
             }));
-            if round % DROPPED_AFTER == 0 {
-                runtime.block_on(contender.drop_deferred());
+            if round % RENEWED_AFTER == 0 {
+                runtime.block_on(contender.renew());
             }
         }
     }

@@ -55,7 +55,7 @@ pub(crate) async fn notes(bench: &mut Bench) {
         ("edit a note so that it is due tomorrow", 200, "PATCH", path.clone(), due),
         ("the revisions of a note", 200, "GET", format!("{path}/revisions"), Value::Null),
         ("go back to a revision", 200, "POST", format!("{path}/revisions/1/restore"), Value::Null),
-        ("share a note", 200, "PUT", share.clone(), json!({"access": "read"})),
+        ("share a note", 201, "PUT", share.clone(), json!({"access": "read"})),
         ("the shares of a note", 200, "GET", format!("{path}/shares"), Value::Null),
         ("share a note no longer", 204, "DELETE", share, Value::Null),
         ("two notes in bulk", 200, "POST", "/v2/notes/bulk".to_owned(), operations),
