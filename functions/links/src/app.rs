@@ -1,6 +1,7 @@
 //! What the functions of this service are built from.
 
 use axum::extract::{FromRef, FromRequestParts};
+use http::HeaderMap;
 use http::request::Parts;
 use shared::BoxError;
 use shared::dynamo::Dynamo;
@@ -81,6 +82,11 @@ impl FromRef<App> for PublicUrl {
 pub struct Base(pub Url);
 
 impl Base {
+    /// That of a request with these headers; 400 where [`PublicUrl::of`] refuses them.
+    pub fn of(public_url: &PublicUrl, headers: &HeaderMap) -> Result<Self, Problem> {
+        public_url.of(headers)?.join("/l/").map(Self).map_err(Problem::internal)
+    }
+
     /// The address of a slug.
     pub fn short_url(&self, slug: &crate::slug::Slug) -> String {
         format!("{}{slug}", self.0)
@@ -95,7 +101,6 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let base = PublicUrl::from_ref(state).of(&parts.headers)?;
-        base.join("/l/").map(Self).map_err(Problem::internal)
+        Self::of(&PublicUrl::from_ref(state), &parts.headers)
     }
 }

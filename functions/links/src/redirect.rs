@@ -8,6 +8,8 @@
 mod answer;
 mod unsent;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -49,11 +51,10 @@ const RACES: u32 = 5;
 /// The longest form with a password, in bytes.
 const FORM_LIMIT: usize = 4 * 1024;
 
-/// The redirect's state. Cheap to clone.
-#[derive(Clone)]
+/// The redirect's state, which requests share.
 pub(crate) struct Door {
     links: LinkStore,
-    remembered: Cache<String, Link>,
+    remembered: Cache<String, Arc<Link>>,
     clicks: Unsent,
     guard: Guard,
     public_url: PublicUrl,
@@ -61,20 +62,12 @@ pub(crate) struct Door {
     random: Random,
 }
 
-impl axum::extract::FromRef<Door> for PublicUrl {
-    fn from_ref(door: &Door) -> Self {
-        door.public_url.clone()
-    }
-}
-
 /// A request at the door.
-struct Visit {
-    base: Base,
+struct Visit<'a> {
+    headers: &'a HeaderMap,
     slug: Slug,
     step: Step,
     visitor: Visitor,
-    /// Whether the client would rather have HTML than a problem document.
-    wants_html: bool,
     unlocked: bool,
 }
 
@@ -85,7 +78,7 @@ struct Try {
 }
 
 /// The routes.
-fn router(door: Door) -> Router {
+fn router(door: Arc<Door>) -> Router {
     endpoints().with_state(door).split_for_parts().0
 }
 
@@ -94,7 +87,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     endpoints().into_openapi()
 }
 
-fn endpoints() -> OpenApiRouter<Door> {
+fn endpoints() -> OpenApiRouter<Arc<Door>> {
     OpenApiRouter::new().routes(routes!(follow, confirm))
 }
 
@@ -115,18 +108,17 @@ fn endpoints() -> OpenApiRouter<Door> {
     ),
 )]
 async fn follow(
-    State(door): State<Door>,
-    base: Base,
+    State(door): State<Arc<Door>>,
     Path(text): Path<String>,
-    method: Method,
-    headers: HeaderMap,
+    request: axum::extract::Request,
 ) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
     let (text, step) = match text.strip_suffix('+') {
-        Some(slug) => (slug.to_owned(), Step::Look),
-        None => (text, Step::Follow),
+        Some(slug) => (slug, Step::Look),
+        None => (text.as_str(), Step::Follow),
     };
-    let Some(visit) = visit(base, &text, step, &headers, method == Method::HEAD) else {
-        return nothing_here(wants_html(&headers));
+    let Some(visit) = Visit::of(text, step, &parts.headers, parts.method == Method::HEAD) else {
+        return nothing_here(wants_html(&parts.headers));
     };
     door.admit(visit, None).await
 }
@@ -147,8 +139,7 @@ async fn follow(
     ),
 )]
 async fn confirm(
-    State(door): State<Door>,
-    base: Base,
+    State(door): State<Arc<Door>>,
     Path(text): Path<String>,
     network: ClientNetwork,
     headers: HeaderMap,
@@ -162,27 +153,29 @@ async fn confirm(
         .find(|(name, _)| name == "password")
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default();
-    let Some(visit) = visit(base, &text, Step::Confirm, &headers, false) else {
+    let Some(visit) = Visit::of(&text, Step::Confirm, &headers, false) else {
         return nothing_here(wants_html(&headers));
     };
     door.admit(visit, Some(Try { password, network })).await
 }
 
-fn visit(base: Base, text: &str, step: Step, headers: &HeaderMap, is_head: bool) -> Option<Visit> {
-    Some(Visit {
-        base,
-        slug: text.parse().ok()?,
-        step,
-        visitor: Visitor::read(is_head, |name| headers.get(name)?.to_str().ok()),
-        wants_html: wants_html(headers),
-        unlocked: false,
-    })
+impl<'a> Visit<'a> {
+    /// None when `text` is no slug.
+    fn of(text: &str, step: Step, headers: &'a HeaderMap, is_head: bool) -> Option<Self> {
+        let visitor = Visitor::read(is_head, |name| headers.get(name)?.to_str().ok());
+        Some(Self { headers, slug: text.parse().ok()?, step, visitor, unlocked: false })
+    }
+
+    /// Whether the client would rather have HTML than a problem document.
+    fn wants_html(&self) -> bool {
+        wants_html(self.headers)
+    }
 }
 
 impl Door {
     /// Answers a visit, which may come with the form's password.
-    async fn admit(&self, mut visit: Visit, tried: Option<Try>) -> Result<Response, Problem> {
-        let Some(link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html) };
+    async fn admit(&self, mut visit: Visit<'_>, tried: Option<Try>) -> Result<Response, Problem> {
+        let Some(link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html()) };
         let mut limits = Vec::new();
         if let (Some(tried), Some(hash)) = (tried, link.password_hash.clone()) {
             limits = self.guard.admit(&link, tried.network, self.clock.now()).await?.headers();
@@ -194,8 +187,8 @@ impl Door {
     }
 
     /// Decides about a visit of `link`, takes its click where there is a limit, and answers it.
-    async fn decide(&self, mut link: Link, mut visit: Visit) -> Result<Response, Problem> {
-        let mark = store::mark(&self.random);
+    async fn decide(&self, mut link: Arc<Link>, mut visit: Visit<'_>) -> Result<Response, Problem> {
+        let mut mark = None;
         // A link that was changed since it was remembered is decided about once more, as it is now.
         for _ in 0..RACES {
             let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, visit.unlocked);
@@ -203,17 +196,18 @@ impl Door {
                 return self.answer(&link, &visit, decision).await;
             };
             let asked_at = self.clock.now();
-            match self.links.spend_click(&link, &mark).await? {
+            match self.links.spend_click(&link, mark.get_or_insert_with(|| store::mark(&self.random))).await? {
                 Spending::Spent => return self.answer(&link, &visit, decision).await,
                 Spending::Changed(None) => {
                     self.remembered.remove(&visit.slug.key()).await;
-                    return nothing_here(visit.wants_html);
+                    return nothing_here(visit.wants_html());
                 }
                 Spending::Changed(Some(fresh)) => {
-                    self.remembered.insert_as_of(visit.slug.key(), (*fresh).clone(), asked_at).await;
+                    let fresh = Arc::<Link>::from(fresh);
+                    self.remembered.insert_as_of(visit.slug.key(), fresh.clone(), asked_at).await;
                     // What was unlocked was the link as it was.
                     visit.unlocked &= fresh.password_hash == link.password_hash;
-                    link = *fresh;
+                    link = fresh;
                 }
             }
         }
@@ -221,13 +215,13 @@ impl Door {
         Err(WriteError::Conflict.into())
     }
 
-    async fn find(&self, slug: &Slug) -> Result<Option<Link>, Problem> {
+    async fn find(&self, slug: &Slug) -> Result<Option<Arc<Link>>, Problem> {
         let key = slug.key();
         if let Some(link) = self.remembered.get(&key).await {
             return Ok(Some(link));
         }
         let asked_at = self.clock.now();
-        let link = self.links.by_slug(slug).await?;
+        let link = self.links.by_slug(slug).await?.map(Arc::new);
         // A slug that is not there may be made in the next moment, so only links are remembered.
         if let Some(link) = &link {
             self.remembered.insert_as_of(key, link.clone(), asked_at).await;
@@ -235,29 +229,30 @@ impl Door {
         Ok(link)
     }
 
-    async fn answer(&self, link: &Link, visit: &Visit, decision: Decision) -> Result<Response, Problem> {
-        let action = format!("/l/{}", link.slug);
+    async fn answer(&self, link: &Link, visit: &Visit<'_>, decision: Decision) -> Result<Response, Problem> {
+        let action = || format!("/l/{}", link.slug);
         match decision {
-            Decision::NotFound => nothing_here(visit.wants_html),
-            Decision::Gone(reason) => gone(reason, visit.wants_html),
+            Decision::NotFound => nothing_here(visit.wants_html()),
+            Decision::Gone(reason) => gone(reason, visit.wants_html()),
             Decision::AskPassword { refused } => {
                 let status = if refused { StatusCode::FORBIDDEN } else { StatusCode::OK };
-                page(status, pages::password(&action, refused))
+                page(status, pages::password(&action(), refused))
             }
             Decision::Preview { whole } => {
-                page(StatusCode::OK, pages::preview(link, &visit.base.short_url(&link.slug), &action, whole))
+                let base = Base::of(&self.public_url, visit.headers)?;
+                page(StatusCode::OK, pages::preview(link, &base.short_url(&link.slug), &action(), whole))
             }
             Decision::Redirect { status, .. } => {
-                self.count(link, visit).await;
+                self.count(link, &visit.visitor).await;
                 redirect(link, status)
             }
         }
     }
 
     /// Has the click sent to the counting worker once the answer is out.
-    async fn count(&self, link: &Link, visit: &Visit) {
-        let click = Click::new(link, visit.visitor.clone(), self.clock.now(), &self.random);
-        self.clicks.send(&click).await;
+    async fn count(&self, link: &Link, visitor: &Visitor) {
+        let click = Click::new(link, visitor.clone(), self.clock.now(), &self.random);
+        self.clicks.send(click).await;
     }
 }
 
@@ -270,7 +265,7 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
         let public_url = PublicUrl::new(reader.optional("PUBLIC_URL"));
         reader.finish()?;
         let dynamo = Dynamo::new(runtime.aws.dynamo.clone());
-        let door = Door {
+        let door = Arc::new(Door {
             links: LinkStore::new(dynamo.clone(), table),
             remembered: Cache::new(REMEMBERED, MAX_STALENESS, runtime.clock.clone()),
             clicks: Unsent::new(
@@ -281,7 +276,7 @@ pub(crate) fn function(runtime: Runtime) -> BoxFuture<'static, Result<Function, 
             public_url,
             clock: runtime.clock.clone(),
             random: runtime.random.clone(),
-        };
+        });
         Ok(Function::http(&runtime, router(door)))
     })
 }

@@ -1,7 +1,69 @@
 //! What a `User-Agent` says about who sends it. The lists name words that programs use of themselves; they need not be
 //! complete, because what is not listed is counted as a person, and a crawler that hides cannot be told from one anyway.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use crate::visitor::{Device, Kind};
+
+/// What a word stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Preview,
+    NotBot,
+    Bot,
+    Tv,
+    Tablet,
+    Mobile,
+    /// Of a telephone, where it stands with Android.
+    Mobi,
+    Android,
+    Desktop,
+}
+
+/// Each class with its words, in lower case.
+const WORDS: &[(Class, &[&str])] = &[
+    (Class::Preview, PREVIEWS),
+    (Class::NotBot, NOT_BOTS),
+    (Class::Bot, BOTS),
+    (Class::Tv, TVS),
+    (Class::Tablet, TABLETS),
+    (Class::Mobile, MOBILES),
+    (Class::Mobi, &["mobi"]),
+    (Class::Android, &["android"]),
+    (Class::Desktop, DESKTOPS),
+];
+
+/// All words at once: each for itself would be searched for in each request, which takes longer than all else that a
+/// redirect does. None if they made no automaton, which a test excludes.
+static AUTOMATON: LazyLock<Option<(AhoCorasick, Vec<Class>)>> = LazyLock::new(|| {
+    let words = || WORDS.iter().flat_map(|(class, words)| words.iter().map(|word| (*class, *word)));
+    let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(words().map(|(_, word)| word)).ok()?;
+    Some((automaton, words().map(|(class, _)| class).collect()))
+});
+
+/// The classes of which a `User-Agent` has words.
+struct Classes(u16);
+
+impl Classes {
+    fn of(agent: &str) -> Self {
+        let Some((automaton, classes)) = AUTOMATON.as_ref() else { return Self(0) };
+        let found = automaton.try_find_overlapping_iter(agent).into_iter().flatten();
+        let found = found.filter_map(|word| classes.get(word.pattern().as_usize()));
+        Self(found.fold(0, |all, class| all | class.bit()))
+    }
+
+    const fn has(&self, class: Class) -> bool {
+        self.0 & class.bit() != 0
+    }
+}
+
+impl Class {
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
 
 /// Fetchers of link previews, by what they call themselves. Signal comes as `WhatsApp`, Apple's Messages as Facebook and
 /// Twitter, and what embeds Telegram's or Twitter's name to be let in looks ahead just the same.
@@ -125,20 +187,6 @@ const BOTS: &[&str] = &[
 /// Names of devices that end in "bot" without being one.
 const NOT_BOTS: &[&str] = &["cubot"];
 
-/// What sends `agent`, which is in lower case. An absent one does not say that it is a bot.
-pub(crate) fn kind(agent: &str) -> Kind {
-    let has = |words: &[&str]| words.iter().any(|word| agent.contains(word));
-    if has(PREVIEWS) {
-        Kind::Preview
-    } else if has(NOT_BOTS) {
-        Kind::Human
-    } else if has(BOTS) || agent.ends_with("bot") {
-        Kind::Bot
-    } else {
-        Kind::Human
-    }
-}
-
 const TVS: &[&str] = &[
     "smart-tv",
     "smarttv",
@@ -167,21 +215,41 @@ const TABLETS: &[&str] = &["ipad", "tablet", "kindle", "silk/", "playbook", "kob
 const MOBILES: &[&str] = &["mobi", "iphone", "ipod", "opera mini", "windows phone", "blackberry", "fennec", "phone"];
 const DESKTOPS: &[&str] = &["windows nt", "macintosh", "x11", "cros ", "linux x86_64", "linux i686"];
 
-/// The class of device of `agent`, which is in lower case. An iPad that asks for desktop pages says Macintosh, and no
-/// header tells it apart.
-pub(crate) fn device(agent: &str) -> Device {
-    let has = |words: &[&str]| words.iter().any(|word| agent.contains(word));
-    if has(TVS) {
-        Device::Tv
-    } else if has(TABLETS) || (agent.contains("android") && !agent.contains("mobi")) {
-        // Chrome on Android says Mobile on telephones only.
-        Device::Tablet
-    } else if has(MOBILES) {
-        Device::Mobile
-    } else if has(DESKTOPS) {
-        Device::Desktop
-    } else {
-        Device::Other
+/// What sends `agent`, and the class of its device.
+pub(crate) fn read(agent: &str) -> (Kind, Device) {
+    let classes = Classes::of(agent);
+    let ends_in_bot = agent.len().checked_sub(3).and_then(|start| agent.get(start..));
+    (classes.kind(ends_in_bot.is_some_and(|end| end.eq_ignore_ascii_case("bot"))), classes.device())
+}
+
+impl Classes {
+    /// An absent agent does not say that it is a bot.
+    const fn kind(&self, ends_in_bot: bool) -> Kind {
+        if self.has(Class::Preview) {
+            Kind::Preview
+        } else if self.has(Class::NotBot) {
+            Kind::Human
+        } else if self.has(Class::Bot) || ends_in_bot {
+            Kind::Bot
+        } else {
+            Kind::Human
+        }
+    }
+
+    /// An iPad that asks for desktop pages says Macintosh, and no header tells it apart.
+    const fn device(&self) -> Device {
+        if self.has(Class::Tv) {
+            Device::Tv
+        } else if self.has(Class::Tablet) || (self.has(Class::Android) && !self.has(Class::Mobi)) {
+            // Chrome on Android says Mobile on telephones only.
+            Device::Tablet
+        } else if self.has(Class::Mobile) {
+            Device::Mobile
+        } else if self.has(Class::Desktop) {
+            Device::Desktop
+        } else {
+            Device::Other
+        }
     }
 }
 
@@ -190,6 +258,19 @@ mod tests {
     use super::*;
 
     const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1";
+
+    #[test]
+    fn each_word_is_found_in_any_case_also_inside_of_another() {
+        assert!(AUTOMATON.is_some());
+        for (class, words) in WORDS {
+            for word in *words {
+                assert_eq!(*word, word.to_ascii_lowercase());
+                for agent in [format!("Mozilla/5.0 ({word}; ü) x"), word.to_ascii_uppercase()] {
+                    assert!(Classes::of(&agent).has(*class), "{agent}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn previews_bots_and_people_are_told_apart() {
@@ -246,7 +327,7 @@ mod tests {
             ("python-requests/2.32.0", Kind::Human),
             ("", Kind::Human),
         ] {
-            assert_eq!(kind(&agent.to_ascii_lowercase()), expected, "{agent}");
+            assert_eq!(read(agent).0, expected, "{agent}");
         }
     }
 
@@ -285,7 +366,7 @@ mod tests {
             ("curl/8.5.0", Device::Other),
             ("", Device::Other),
         ] {
-            assert_eq!(device(&agent.to_ascii_lowercase()), expected, "{agent}");
+            assert_eq!(read(agent).1, expected, "{agent}");
         }
     }
 }

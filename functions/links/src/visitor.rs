@@ -122,18 +122,19 @@ impl Visitor {
     /// lower case and answers a value that is text.
     pub fn read<'a>(is_head: bool, header: impl Fn(&'static str) -> Option<&'a str>) -> Self {
         // What a header can hold, a User-Agent needs 512 bytes of: the rest is not searched.
-        let agent: String = header("user-agent").unwrap_or_default().chars().take(512).collect();
-        let agent = agent.to_ascii_lowercase();
+        let agent = header("user-agent").unwrap_or_default();
+        let agent = agent.get(..agent.floor_char_boundary(512)).unwrap_or(agent);
+        let (said, device) = user_agent::read(agent);
         // Sec-Purpose (Fetch Standard) is a structured field whose token may have parameters: `prefetch;prerender`.
         let looks_ahead =
             ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().filter_map(&header).any(|purpose| {
                 let purpose = purpose.to_ascii_lowercase();
                 purpose.contains("prefetch") || purpose.contains("preview")
             });
-        let kind = if is_head || looks_ahead { Kind::Preview } else { user_agent::kind(&agent) };
+        let kind = if is_head || looks_ahead { Kind::Preview } else { said };
         Self {
             kind,
-            device: user_agent::device(&agent),
+            device,
             referrer: Referrer::read(header("referer")),
             country: header("cloudfront-viewer-country").and_then(|text| text.to_owned().try_into().ok()),
         }

@@ -8,15 +8,22 @@ use futures::future::join_all;
 use shared::BoxFuture;
 use shared::lambda::Deferred;
 use shared::queue::{Message, Outbound};
-use shared::telemetry::chain;
+use shared::telemetry::{TraceContext, chain};
 
-use crate::click::Click;
+use crate::click::{Click, ClickId};
 
 /// The most clicks that an instance holds, of about half a kilobyte each.
 const MOST: usize = 1_000;
 
 /// How many of those that had to wait are sent at once.
 const CONCURRENCY: usize = 10;
+
+/// A click with the trace of its visit.
+#[derive(Clone, Debug)]
+struct Traced {
+    click: Click,
+    trace: Option<TraceContext>,
+}
 
 /// The clicks of an instance that the queue has not taken yet. Clones share them.
 #[derive(Clone)]
@@ -29,15 +36,15 @@ pub(super) struct Unsent {
 #[derive(Default)]
 struct Waiting {
     /// By their ids, which sort by time.
-    clicks: BTreeMap<String, Message>,
+    clicks: BTreeMap<ClickId, Traced>,
     /// Whether a flush is deferred already, which will send all of them.
     is_deferred: bool,
 }
 
 impl Waiting {
     /// Adds a click; gives up the oldest one when there are too many.
-    fn add(&mut self, click: Message) -> Option<Message> {
-        self.clicks.insert(click.id.clone(), click);
+    fn add(&mut self, click: Traced) -> Option<Traced> {
+        self.clicks.insert(click.click.id, click);
         if self.clicks.len() > MOST { self.clicks.pop_first().map(|(_, oldest)| oldest) } else { None }
     }
 }
@@ -48,26 +55,21 @@ impl Unsent {
     }
 
     /// Has a click sent once the answer is out.
-    pub(super) async fn send(&self, click: &Click) {
-        match Message::json(self.queue.queue_url(), click.tenant_id, click.id.to_string(), click) {
-            Ok(message) => {
-                if self.keep(message) {
-                    self.deferred.defer(self.clone().flush()).await;
-                }
-            }
-            Err(error) => tracing::error!(error = chain(&error), "a click was lost: it has no form as JSON"),
+    pub(super) async fn send(&self, click: Click) {
+        if self.keep(Traced { click, trace: TraceContext::current() }) {
+            self.deferred.defer(self.clone().flush()).await;
         }
     }
 
     /// Keeps a click for the next flush, whether that is after an answer or at the end of the instance. Answers whether
     /// that flush is yet to be deferred.
-    fn keep(&self, click: Message) -> bool {
+    fn keep(&self, click: Traced) -> bool {
         let (lost, was_deferred) = {
             let mut waiting = self.lock();
             (waiting.add(click), std::mem::replace(&mut waiting.is_deferred, true))
         };
         if let Some(lost) = lost {
-            tracing::error!(click = lost.id, "a click was lost: the queue has not taken the last {MOST}");
+            tracing::error!(click = %lost.click.id, "a click was lost: the queue has not taken the last {MOST}");
         }
         !was_deferred
     }
@@ -103,17 +105,28 @@ impl Unsent {
 
     /// Whether the queue took the click; if not, it waits for the next flush. When only the queue's answer was lost, the
     /// click comes twice, with the same id, and counts once.
-    async fn try_send(&self, click: Message) -> bool {
+    async fn try_send(&self, click: Traced) -> bool {
+        let message = match self.message(&click) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a click was lost: it has no form as JSON");
+                return true;
+            }
+        };
         let mut underway = Underway { unsent: self, click: Some(click) };
-        let Some(click) = &underway.click else { return true };
-        let sent = self.queue.send(click).await;
+        let sent = self.queue.send(&message).await;
         match &sent {
             Ok(()) => underway.click = None,
             Err(error) => {
-                tracing::warn!(error = chain(error), click = click.id, "a click waits: the queue did not take it");
+                tracing::warn!(error = chain(error), click = message.id, "a click waits: the queue did not take it");
             }
         }
         sent.is_ok()
+    }
+
+    fn message(&self, Traced { click, trace }: &Traced) -> serde_json::Result<Message> {
+        let message = Message::json(self.queue.queue_url(), click.tenant_id, click.id.to_string(), click)?;
+        Ok(message.in_trace(trace.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -124,7 +137,7 @@ impl Unsent {
 /// A click on its way. What the queue has not taken waits for the next flush, also when the flush is cut.
 struct Underway<'a> {
     unsent: &'a Unsent,
-    click: Option<Message>,
+    click: Option<Traced>,
 }
 
 impl Drop for Underway<'_> {
@@ -151,15 +164,14 @@ mod tests {
     fn the_oldest_click_is_given_up_for_one_too_many() {
         let at = |millisecond| {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millisecond);
-            let click = Click::new(&link(), Visitor::read(false, |_| None), now, &Random::seeded(1));
-            Message::json("queue", click.tenant_id, click.id.to_string(), &click).unwrap()
+            Traced { click: Click::new(&link(), Visitor::read(false, |_| None), now, &Random::seeded(1)), trace: None }
         };
         let mut waiting = Waiting::default();
         // One that had failed comes back after newer ones.
         let times = (1..=1_000).rev();
         assert!(times.into_iter().all(|time| waiting.add(at(time)).is_none()));
-        assert_eq!(waiting.add(at(2_000)).unwrap().id, at(1).id);
-        assert_eq!(waiting.add(at(0)).unwrap().id, at(0).id);
+        assert_eq!(waiting.add(at(2_000)).unwrap().click.id, at(1).click.id);
+        assert_eq!(waiting.add(at(0)).unwrap().click.id, at(0).click.id);
         assert_eq!(waiting.clicks.len(), MOST);
     }
 }
