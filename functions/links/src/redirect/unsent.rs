@@ -126,7 +126,7 @@ impl Unsent {
 
     fn message(&self, Traced { click, trace }: &Traced) -> serde_json::Result<Message> {
         let message = Message::json(self.queue.queue_url(), click.tenant_id, click.id.to_string(), click)?;
-        Ok(message.in_trace(trace.clone()))
+        Ok(message.in_trace(*trace))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
