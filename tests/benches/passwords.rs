@@ -3,7 +3,8 @@
 //! `cargo bench -p tests --bench passwords`; the aim is a log-in within 1.05 of `argon2id`. What is compared is CPU time, as a
 //! log-in also waits for DynamoDB, which is a program in Python here. It is taken of the threads that the bench itself
 //! runs on, and not of the stack's. The contenders take turns, so that a busy machine disturbs all alike. It reads
-//! `/proc`, so it needs Linux.
+//! `/proc`, so it needs Linux. Beside them stands what one call of DynamoDB costs, when nothing came between it and the last
+//! one, and when a hash did, whose memory pushes all else out of the processor's caches.
 
 // A bench has no caller to report to but its reader, and its counts are small.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
@@ -20,6 +21,7 @@ use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::config::Environment;
+use shared::dynamo::{Dynamo, s};
 use shared::password_hash::{LANES, MEMORY_KIB, PASSES};
 use shared::random::Random;
 use shared::time::Clock;
@@ -58,6 +60,7 @@ async fn table(aws: &Aws, name: &str) {
 
 /// The function, and users who log in to it.
 struct LogIns {
+    dynamo: Dynamo,
     api: Instance,
     emails: Vec<String>,
     random: Random,
@@ -81,7 +84,7 @@ impl LogIns {
             admin.invoke(&json!({"email": email, "password": PASSWORD})).await.unwrap();
             emails.push(email);
         }
-        Self { api, emails, random: Random::system() }
+        Self { dynamo: Dynamo::new(aws.dynamo), api, emails, random: Random::system() }
     }
 
     /// Each from a network of its own, as the tries of one are limited.
@@ -98,6 +101,12 @@ impl LogIns {
             self.api.http_in(&self.event(email), Context::default()).await.expect(200);
         }
     }
+
+    /// One call of DynamoDB.
+    async fn read(&self) {
+        let key = [("pk", s("nobody")), ("sk", s("nobody"))].into();
+        assert_eq!(self.dynamo.get("bench-accounts", key, true).await.unwrap(), None);
+    }
 }
 
 fn bare_argon2() {
@@ -108,12 +117,25 @@ fn bare_argon2() {
     black_box(hash);
 }
 
-/// CPU time and time of one of the operations of a turn.
-async fn timed(turn: impl Future<Output = ()>) -> (Duration, Duration) {
+/// CPU time and time of some work.
+type Times = (Duration, Duration);
+
+async fn times(work: impl Future<Output = ()>) -> Times {
     let (started, before) = (Instant::now(), cpu_time());
-    turn.await;
-    let (used, took) = (cpu_time().saturating_sub(before), started.elapsed());
+    work.await;
+    (cpu_time().saturating_sub(before), started.elapsed())
+}
+
+/// Those of one of the operations of a turn.
+async fn timed(turn: impl Future<Output = ()>) -> Times {
+    let (used, took) = times(turn).await;
     (used / u32::try_from(EACH_TURN).unwrap(), took / u32::try_from(EACH_TURN).unwrap())
+}
+
+/// The median of a part, in milliseconds.
+fn median(times: &mut [Times], part: fn(&Times) -> Duration) -> f64 {
+    times.sort_unstable_by_key(part);
+    times.get(times.len() / 2).map_or(0.0, |time| part(time).as_secs_f64() * 1e3)
 }
 
 async fn bench() {
@@ -122,8 +144,10 @@ async fn bench() {
     let hash = password.hashed(&Random::system()).await.unwrap();
     // The first opens the keys of the instance.
     log_ins.turn().await;
-    let mut times = [const { Vec::new() }; 3];
-    let [bare, verify, log_in] = &mut times;
+    let mut contenders = [const { Vec::new() }; 3];
+    let [bare, verify, log_in] = &mut contenders;
+    let mut calls = [const { Vec::new() }; 2];
+    let [after_a_call, after_a_hash] = &mut calls;
     for _ in 0..TURNS {
         bare.push(timed(async { (0..EACH_TURN).for_each(|_| bare_argon2()) }).await);
         let turn = async {
@@ -133,17 +157,22 @@ async fn bench() {
         };
         verify.push(timed(turn).await);
         log_in.push(timed(log_ins.turn()).await);
+        for _ in 0..EACH_TURN {
+            bare_argon2();
+            after_a_hash.push(times(log_ins.read()).await);
+            after_a_call.push(times(log_ins.read()).await);
+        }
     }
     println!("| | CPU ms | over argon2's | a second on a core | with its waits, ms |\n|---|---:|---:|---:|---:|");
     let mut reference = None;
-    for (name, mut times) in ["argon2id alone", "check of a password", "log-in"].into_iter().zip(times) {
-        let mut median = |part: fn(&(Duration, Duration)) -> Duration| {
-            times.sort_unstable_by_key(part);
-            times.get(TURNS / 2).map_or(0.0, |time| part(time).as_secs_f64() * 1e3)
-        };
-        let (cpu, took) = (median(|(used, _)| *used), median(|(_, took)| *took));
+    for (name, mut times) in ["argon2id alone", "check of a password", "log-in"].into_iter().zip(contenders) {
+        let (cpu, took) = (median(&mut times, |(used, _)| *used), median(&mut times, |(_, took)| *took));
         let over = cpu / *reference.get_or_insert(cpu);
         println!("| {name} | {cpu:.2} | {over:.3} | {:.1} | {took:.2} |", 1e3 / cpu);
+    }
+    println!("\n| a call of DynamoDB | CPU ms |\n|---|---:|");
+    for (name, mut times) in ["after another", "after a hash"].into_iter().zip(calls) {
+        println!("| {name} | {:.2} |", median(&mut times, |(used, _)| *used));
     }
 }
 

@@ -20,6 +20,7 @@ mod runtime_api;
 mod server;
 mod tenant;
 pub mod token;
+mod unheard;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ pub fn stack() -> &'static Stack {
     STACK.get_or_init(|| {
         if std::env::var_os("TENFOLD_LOG").is_some() {
             shared::telemetry::init_logs(std::io::stderr);
+        } else {
+            // A bench may have its own.
+            let _ = tracing::subscriber::set_global_default(unheard::Unheard);
         }
         // Its own thread: the caller may be inside a runtime, in which no other can be waited for.
         let started = std::thread::spawn(|| {

@@ -16,7 +16,7 @@ const S3: &str = "";
 
 /// A payload that has no place in the record.
 fn large() -> String {
-    "large ".repeat(50_000)
+    "large ".repeat(1_000)
 }
 
 #[tokio::test(flavor = "multi_thread")]
