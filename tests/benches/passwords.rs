@@ -36,8 +36,14 @@ const EACH_TURN: usize = 20;
 /// What the threads of the bench's runtime are called. The first thread of the process is its, too.
 const THREADS: &str = "passwords";
 
+/// The kernel counts when a thread stops, and of one that runs it may be a tick behind.
+fn counted() {
+    std::thread::sleep(Duration::from_micros(1));
+}
+
 /// The CPU time that the bench has used until now.
 fn cpu_time() -> Duration {
+    counted();
     let first = std::process::id().to_string();
     let read = |path: &Path, name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
     let is_own = |path: &PathBuf| path.ends_with(&first) || read(path, "comm").trim() == THREADS;
@@ -51,6 +57,7 @@ fn cpu_time_here() -> Duration {
     let read = || fs::read_to_string(format!("/proc/self/task/{}/schedstat", std::process::id())).unwrap();
     // The first time brings what reading needs into the caches.
     read();
+    counted();
     Duration::from_nanos(read().split(' ').next().unwrap().parse().unwrap())
 }
 
