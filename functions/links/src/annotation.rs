@@ -93,11 +93,6 @@ impl Tags {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// Whether `tag` is among them.
-    pub fn contains(&self, tag: &str) -> bool {
-        self.0.iter().any(|own| own.as_str() == tag)
-    }
 }
 
 impl<'a> IntoIterator for &'a Tags {
@@ -171,7 +166,6 @@ mod tests {
         let read = |json: &str| serde_json::from_str::<Tags>(json).map_err(|error| error.to_string());
         let tags = read(r#"[" b ","a","B"]"#).unwrap();
         assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["b", "a", "B"]);
-        assert!(tags.contains("B") && !tags.contains("c") && !tags.is_empty());
         assert!(read(r#"["a"," a"]"#).unwrap_err().starts_with("duplicate: "));
         let many =
             |count: usize| serde_json::to_string(&(0..count).map(|n| n.to_string()).collect::<Vec<_>>()).unwrap();

@@ -32,11 +32,6 @@ impl Domain {
             IpAddr::V6(address) => format!("[{address}]"),
         })
     }
-
-    /// In lower case and punycode, without a final dot.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Domain {
@@ -185,7 +180,7 @@ mod tests {
 
     #[test]
     fn domains_are_kept_in_normal_form_and_bad_ones_refused() {
-        assert_eq!("BÜCHER.Example.".parse::<Domain>().unwrap().as_str(), "xn--bcher-kva.example");
+        assert_eq!("BÜCHER.Example.".parse::<Domain>().unwrap().0, "xn--bcher-kva.example");
         for bad in [
             "",
             ".",

@@ -177,7 +177,10 @@ impl Door {
     async fn admit(&self, mut visit: Visit<'_>, tried: Option<Try>) -> Result<Response, Problem> {
         let Some(link) = self.find(&visit.slug).await? else { return nothing_here(visit.wants_html()) };
         let mut limits = Vec::new();
-        if let (Some(tried), Some(hash)) = (tried, link.password_hash.clone()) {
+        // What leads nowhere asks for no password, and is not to be told by it from what is not there.
+        let decision = link.visit(self.clock.now(), &visit.visitor, visit.step, false);
+        let asked = matches!(decision, Decision::AskPassword { .. }).then(|| link.password_hash.clone()).flatten();
+        if let (Some(tried), Some(hash)) = (tried, asked) {
             limits = self.guard.admit(&link, tried.network, self.clock.now()).await?.headers();
             visit.unlocked = password::matches(hash, tried.password).await.map_err(Problem::internal)?;
         }

@@ -4,6 +4,7 @@
 //! Addresses of private networks and single-label hosts are allowed: it is the visitor's browser that goes there, never
 //! this service, and companies shorten links to their intranets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,6 +36,11 @@ impl Target {
     /// The host in lower case: punycode for an international name, an IP address as it is, IPv6 in brackets.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
+    }
+
+    /// The host in Unicode, whatever it looks like: to be searched, and not to be shown.
+    pub fn international_host(&self) -> Cow<'_, str> {
+        Uts46::new().to_unicode(self.host().as_bytes(), AsciiDenyList::URL, Hyphens::Allow).0
     }
 
     /// The host as people read it: `bücher.example`. Labels that mix scripts, or that could be taken for an ASCII name
@@ -157,7 +163,7 @@ impl utoipa::PartialSchema for Target {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::Custom("uri".to_owned())))
-            .description(Some("An absolute http or https URL without credentials. It is kept in normal form."))
+            .description(Some("An absolute http or https URL without credentials. It is kept in normal form, of at most 2048 bytes in ASCII."))
             .max_length(Some(LONGEST))
             .pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://"))
             .examples(["https://example.com/spring?from=mail"])

@@ -14,6 +14,10 @@ use crate::note::{Access, Actor, Draft, Note, NoteId};
 use crate::store::Held;
 use crate::text::Tags;
 
+/// The most bytes of contents that one request writes: each has its text prepared for searches, within the time of one
+/// request.
+const MOST_WRITTEN_BYTES: usize = 4 * 1024 * 1024;
+
 /// One thing to do. Which members it has depends on `op`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,13 +88,15 @@ pub struct Batch<'a> {
     pub made: Vec<Note>,
     /// What is to be written down among the revisions.
     pub revisions: Vec<Note>,
+    /// The bytes of contents that are to be written.
+    written: usize,
 }
 
 impl<'a> Batch<'a> {
     /// A batch of `actor`'s on `held`, the notes that its operations name, as far as there are any.
     pub fn new(actor: &'a Actor, now: Timestamp, random: &'a Random, held: Vec<Held>) -> Self {
         let held = held.into_iter().map(|held| (held.note.id, (held, false))).collect();
-        Self { actor, now, random, held, made: Vec::new(), revisions: Vec::new() }
+        Self { actor, now, random, held, made: Vec::new(), revisions: Vec::new(), written: 0 }
     }
 
     /// The notes that were changed, as they are at the end.
@@ -123,6 +129,7 @@ impl<'a> Batch<'a> {
                 let draft = operation.note.clone().ok_or_else(|| missing("/note"))?;
                 let draft = draft.checked(self.now).map_err(|faults| Problem::from(faults).below("/note"))?;
                 let note = Note::new(draft, self.actor, self.now, self.random);
+                self.count(&note)?;
                 self.made.push(note.clone());
                 self.revisions.push(note.clone());
                 Ok(note)
@@ -150,7 +157,9 @@ impl<'a> Batch<'a> {
                 let (held, changed) = self.find(operation, Access::Owner)?;
                 held.note = held.note.deleted(actor, now);
                 *changed = true;
-                Ok(held.note.clone())
+                let note = held.note.clone();
+                self.count(&note)?;
+                Ok(note)
             }
         }
     }
@@ -173,7 +182,19 @@ impl<'a> Batch<'a> {
         if is_revision {
             self.revisions.push(note.clone());
         }
+        self.count(&note)?;
         Ok(note)
+    }
+
+    /// Counts what is written of a note that was changed.
+    fn count(&mut self, note: &Note) -> Result<(), Problem> {
+        self.written += note.draft.content.as_str().len();
+        if self.written > MOST_WRITTEN_BYTES {
+            let detail =
+                "the notes that one request changes may have 4 MiB of content: do this and the rest in another";
+            return Err(refusal("", "too_large", detail));
+        }
+        Ok(())
     }
 
     /// The note that an operation is about, when so much may be done with it and it has the version that is asked for.

@@ -23,7 +23,7 @@ const SORTED_CHARACTERS: usize = 200;
 
 /// Implements serde's conversions and the schema of a text type.
 macro_rules! text_type {
-    ($name:ident, $shortest:literal, $longest:expr, $example:literal) => {
+    ($name:ident, $description:literal, $shortest:literal, $longest:expr, $example:literal) => {
         impl $name {
             /// The text.
             pub fn as_str(&self) -> &str {
@@ -41,6 +41,7 @@ macro_rules! text_type {
             fn schema() -> RefOr<Schema> {
                 ObjectBuilder::new()
                     .schema_type(Type::String)
+                    .description(Some($description))
                     .min_length(Some($shortest))
                     .max_length(Some($longest))
                     .examples([$example])
@@ -60,7 +61,7 @@ macro_rules! text_type {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Title(String);
-text_type!(Title, 1, 200, "Groceries");
+text_type!(Title, "One line, without control or direction characters.", 1, 200, "Groceries");
 
 impl TryFrom<String> for Title {
     type Error = Refusal;
@@ -75,7 +76,13 @@ impl TryFrom<String> for Title {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Content(String);
-text_type!(Content, 0, MOST_CONTENT_BYTES, "- milk\n- bread");
+text_type!(
+    Content,
+    "At most 262144 bytes of UTF-8, without control characters but line breaks and tabs.",
+    0,
+    MOST_CONTENT_BYTES,
+    "- milk\n- bread"
+);
 
 impl TryFrom<String> for Content {
     type Error = Refusal;
@@ -96,7 +103,7 @@ impl TryFrom<String> for Content {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(String);
-text_type!(Tag, 1, 50, "home");
+text_type!(Tag, "A word without commas. It is kept in lower case.", 1, 50, "home");
 
 impl TryFrom<String> for Tag {
     type Error = Refusal;
@@ -118,11 +125,6 @@ impl TryFrom<String> for Tag {
 pub struct Tags(Vec<Tag>);
 
 impl Tags {
-    /// The tags.
-    pub fn as_slice(&self) -> &[Tag] {
-        &self.0
-    }
-
     /// As texts.
     pub fn to_texts(&self) -> Vec<String> {
         self.0.iter().map(|tag| tag.0.clone()).collect()

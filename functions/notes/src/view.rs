@@ -301,14 +301,21 @@ pub(crate) fn settings_etag(settings: &Settings) -> ETag {
     ETag::of_version(settings.version)
 }
 
-/// The entity tag of a note, by its version.
-pub(crate) fn etag(note: &Note) -> ETag {
-    ETag::of_version(note.version)
+/// The entity tag of a note as its reader sees it: neither a share nor its owner's leaving makes a version of it.
+pub(crate) fn etag(note: &Note, access: Access) -> ETag {
+    let access = match access {
+        Access::Read => "read",
+        Access::Write => "write",
+        Access::Owner => "owner",
+    };
+    ETag::of_version(format_args!("{}-{access}-{}", note.version, note.owner))
 }
 
-/// The entity tag of a share.
+/// The entity tag of a share, by what is told of it: its user may change without it.
 pub(crate) fn share_etag(share: &Share) -> ETag {
-    ETag::of_version(format_args!("{}-{}", share.created_at.as_millisecond(), share.updated_at.as_millisecond()))
+    let Share { user: _, access: _, email, name, created_at, updated_at } = share;
+    let (created_at, updated_at) = (created_at.as_millisecond(), updated_at.as_millisecond());
+    ETag::of_bytes(format!("{created_at} {updated_at} {email:?} {name:?}").as_bytes())
 }
 
 /// The path of a note in the API.

@@ -25,6 +25,7 @@ pub const NOTES: Migrations = Migrations {
         ("0001_notes.sql", include_str!("../../notes/migrations/0001_notes.sql")),
         ("0002_settings.sql", include_str!("../../notes/migrations/0002_settings.sql")),
         ("0003_events.sql", include_str!("../../notes/migrations/0003_events.sql")),
+        ("0004_removed_users.sql", include_str!("../../notes/migrations/0004_removed_users.sql")),
     ],
 };
 

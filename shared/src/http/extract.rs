@@ -76,10 +76,21 @@ pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Proble
     }
 }
 
+/// The `Content-Type` without its parameters, in whatever case it was sent; empty when there is none.
+fn essence(headers: &HeaderMap) -> &str {
+    let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    sent.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether what is sent is JSON by its `Content-Type`, be it a merge patch.
+pub(super) fn sends_json(headers: &HeaderMap) -> bool {
+    let essence = essence(headers);
+    ["application/json", "application/merge-patch+json"].iter().any(|json| essence.eq_ignore_ascii_case(json))
+}
+
 /// Refuses a request whose `Content-Type` is none of `accepted` (parameters are ignored).
 pub fn require_content_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
-    let sent = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = sent.split(';').next().unwrap_or_default().trim();
+    let essence = essence(headers);
     if accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
@@ -245,6 +256,43 @@ mod tests {
                 ("/name", "missing_field")
             ]
         );
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Load {
+        parcels: Vec<Parcel>,
+        slots: Vec<u8>,
+        depths: Vec<Vec<u8>>,
+        after: u8,
+    }
+
+    #[test]
+    fn a_bad_element_hides_no_other_fault() {
+        let body = r#"{"parcels": [{"kind": "large"}, {"kind": "small"}, 1, {"kind": 7}, 2], "slots": [300, 1, "a"],
+                       "depths": [[1, 300], 5, [2, 300]], "after": "x", "more": 1}"#;
+        let found = |problem: Problem| {
+            let mut found: Vec<_> =
+                problem.errors().iter().map(|error| (error.pointer.clone(), error.code.clone())).collect();
+            found.sort_unstable();
+            found
+        };
+        let expected = [
+            ("/after", "invalid_type"),
+            ("/depths/0/1", "invalid_value"),
+            ("/depths/1", "invalid_type"),
+            ("/depths/2/1", "invalid_value"),
+            ("/more", "unknown_field"),
+            ("/parcels/0/kind", "unknown_value"),
+            ("/parcels/2", "invalid_type"),
+            ("/parcels/3/kind", "invalid_type"),
+            ("/parcels/4", "invalid_type"),
+            ("/slots/0", "invalid_value"),
+            ("/slots/2", "invalid_type"),
+        ]
+        .map(|(pointer, code)| (pointer.to_owned(), code.into()));
+        assert_eq!(found(parse_json::<Load>(body.as_bytes()).unwrap_err()), expected);
     }
 
     #[test]

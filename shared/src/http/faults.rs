@@ -20,56 +20,98 @@ pub(super) fn first_fault(error: &serde_path_to_error::Error<serde_json::Error>)
 /// All bad fields. serde stops at the first, so that one is taken out of the value, or replaced by something that its
 /// type accepts when it cannot be absent, and the rest is read again.
 pub(super) fn faults<T: DeserializeOwned>(
-    mut value: Value,
+    value: Value,
     first: &serde_path_to_error::Error<serde_json::Error>,
 ) -> Vec<FieldError> {
-    let mut found = vec![first_fault(first)];
-    let mut mended = found.first().map(|fault| fault.pointer.clone()).unwrap_or_default();
+    let mut last = first_fault(first);
+    let mut found = vec![last.clone()];
+    let mut mending = Mending { value, taken_out: Vec::new() };
     // A field that was taken out may be asked for later, and is mended a second time then.
     for _ in 0..2 * FAULT_LIMIT {
-        let Some(next) = next_fault::<T>(&mut value, &mended) else { break };
-        mended.clone_from(&next.pointer);
-        if found.iter().all(|known| known.pointer != next.pointer) {
-            found.push(next);
+        let Some(next) = mending.next_fault::<T>(&last) else { break };
+        let pointer = mending.as_sent(&next.pointer);
+        if found.iter().all(|known| known.pointer != pointer) {
+            found.push(FieldError { pointer, ..next.clone() });
         }
+        last = next;
     }
     found.truncate(FAULT_LIMIT);
     found
 }
 
-/// Mends the field at `pointer` and finds the next fault, if there is one.
-fn next_fault<T: DeserializeOwned>(value: &mut Value, pointer: &str) -> Option<FieldError> {
-    let stand_ins = [
-        None,
-        Some(Value::from(1)),
-        Some(Value::from("a")),
-        Some(Value::from(true)),
-        Some(Value::from("https://example.com")),
-        Some(Value::from("2999-01-01T00:00:00Z")),
-        Some(Value::Array(Vec::new())),
-        Some(Value::Object(serde_json::Map::new())),
-    ];
-    for stand_in in stand_ins {
-        if !replace(value, pointer, stand_in) {
-            return None;
-        }
-        match serde_path_to_error::deserialize::<_, T>(Objects(&*value)) {
-            Ok(_) => return None,
-            Err(error) => {
-                let next = fault(&pointer_of(error.path()), &error.inner().to_string());
-                if next.pointer != pointer {
-                    return Some(next);
-                }
-                // The next stand-in is tried.
-            }
-        }
-    }
-    None
+/// A body whose bad fields are mended one after the other.
+struct Mending {
+    value: Value,
+    /// The elements that were taken out of arrays, in this order: the array's pointer, and the index.
+    taken_out: Vec<(String, usize)>,
 }
 
-/// Sets or removes the member of an object that `pointer` names; `false` when it names none.
-fn replace(value: &mut Value, pointer: &str, stand_in: Option<Value>) -> bool {
-    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+impl Mending {
+    /// Mends what `last` is about and finds the next fault, if there is one.
+    fn next_fault<T: DeserializeOwned>(&mut self, last: &FieldError) -> Option<FieldError> {
+        let stand_ins = [
+            Value::from(1),
+            Value::from("a"),
+            Value::from(true),
+            Value::from("https://example.com"),
+            Value::from("2999-01-01T00:00:00Z"),
+            Value::Array(Vec::new()),
+            Value::Object(serde_json::Map::new()),
+        ];
+        let (parent, name) = last.pointer.rsplit_once('/')?;
+        if let Some(Value::Array(elements)) = self.value.pointer_mut(parent) {
+            let index = name.parse().ok().filter(|index| *index < elements.len())?;
+            elements.remove(index);
+            self.taken_out.push((parent.to_owned(), index));
+            return read_again::<T>(&self.value).filter(|next| next.pointer != parent);
+        }
+        let mut known = a_known_value(last);
+        let mut knows = known.is_some();
+        let mut stand_ins = std::iter::once(None).chain(stand_ins.map(Some));
+        while let Some(stand_in) = known.take().map(Some).or_else(|| stand_ins.next()) {
+            if !replace(&mut self.value, parent, name, stand_in) {
+                return None;
+            }
+            match read_again::<T>(&self.value) {
+                // The next stand-in is tried, of which one may tell what is known.
+                Some(next) if next.pointer == last.pointer => {
+                    known = if knows { None } else { a_known_value(&next) };
+                    knows |= known.is_some();
+                }
+                next => return next,
+            }
+        }
+        None
+    }
+
+    /// The pointer to the same in the body as it was sent.
+    fn as_sent(&self, pointer: &str) -> String {
+        self.taken_out.iter().rev().fold(pointer.to_owned(), |pointer, (array, index)| {
+            let Some(below) = pointer.strip_prefix(array.as_str()).and_then(|rest| rest.strip_prefix('/')) else {
+                return pointer;
+            };
+            let (element, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+            match element.parse::<usize>() {
+                Ok(element) if element >= *index => format!("{array}/{}{rest}", element + 1),
+                _ => pointer,
+            }
+        })
+    }
+}
+
+/// The first fault of a body.
+fn read_again<T: DeserializeOwned>(value: &Value) -> Option<FieldError> {
+    let error = serde_path_to_error::deserialize::<_, T>(Objects(value)).err()?;
+    Some(first_fault(&error))
+}
+
+/// One of the values that are known, where another was sent.
+fn a_known_value(fault: &FieldError) -> Option<Value> {
+    (fault.code == "unknown_value").then(|| fault.detail.split('`').nth(1).map(Value::from)).flatten()
+}
+
+/// Sets or removes a member of the object at `parent`; `false` when there is no object.
+fn replace(value: &mut Value, parent: &str, name: &str, stand_in: Option<Value>) -> bool {
     let name = name.replace("~1", "/").replace("~0", "~");
     let Some(Value::Object(members)) = value.pointer_mut(parent) else { return false };
     match stand_in {

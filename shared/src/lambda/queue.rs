@@ -11,6 +11,7 @@ mod delivery;
 mod singly;
 mod together;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
@@ -134,13 +135,43 @@ pub(super) struct Queue {
     worker: Box<dyn Worker>,
 }
 
+/// Messages that came together.
+struct Batch {
+    messages: Vec<SqsMessage>,
+    /// By the same index, whether its work has failed.
+    failed: Vec<AtomicBool>,
+}
+
+impl Batch {
+    fn new(messages: Vec<SqsMessage>) -> Self {
+        let failed = messages.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { messages, failed }
+    }
+
+    /// Notes that a message failed, for as long as others are still worked on.
+    fn note_failed(&self, index: usize) {
+        if let Some(failed) = self.failed.get(index) {
+            failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Those that are not to come again yet: what is done is deleted with the whole batch only.
+    fn held(&self) -> impl Iterator<Item = &SqsMessage> {
+        self.messages
+            .iter()
+            .zip(&self.failed)
+            .filter(|(_, failed)| !failed.load(Ordering::Relaxed))
+            .map(|(held, _)| held)
+    }
+}
+
 /// Works on a batch: one implementation for each trait above.
 trait Worker: Send + Sync {
     /// What became of each message, by its index.
     fn work<'a>(
         &'a self,
         delivery: &'a Delivery,
-        messages: &'a [SqsMessage],
+        batch: &'a Batch,
         budget: Duration,
     ) -> BoxFuture<'a, Vec<(usize, Outcome)>>;
 }
@@ -159,11 +190,12 @@ impl Invoke for Queue {
     fn invoke(&self, event: Box<RawValue>, context: Context) -> BoxFuture<'_, Result<Box<RawValue>, BoxError>> {
         Box::pin(async move {
             let event: SqsEvent = serde_json::from_str(event.get())?;
-            let messages = event.records;
+            let batch = Batch::new(event.records);
             let outcomes = tokio::select! {
-                outcomes = self.worker.work(&self.delivery, &messages, super::remaining(&context)) => outcomes,
-                () = self.delivery.keep_invisible(&messages) => Vec::new(),
+                outcomes = self.worker.work(&self.delivery, &batch, super::remaining(&context)) => outcomes,
+                () = self.delivery.keep_invisible(&batch) => Vec::new(),
             };
+            let messages = &batch.messages;
             let failed = |wanted: fn(bool) -> bool| {
                 outcomes.iter().filter_map(move |(index, outcome)| match outcome {
                     Outcome::Failed { later } if wanted(*later) => Some(*index),

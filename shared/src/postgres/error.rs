@@ -84,6 +84,14 @@ impl From<PostgresError> for Problem {
     }
 }
 
+/// Whether a lock was not free in time.
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+}
+
+/// `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 enum Meaning {
     Contended,
     Lost,
@@ -96,8 +104,8 @@ enum Meaning {
 fn meaning(error: &dyn DatabaseError) -> Meaning {
     let code = error.code().unwrap_or_default();
     match &*code {
-        // serialization_failure, deadlock_detected, lock_not_available
-        "40001" | "40P01" | "55P03" => Meaning::Contended,
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" | LOCK_NOT_AVAILABLE => Meaning::Contended,
         // idle_in_transaction_session_timeout; admin_shutdown, crash_shutdown, idle_session_timeout
         "25P03" | "57P01" | "57P02" | "57P05" => Meaning::Lost,
         // cannot_connect_now; query_canceled, by the statement's time-out; read_only_sql_transaction, while a standby

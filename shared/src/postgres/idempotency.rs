@@ -4,16 +4,17 @@
 //! A service that uses it has the table `idempotency_keys` in its schema, behind the wall between tenants:
 //! `tenant, actor, route, key, fingerprint, expires_at (seconds), answer`, with the first four for its primary key. Keys
 //! belong to an actor, because what they replay may be nobody else's to see. Of two requests at once with the same key the
-//! second waits for the first one's transaction.
+//! second waits for the first one's transaction, and is refused with 409 when that takes longer than a lock is waited for.
 
 use axum::response::Response;
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
 use sqlx::Row as _;
 
+use super::error::is_lock_timeout;
 use super::{PostgresError, Transaction};
 use crate::http::Created;
-use crate::http::idempotency::{KEPT_SECONDS, Submitted, answer, created_answer, replay, reused};
+use crate::http::idempotency::{KEPT_SECONDS, Submitted, answer, created_answer, in_progress, replay, reused};
 use crate::time::Timestamp;
 
 /// What to do with a request.
@@ -52,7 +53,8 @@ pub async fn claim<T, const LIMIT: usize>(
     .bind(now + KEPT_SECONDS)
     .bind(now)
     .execute(&mut *transaction)
-    .await?;
+    .await
+    .map_err(|error| if is_lock_timeout(&error) { PostgresError::from(in_progress()) } else { error.into() })?;
     if claimed.rows_affected() == 1 {
         return Ok(Claim::First(Claimed(Some([actor, route, key].map(str::to_owned)))));
     }

@@ -306,11 +306,14 @@ async fn head_answers_what_get_answers_without_the_body() {
     let tenant = Tenant::new().await;
     let link = link(&tenant, json!({})).await;
     let unknown = "/v1/links/link_01k9z4n2y6e0qv3m8t5w7x9abc".to_owned();
-    for path in [path_of(&link), "/v1/links".to_owned(), format!("{}/qr", path_of(&link)), unknown, door_of(&link)] {
+    self::link(&tenant, json!({})).await;
+    let pages = ["/v1/links?limit=1", "/v2/links?limit=1"].map(str::to_owned);
+    let others = [path_of(&link), format!("{}/qr", path_of(&link)), unknown, door_of(&link)];
+    for path in pages.into_iter().chain(others) {
         let get = tenant.get(&path).await;
         let head = tenant.request(Method::HEAD, &path).answer().await;
         assert_eq!((get.status, head.body.len()), (head.status, 0), "{path}");
-        for name in ["etag", "content-type", "cache-control", "location"] {
+        for name in ["etag", "content-type", "cache-control", "location", "link"] {
             assert_eq!(get.header(name), head.header(name), "{name} of {path}");
         }
     }

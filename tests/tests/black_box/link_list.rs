@@ -89,6 +89,30 @@ async fn a_search_finds_by_the_beginning_of_slug_title_or_host_in_any_case() {
 }
 
 #[tokio::test]
+async fn a_search_knows_hosts_in_all_their_forms_and_words_whatever_follows() {
+    let tenant = Tenant::new().await;
+    for (title, target) in [
+        ("\u{39f}\u{394}\u{39f}\u{3a3}\u{3a4}", "https://www.b\u{fc}cher.example/"),
+        ("b", "https://www.shop.example/"),
+    ] {
+        tenant.post("/v2/links", &json!({"target": target, "title": title})).await.expect(201);
+    }
+    let first = "\u{39f}\u{394}\u{39f}\u{3a3}\u{3a4}";
+    for (search, expected) in [
+        ("www.shop.example", "b"),
+        ("WWW.Shop", "b"),
+        ("shop.", "b"),
+        ("b\u{fc}ch", first),
+        ("www.B\u{dc}CHER.example", first),
+        ("xn--bcher", first),
+        // It ends in a sigma, which is another letter at the end of a word.
+        ("\u{39f}\u{394}\u{39f}\u{3a3}", first),
+    ] {
+        assert_eq!(titles(&tenant, &format!("search={search}")).await, [expected], "{search}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_edited_is_found_by_what_it_is_now() {
     let tenant = Tenant::new().await;
     let made = three(&tenant).await;

@@ -273,6 +273,39 @@ async fn work_that_does_not_end_is_reported_before_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_message_that_failed_comes_again_while_others_of_its_batch_are_worked_on() {
+    let proxy = FaultProxy::watching().await;
+    let finish = Arc::new(Notify::new());
+    let finished = finish.clone();
+    let consuming = Consuming::of("http://127.0.0.1/none", 2, Some(&proxy), move |message| {
+        let finished = finished.clone();
+        Box::pin(async move {
+            match message.body.number {
+                1 => Err("it does not work".into()),
+                2 => Ok(()),
+                _ => Ok(finished.notified().await),
+            }
+        })
+    })
+    .await;
+    let mut event = orders(["1", "2", "3"]);
+    for number in 0..3 {
+        event["Records"][number]["receiptHandle"] = json!(format!("handle {}", number + 1));
+    }
+    let working = consuming.failed(&event);
+    let watching = async {
+        eventually("the visibility to be extended", || async { (!proxy.calls().is_empty()).then_some(()) }).await;
+        finish.notify_one();
+    };
+    let (failed, ()) = tokio::join!(working, watching);
+    assert_eq!(failed, ["1"]);
+    // What is done is deleted at the end of the batch only, so it must not come again before that.
+    let request = &proxy.requests("ChangeMessageVisibilityBatch")[0];
+    let handles: Vec<_> = request["Entries"].as_array().unwrap().iter().map(|entry| &entry["ReceiptHandle"]).collect();
+    assert_eq!(handles, ["handle 2", "handle 3"]);
+}
+
+#[tokio::test]
 async fn a_message_stays_invisible_for_as_long_as_it_is_worked_on() {
     let queue = Queue::with_visibility(4).await;
     queue.send(&order(1)).await;

@@ -125,6 +125,24 @@ async fn a_password_is_asked_for_by_a_form_and_checked() {
 }
 
 #[tokio::test]
+async fn a_password_tells_nothing_of_a_link_that_leads_nowhere() {
+    let tenant = Tenant::new().await;
+    let password = json!({"password": "open sesame"});
+    let soon = link(&tenant, json!({"password": "open sesame", "not_before": "2999-01-01T00:00:00Z"})).await;
+    let over = link(&tenant, password).await;
+    tenant.patch(&path_of(&over), &json!({"archived": true})).await.expect(200);
+    let unknown = form("/l/nothing-here", "password=open+sesame").await;
+    for (made, status) in [(soon, 404), (over, 410)] {
+        // More often than a password may be tried.
+        for _ in 0..12 {
+            let answer = form(&door_of(&made), "password=open+sesame").await.expect(status);
+            let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(names(&answer), names(&unknown), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_link_begins_and_ends_at_its_times_to_the_millisecond() {
     let tenant = Tenant::new().await;
     let (instance, clock) = instance().await;

@@ -17,6 +17,19 @@ fn pointers(problem: &Value) -> Vec<(&str, &str)> {
     errors.iter().map(|error| (error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())).collect()
 }
 
+#[tokio::test]
+async fn a_body_of_version_1_is_one_however_its_content_type_is_written() {
+    let tenant = Tenant::new().await;
+    for kind in ["application/json", "Application/JSON", "APPLICATION/json ; charset=utf-8"] {
+        let body = json!({"title": "a", "body": "- milk"}).to_string();
+        let made = tenant.request(Method::POST, "/v1/notes").header("content-type", kind).body(body).answer().await;
+        assert_eq!(made.expect(201).json()["body"], "- milk", "{kind}");
+    }
+    let body = json!({"title": "a", "content": "- milk"}).to_string();
+    let newer = tenant.request(Method::POST, "/v1/notes").header("content-type", "Application/Json").body(body);
+    assert_eq!(pointers(&newer.answer().await.problem(422, "validation")), [("/content", "other_version")]);
+}
+
 /// The path of the same in version 2.
 fn newer(path: &str) -> String {
     path.replacen("/v1/", "/v2/", 1)

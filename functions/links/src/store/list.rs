@@ -51,13 +51,25 @@ pub struct ListedPage {
 /// Adds the attributes that only searching needs: copies in lower case, and the time as a number, because RFC 3339 texts
 /// of different precision do not compare.
 pub(super) fn add_search_attributes(item: &mut Item, link: &Link) {
-    let host = link.target.host();
+    let (host, international) = (link.target.host(), link.target.international_host());
     item.insert("search_slug".to_owned(), s(link.slug.key()));
-    item.insert("search_host".to_owned(), s(host.strip_prefix("www.").unwrap_or(host)));
+    item.insert("search_host".to_owned(), s(without_www(host)));
+    if international != host {
+        item.insert("search_international_host".to_owned(), s(without_www(&international)));
+    }
     item.insert("search_created".to_owned(), n(link.created_at.as_millisecond()));
     if let Some(title) = &link.title {
-        item.insert("search_title".to_owned(), s(title.as_str().to_lowercase()));
+        item.insert("search_title".to_owned(), s(lowered(title.as_str())));
     }
+}
+
+fn without_www(host: &str) -> &str {
+    host.strip_prefix("www.").unwrap_or(host)
+}
+
+/// In lower case, character by character: the beginning of a word is the same whatever follows it, also before a final ς.
+fn lowered(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 impl LinkStore {
@@ -130,9 +142,11 @@ impl LinkStore {
         }
         if let Some(search) = &query.search {
             filters.push(
-                "(begins_with(search_slug, :search) OR begins_with(search_title, :search) OR begins_with(search_host, :search))",
+                "(begins_with(search_slug, :search) OR begins_with(search_title, :search) OR begins_with(search_host, :host)
+                 OR begins_with(search_international_host, :host))",
             );
-            built = built.value(":search", s(search.to_lowercase()));
+            let search = lowered(search);
+            built = built.value(":host", s(without_www(&search))).value(":search", s(&search));
         }
         if !query.ascending {
             built = built.descending();

@@ -43,7 +43,8 @@ pub struct BulkView {
 
 /// Make, edit, tag and delete up to 100 notes at once.
 ///
-/// In one transaction: when one operation cannot be done, none is, and `errors` points at each that cannot.
+/// In one transaction: when one operation cannot be done, none is, and `errors` points at each that cannot. The contents of
+/// the notes that are made, edited, tagged and deleted may have 4 MiB together.
 #[utoipa::path(
     post, path = "/v2/notes/bulk", operation_id = "bulk_notes", tag = "notes",
     request_body(content = NewBulk, example = json!({"operations": [

@@ -8,7 +8,7 @@ use crate::view::{etag, share_etag};
 /// Refuses a change of a note that has another version than the request names.
 pub(super) fn check_version(held: &Held, conditions: &Preconditions) -> Result<(), Problem> {
     demand_version(held, conditions)?;
-    conditions.check(&etag(&held.note))
+    conditions.check(&etag(&held.note, held.access))
 }
 
 /// Refuses with 428 a change that names no version where the note's tenant demands one.

@@ -44,7 +44,7 @@ pub async fn create(
                 work.add_revisions(&[&note]).await?;
                 let created = Created {
                     location: location(&note.id),
-                    etag: etag(&note),
+                    etag: etag(&note, Access::Owner),
                     body: NoteView::of(note.clone(), Access::Owner),
                 };
                 claimed.keep_created(work.transaction(), &created).await?;

@@ -32,5 +32,5 @@ pub async fn get(
             work.end(done).await
         })
         .await?;
-    Ok(Tagged::unless_known(&conditions, etag(&held.note), held.into()))
+    Ok(Tagged::unless_known(&conditions, etag(&held.note, held.access), held.into()))
 }

@@ -152,10 +152,6 @@ async fn by_number(
     parameters: Parameters,
     page: NumberedPage,
 ) -> Result<Page<SummaryView>, Problem> {
-    if parameters.cursor.is_some() {
-        let detail = "does not go with the number of a page";
-        return Err(Refusal::new("unknown_field", detail).at("?cursor").into());
-    }
     let query = parameters.query(None, app.clock.now());
     let (actor, notes) = (Actor::of(caller), app.notes()?);
     let (rows, total) = notes

@@ -47,5 +47,5 @@ pub async fn replace(
             work.end(done).await
         })
         .await?;
-    Ok(Tagged::new(etag(&held.note), held.into()))
+    Ok(Tagged::new(etag(&held.note, held.access), held.into()))
 }

@@ -51,5 +51,5 @@ pub async fn restore(
             work.end(done).await
         })
         .await?;
-    Ok(Tagged::new(etag(&held.note), held.into()))
+    Ok(Tagged::new(etag(&held.note, held.access), held.into()))
 }

@@ -49,5 +49,5 @@ pub async fn update(
             work.end(done).await
         })
         .await?;
-    Ok(Tagged::new(etag(&held.note), held.into()))
+    Ok(Tagged::new(etag(&held.note, held.access), held.into()))
 }

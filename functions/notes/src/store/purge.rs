@@ -57,28 +57,28 @@ impl NoteStore {
 
     /// Drops some answers to idempotency keys that have ended before `before`; whether there may be more.
     pub async fn purge_keys(&self, before: Timestamp) -> Result<bool, PostgresError> {
-        self.purge("idempotency_keys", "expires_at", before.as_second(), ROWS_AT_ONCE).await
+        self.purge("idempotency_keys WHERE expires_at < $1", "expires_at", before.as_second()).await
     }
 
     /// Forgets some users who were removed before `before`; whether there may be more.
     pub async fn purge_states(&self, before: Timestamp) -> Result<bool, PostgresError> {
-        self.purge("user_states", "told_at", before.as_microsecond(), ROWS_AT_ONCE).await
+        self.purge("user_states WHERE removed AND told_at < $1", "told_at", before.as_microsecond()).await
     }
 
-    async fn purge(&self, table: &str, column: &str, before: i64, most: i64) -> Result<bool, PostgresError> {
+    /// Drops some of `rows`, of which `$1` is `before`, in the order of `column`.
+    async fn purge(&self, rows: &str, column: &str, before: i64) -> Result<bool, PostgresError> {
         let dropped = self
             .postgres
             .repeated(async || {
                 let mut transaction = self.begin_errand(Errand::Purge).await?;
                 let query = format!(
-                    "DELETE FROM {table} WHERE {column} < $1 AND ctid = ANY(ARRAY(
-                         SELECT ctid FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2))"
+                    "DELETE FROM {rows} AND ctid = ANY(ARRAY(SELECT ctid FROM {rows} ORDER BY {column} LIMIT $2))"
                 );
-                let query = sqlx::query(AssertSqlSafe(query)).bind(before).bind(most);
+                let query = sqlx::query(AssertSqlSafe(query)).bind(before).bind(ROWS_AT_ONCE);
                 let done = query.execute(&mut transaction).await;
                 transaction.end(done.map(|done| done.rows_affected()).map_err(Into::into)).await
             })
             .await?;
-        Ok(dropped >= most.unsigned_abs())
+        Ok(dropped >= ROWS_AT_ONCE.unsigned_abs())
     }
 }

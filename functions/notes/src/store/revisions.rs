@@ -37,7 +37,7 @@ impl Work<'_> {
         row::revision(&found.ok_or_else(Problem::not_found)?)
     }
 
-    /// A revision after the one that it is compared with: `from`, or the one before it, if there is one.
+    /// The revision that `version` is compared with, which is `from` or the one before it if there is one; and itself.
     pub async fn compared(
         &mut self,
         id: &NoteId,

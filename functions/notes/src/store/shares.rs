@@ -101,7 +101,14 @@ impl Work<'_> {
         );
         let access = if access == Access::Write { "write" } else { "read" };
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.to_string()).bind(user.to_string());
-        let row = query.bind(access).bind(now.as_millisecond()).fetch_one(&mut self.transaction).await?;
+        let row = query.bind(access).bind(now.as_millisecond()).fetch_one(&mut self.transaction).await;
+        let row = row.map_err(|error| match error.into() {
+            // They were removed meanwhile.
+            PostgresError::Violation { constraint, .. } if constraint == "note_shares_user" => {
+                Problem::not_found().into()
+            }
+            error => error,
+        })?;
         Ok((share(&row)?, row.try_get("is_new")?))
     }
 

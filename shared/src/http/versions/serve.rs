@@ -19,6 +19,7 @@ use super::{Family, Version};
 use crate::config::ConfigError;
 use crate::dynamo::Dynamo;
 use crate::http::conventions::{RequestContext, routed};
+use crate::http::extract::sends_json;
 use crate::http::{Problem, ProblemType};
 use crate::lambda::{Deferred, Runtime};
 use crate::telemetry::chain;
@@ -107,11 +108,10 @@ async fn carry(
     let unread = |error| Problem::new(ProblemType::BadRequest, "the body could not be read").caused_by(error);
     let body = body.collect().await.map_err(unread)?.to_bytes();
     let asked_for = parts.uri.clone();
-    let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
     let mut request = Request {
         operation,
         query: form_urlencoded::parse(asked_for.query().unwrap_or_default().as_bytes()).collect(),
-        body: if is_json { serde_json::from_slice(&body).ok() } else { None },
+        body: if sends_json(&parts.headers) { serde_json::from_slice(&body).ok() } else { None },
         extensions: Extensions::new(),
         faults: Vec::new(),
         uses: Vec::new(),
@@ -121,13 +121,22 @@ async fn carry(
     let Request { query, body: members, extensions, .. } = request;
     parts.uri = uri(&asked_for, &query)?;
     parts.headers.remove(CONTENT_LENGTH);
+    // What a HEAD is told of an answer is told of it as it is carried down, so that has to be there.
+    let is_head = parts.method == Method::HEAD;
+    if is_head {
+        parts.method = Method::GET;
+    }
     parts.extensions.extend(extensions.clone());
     let body = match members {
         Some(members) => serde_json::to_vec(&members).map_err(Problem::internal)?.into(),
         None => body,
     };
     let response = routed(router, http::Request::from_parts(parts, body.into())).await;
-    lower(family, &Asked { operation, extensions: &extensions }, &asked_for, response).await
+    let mut response = lower(family, &Asked { operation, extensions: &extensions }, &asked_for, response).await?;
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
+    Ok(response)
 }
 
 /// Carries a request up, and notes what it uses that is deprecated.

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{ConsumeError, QueueSettings, Received};
+use super::{Batch, ConsumeError, QueueSettings, Received};
 use crate::lambda::Runtime;
 use crate::queue::DeadLetters;
 use crate::random::Random;
@@ -141,17 +141,18 @@ impl Delivery {
         );
     }
 
-    /// Keeps the messages invisible to others for as long as this runs.
-    pub(super) async fn keep_invisible(&self, messages: &[SqsMessage]) {
+    /// Keeps the messages invisible to others for as long as this runs, but for those that have failed: they come again
+    /// after their time-out, however long others of the batch take.
+    pub(super) async fn keep_invisible(&self, batch: &Batch) {
         if self.settings.addresses.is_none() {
             return std::future::pending().await;
         }
         if self.settings.shortened {
-            self.change_visibility(messages.iter(), self.settings.visibility).await;
+            self.change_visibility(batch.held(), self.settings.visibility).await;
         }
         loop {
             tokio::time::sleep((self.settings.visibility / 2).max(Duration::from_secs(1))).await;
-            self.change_visibility(messages.iter(), self.settings.visibility).await;
+            self.change_visibility(batch.held(), self.settings.visibility).await;
         }
     }
 

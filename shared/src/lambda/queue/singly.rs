@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 
 use super::delivery::{Delivery, Outcome, Taken};
-use super::{CONCURRENCY, Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
+use super::{Batch, CONCURRENCY, Consumer, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
 
 pub(super) struct Singly<C>(pub(super) C);
@@ -17,16 +17,23 @@ impl<C: Consumer> Worker for Singly<C> {
     fn work<'a>(
         &'a self,
         delivery: &'a Delivery,
-        messages: &'a [SqsMessage],
+        batch: &'a Batch,
         budget: Duration,
     ) -> BoxFuture<'a, Vec<(usize, Outcome)>> {
         let started = Instant::now();
         // Boxed one by one: a stream of closures over borrowed messages does not satisfy the compiler's Send check.
-        let work: Vec<BoxFuture<'_, (usize, Outcome)>> = messages
+        let work: Vec<BoxFuture<'_, (usize, Outcome)>> = batch
+            .messages
             .iter()
             .enumerate()
             .map(|(index, message)| -> BoxFuture<'_, _> {
-                Box::pin(async move { (index, self.within(delivery, message, started, budget).await) })
+                Box::pin(async move {
+                    let outcome = self.within(delivery, message, started, budget).await;
+                    if outcome == (Outcome::Failed { later: false }) {
+                        batch.note_failed(index);
+                    }
+                    (index, outcome)
+                })
             })
             .collect();
         Box::pin(stream::iter(work).buffer_unordered(CONCURRENCY).collect())

@@ -3,13 +3,12 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::SqsMessage;
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::delivery::{Delivery, Outcome, Taken};
-use super::{BatchConsumer, CONCURRENCY, SETTLE_MARGIN, STOP_MARGIN, Worker};
+use super::{Batch, BatchConsumer, CONCURRENCY, SETTLE_MARGIN, STOP_MARGIN, Worker};
 use crate::BoxFuture;
 
 pub(super) struct Together<C>(pub(super) C);
@@ -18,9 +17,10 @@ impl<C: BatchConsumer> Worker for Together<C> {
     fn work<'a>(
         &'a self,
         delivery: &'a Delivery,
-        messages: &'a [SqsMessage],
+        batch: &'a Batch,
         budget: Duration,
     ) -> BoxFuture<'a, Vec<(usize, Outcome)>> {
+        let messages = &batch.messages;
         Box::pin(async move {
             if budget < STOP_MARGIN {
                 return (0..messages.len()).map(|index| (index, Outcome::Failed { later: true })).collect();

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::Ask as _;
+use tests::{Ask as _, stack};
 
 use super::{House, Member, code};
 
@@ -86,6 +86,43 @@ async fn when_one_operation_cannot_be_done_none_is_and_each_fault_is_pointed_at(
         assert_eq!(code(&problem).0, pointer, "{problem}");
     }
     assert_eq!(ada.titles("").await, ["one"]);
+}
+
+#[tokio::test]
+async fn what_is_written_is_bounded_by_the_contents_and_not_by_the_request() {
+    let ada = House::new().member().await;
+    let content = "x".repeat(256 * 1024);
+    let mut ids = Vec::new();
+    for number in 0..17 {
+        ids.push(ada.note(json!({"title": number.to_string(), "content": content})).await);
+    }
+    let tag = |ids: &[String]| {
+        Value::Array(ids.iter().map(|path| json!({"op": "tag", "id": id(path), "add": ["b"]})).collect())
+    };
+    let problem = bulk(&ada, tag(&ids)).await.problem(422, "validation");
+    assert_eq!(code(&problem), ("/operations/16", "too_large"), "{problem}");
+    assert!(ada.titles("?tags_all=b").await.is_empty());
+    bulk(&ada, tag(&ids[..16])).await.expect(200);
+    // What changes nothing is not written.
+    bulk(&ada, tag(&ids)).await.expect(200);
+    assert_eq!(ada.titles("?tags_all=b&limit=50").await.len(), 17);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_with_one_key_is_told_that_the_first_is_under_way() {
+    let house = House::new();
+    let ada = house.member().await;
+    let database = sqlx::PgPool::connect(&stack().dev().database_url).await.unwrap();
+    let mut first = database.begin().await.unwrap();
+    ada.note(json!({"title": "a"})).await;
+    let claim = "INSERT INTO notes.idempotency_keys (tenant, actor, route, key, fingerprint, expires_at)
+                 VALUES ($1, $2, 'POST /v2/notes', 'k', 'f', 9999999999)";
+    let claim = sqlx::query(claim).bind(house.tenant.to_string()).bind(&ada.id);
+    claim.execute(&mut *first).await.unwrap();
+    let second = ada.request(Method::POST, "/v2/notes").header("idempotency-key", "k").json(&json!({"title": "b"}));
+    second.answer().await.problem(409, "idempotency-in-progress");
+    first.rollback().await.unwrap();
+    assert_eq!(ada.titles("").await, ["a"]);
 }
 
 #[tokio::test]

@@ -63,10 +63,3 @@ async fn a_page_behind_the_last_is_empty_and_tells_the_total_all_the_same() {
     }
     assert_eq!(titles(&page(&ada, 1, 200, "").await), ["one"]);
 }
-
-#[tokio::test]
-async fn a_cursor_does_not_go_with_the_number_of_a_page() {
-    let ada = House::new().member().await;
-    let problem = ask(&ada, 1, 10, "cursor=x").await.problem(422, "validation");
-    assert_eq!(super::code(&problem), ("?cursor", "unknown_field"));
-}

@@ -2,9 +2,11 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use shared::events::identity::{MemberRemoved, UserUpdated};
+use shared::time::{Clock, SignedDuration};
 use tests::Ask as _;
 
-use super::{House, Member};
+use super::{House, Member, tell};
 
 /// What each of owner, writer, reader and stranger is answered.
 type Row = (Method, &'static str, Option<Value>, [u16; 4]);
@@ -63,6 +65,38 @@ async fn each_may_do_with_a_note_what_is_theirs_to_do() {
             assert_eq!(code, wrong, "{operation}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_somebody_may_do_and_whose_a_note_is_are_seen_at_once() {
+    let house = House::new();
+    let (ada, bob) = (house.member().await, house.member().await);
+    let path = ada.note(json!({"title": "a"})).await;
+    let share = format!("{path}/shares/{}", bob.id);
+    let again = async |who: &Member, path: &str, known: &tests::Answer| {
+        who.request(Method::GET, path).header("if-none-match", known.header("etag")).answer().await
+    };
+    ada.share(&path, &bob, "read").await;
+    let (known, known_share) = (bob.get(&path).await.expect(200), ada.get(&share).await.expect(200));
+    again(&bob, &path, &known).await.expect(304);
+    again(&ada, &share, &known_share).await.expect(304);
+
+    ada.share(&path, &bob, "write").await;
+    let written = again(&bob, &path, &known).await.expect(200);
+    assert_eq!((&written.json()["access"], &written.json()["version"]), (&json!("write"), &json!(1)));
+    let named = UserUpdated {
+        user_id: bob.id.clone(),
+        email: format!("{}@example.com", bob.id),
+        name: Some("Robert".to_owned()),
+        verified: true,
+    };
+    let shared = ada.get(&share).await.expect(200);
+    tell(&house.event(&bob, named, Clock::system().now() + SignedDuration::from_secs(1))).await;
+    assert_eq!(again(&ada, &share, &shared).await.expect(200).json()["name"], "Robert");
+
+    let left = MemberRemoved { user_id: ada.id.clone() };
+    tell(&house.event(&ada, left, Clock::system().now() + SignedDuration::from_secs(1))).await;
+    assert_eq!(again(&bob, &path, &written).await.expect(200).json()["owner"], json!(house.tenant.to_string()));
 }
 
 #[tokio::test]

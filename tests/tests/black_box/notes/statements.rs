@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use lambda_runtime::Context;
 use serde_json::{Value, json};
 use shared::http::versions::notes::NumberedPage;
-use shared::time::Clock;
+use shared::time::{Clock, Timestamp};
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tests::{Answer, Instance, http_event, stack};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -220,5 +220,30 @@ async fn what_is_read_of_notes_is_found_along_indexes_that_begin_with_the_tenant
         for condition in plan.iter().filter(|line| line.contains("Index Cond")) {
             assert!(condition.contains("tenant"), "{condition}: {text}: {plan:#?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_purged_is_found_along_indexes_by_its_time() {
+    let meter = Meter::new().await;
+    // A time at which nothing was deleted yet.
+    let purge = Instance::with(&notes::SERVICE, "notes.purge", Clock::manual(Timestamp::UNIX_EPOCH), |environment| {
+        environment.with("DATABASE_URL", &meter.url)
+    });
+    purge.await.invoke(&json!({})).await.unwrap();
+    let texts = meter.texts.lock().unwrap().clone();
+    let drops: Vec<_> = texts.iter().filter(|text| text.starts_with("DELETE FROM")).collect();
+    assert_eq!(drops.len(), 3, "notes, keys and users who left: {texts:?}");
+    for text in drops {
+        let mut connection = PgConnection::connect(&stack().dev().database_url).await.unwrap();
+        let settings = format!(
+            "BEGIN; SET LOCAL ROLE tenfold_app; SET LOCAL search_path = notes; SET LOCAL tenfold.tenant = '';
+             SET LOCAL tenfold.purge = 'on'; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+             SET LOCAL enable_sort = off; PREPARE asked AS {text}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(&mut connection).await.unwrap();
+        let plan = sqlx::raw_sql("EXPLAIN (COSTS OFF) EXECUTE asked(0, 5)").fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        assert!(plan.iter().any(|line| line.contains("Index Cond") && line.contains('<')), "{text}: {plan:#?}");
     }
 }

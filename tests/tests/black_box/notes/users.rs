@@ -94,6 +94,26 @@ async fn a_user_who_leaves_the_tenant_leaves_their_notes_to_it() {
     assert!(bob.titles("").await.is_empty());
 }
 
+#[tokio::test]
+async fn what_is_told_of_a_user_who_left_is_not_taken_in_before_they_are_back() {
+    let house = House::new();
+    let (ada, bob) = (house.member().await, house.member().await);
+    let path = ada.note(json!({"title": "a"})).await;
+    let left = house.event(&bob, MemberRemoved { user_id: bob.id.clone() }, later(1));
+    let elsewhere = house.event(&bob, updated(&bob, "B"), later(2));
+    let back = house.event(&bob, created(&bob), later(3));
+    for event in [&left, &elsewhere, &left] {
+        tell(event).await;
+        ada.put(&format!("{path}/shares/{}", bob.id), &json!({"access": "read"})).await.problem(404, "not-found");
+        bob.post("/v2/notes", &json!({"title": "from beyond"})).await.problem(403, "forbidden");
+    }
+    for event in [&back, &left, &elsewhere] {
+        tell(event).await;
+        ada.share(&path, &bob, "read").await;
+        assert_eq!(name_of(&ada, &path, &bob).await, json!("First"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_while_their_going_is_taken_in_keeps_what_they_make() {
     let house = House::new();
@@ -114,7 +134,7 @@ async fn who_comes_back_while_their_going_is_taken_in_keeps_what_they_make() {
     };
 
     let gone = house.event(&bob, MemberRemoved { user_id: bob.id.clone() }, later(1));
-    let back = house.event(&bob, updated(&bob, "B"), later(2));
+    let back = house.event(&bob, created(&bob), later(2));
     let going = tokio::spawn(async move { tell(&gone).await });
     eventually("the going to wait for the note", async || waiting("first").await.then_some(())).await;
     let coming = tokio::spawn(async move { tell(&back).await });
@@ -129,6 +149,28 @@ async fn who_comes_back_while_their_going_is_taken_in_keeps_what_they_make() {
         bob.note(json!({"title": "new"})).await;
     }
     assert_eq!(bob.titles("").await, ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_shares_with_a_user_who_is_just_going() {
+    let house = House::new();
+    let (ada, bob) = (house.member().await, house.member().await);
+    let path = ada.note(json!({"title": "a"})).await;
+    let database = sqlx::PgPool::connect(&stack().dev().database_url).await.unwrap();
+    let mut going = database.begin().await.unwrap();
+    let query = sqlx::query("DELETE FROM notes.users WHERE id = $1 RETURNING pg_backend_pid()").bind(&bob.id);
+    let going_pid: i32 = query.fetch_one(&mut *going).await.unwrap().get(0);
+
+    let share = format!("{path}/shares/{}", bob.id);
+    let sharing = tokio::spawn(async move { ada.put(&share, &json!({"access": "read"})).await });
+    eventually("the share to wait for the user", async || {
+        let waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))";
+        let waiting = sqlx::query_scalar::<_, bool>(waiting).bind(going_pid).fetch_one(&database).await.unwrap();
+        waiting.then_some(())
+    })
+    .await;
+    going.commit().await.unwrap();
+    sharing.await.unwrap().problem(404, "not-found");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::note::{Actor, NoteId};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Parameters {
-    /// The version of the revision to begin from; without it, the one before.
+    /// The version of the revision to begin from, be it a later one; without it, the one before.
     from: Option<i64>,
 }
 
@@ -26,9 +26,9 @@ pub struct Parameters {
     "diff": "--- revision 1\n+++ revision 2\n@@ -1 +1,2 @@\n - milk\n+- bread\n",
 }))]
 pub struct DiffView {
-    /// The version of the earlier one; null when there is none.
+    /// The version that is compared with; null when there is none.
     from: Option<i64>,
-    /// The version of the later one.
+    /// The version that is compared.
     to: i64,
     /// The names of the fields that differ.
     #[schema(value_type = Vec<String>)]
