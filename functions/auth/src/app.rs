@@ -9,6 +9,7 @@ use shared::BoxError;
 use shared::dynamo::Dynamo;
 use shared::http::idempotency::Idempotency;
 use shared::http::{ClientAddress, Cursors, Problem, ProblemType, RequestContext};
+use shared::id::TenantId;
 use shared::identity::{Authenticator, Principal};
 use shared::lambda::{Deferred, Runtime};
 use shared::limits::DynamoLimiter;
@@ -26,9 +27,6 @@ use crate::signer::Signer;
 use crate::store::{Accounts, Write, WriteError};
 use crate::throttle::Throttle;
 use crate::user::{User, UserId};
-
-/// The most tenants that a user is a member of.
-pub const MOST_TENANTS: usize = 20;
 
 /// The state of handlers that manage and do not issue tokens. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -107,8 +105,13 @@ impl Core {
         self.deferred.defer(Box::pin(work)).await;
     }
 
-    /// The same about whoever `found` finds, if anybody: it is looked for after the answer, too, whose time must not tell
-    /// whether there is somebody.
+    /// The tenant that is told what becomes of a user's account.
+    pub(crate) async fn seat(&self, user: &User) -> Result<Option<TenantId>, WriteError> {
+        Ok(user.seat(&self.accounts.memberships(&user.id).await?))
+    }
+
+    /// The same about whoever `found` finds, if anybody, and who is in a tenant: both are looked for after the answer, too,
+    /// whose time must not tell whether there is somebody.
     pub(crate) async fn audit_whom_later(
         &self,
         found: impl Future<Output = Result<Option<User>, WriteError>> + Send + 'static,
@@ -118,16 +121,13 @@ impl Core {
     ) {
         let (core, now) = (self.clone(), self.clock.now());
         let work = async move {
-            let written = match found.await {
-                Ok(None) => Ok(()),
-                Ok(Some(user)) => {
-                    let record = origin.record(user.home_tenant_id, action, ANONYMOUS, now, &core.random).on(user.id);
-                    let record = detail.into_iter().fold(record, AuditRecord::with);
-                    core.accounts.audit(&record).await
-                }
-                Err(error) => Err(error),
+            let written = async {
+                let Some(user) = found.await? else { return Ok(()) };
+                let Some(tenant) = core.seat(&user).await? else { return Ok(()) };
+                let record = origin.record(tenant, action, ANONYMOUS, now, &core.random).on(user.id);
+                core.accounts.audit(&detail.into_iter().fold(record, AuditRecord::with)).await
             };
-            if let Err(error) = written {
+            if let Err(error) = written.await {
                 tracing::error!(error = shared::telemetry::chain(&error), "an audit record was lost");
             }
         };

@@ -106,6 +106,8 @@ actions! {
     EmailChanged = "user.email_changed";
     /// A session was begun.
     SignedIn = "session.signed_in";
+    /// The first factor of a log-in was right, and the second was asked for.
+    FirstFactorProved = "session.first_factor_proved";
     /// A log-in failed.
     SignInFailed = "session.sign_in_failed";
     /// The user proved themselves again.
@@ -176,6 +178,8 @@ actions! {
     ConsentWithdrawn = "consent.withdrawn";
     /// An authorization code was used twice: its session was ended.
     AuthorizationCodeReused = "session.authorization_code_reused";
+    /// A tenant was made for a user who was removed from the last one.
+    TenantCreated = "tenant.created";
     /// The tenant's settings were changed.
     SettingsChanged = "tenant.settings_changed";
     /// An export of all that the tenant has was asked for.

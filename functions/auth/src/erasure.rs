@@ -7,6 +7,7 @@ use shared::identity::revocation::Revoked;
 use shared::random::Random;
 use shared::time::Timestamp;
 
+use crate::app::App;
 use crate::store::{AccountStore, Accounts, SweepEntry, SweepReason, Write, WriteError, key, user_partition};
 use crate::user::{User, UserId};
 
@@ -31,16 +32,34 @@ pub async fn delete_account(
         // Whoever is alone in a tenant may leave it without an owner, and ends it.
         writes.extend(accounts.departure(membership, now).await?);
     }
-    let tenant_ids = memberships.iter().map(|membership| membership.tenant_id).collect();
-    let data = UserDeleted { user_id: user.id.to_string(), tenant_ids };
-    let event = Event::new(user.home_tenant_id, user.id, data, now, random);
     let entry = SweepEntry { user_id: user.id, at: now, reason: SweepReason::Erase };
-    let outbox = event.outbox().map_err(|error| DynamoError::Refused(error.into()))?;
-    writes.push(accounts.sweep_write_telling(&entry, outbox)?);
+    writes.push(match user.seat(&memberships) {
+        Some(told) => {
+            let tenant_ids = memberships.iter().map(|membership| membership.tenant_id).collect();
+            let data = UserDeleted { user_id: user.id.to_string(), tenant_ids };
+            let event = Event::new(told, user.id, data, now, random);
+            let outbox = event.outbox().map_err(|error| DynamoError::Refused(error.into()))?;
+            accounts.sweep_write_telling(&entry, outbox)?
+        }
+        // Nobody was told of an account that is in no tenant.
+        None => accounts.sweep_write(&entry)?,
+    });
     let revoked = accounts.identity().revocation_writes(&[Revoked::User(user.id.to_string())], now);
     writes.extend(revoked.into_iter().map(Write::sure));
     writes.append(&mut along);
     accounts.transact(writes).await
+}
+
+impl App {
+    /// Deletes an account whose address was never proved, as the sweeper would, for whoever proves it now. It goes as a
+    /// whole: a stranger may have chosen its password, its name and its tenant. [`WriteError::Conflict`] when it was proved
+    /// or deleted meanwhile.
+    pub(crate) async fn give_way(&self, user: &User) -> Result<(), WriteError> {
+        match delete_account(&self.accounts, user, Vec::new(), self.clock.now(), &self.random).await {
+            Err(WriteError::Stale) => Err(WriteError::Conflict),
+            deleted => deleted,
+        }
+    }
 }
 
 /// Removes all that is kept under a user's id, and what it claims.

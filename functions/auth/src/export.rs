@@ -1,6 +1,6 @@
 //! `auth.export`: what the export of a tenant has of identity. See [`shared::export`].
 //!
-//! What a user has by themselves (profile, factors, sessions) is in no export: a user may be a member of other tenants too.
+//! What a user has by themselves (profile, factors, sessions) is in no export: it is theirs, also when they leave the tenant.
 //!
 //! That an export is asked for is a record of the audit trail: this function hears of it first.
 //!

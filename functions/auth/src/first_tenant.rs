@@ -16,7 +16,7 @@ use shared::time::Timestamp;
 use crate::app::App;
 use crate::audit::{Action, Origin};
 use crate::membership::{MemberStatus, Membership};
-use crate::store::{Write, WriteError};
+use crate::store::Write;
 use crate::tenant::{Settings, Tenant};
 use crate::user::{Name, User};
 
@@ -80,6 +80,14 @@ pub fn created(user: &User) -> UserCreated {
     }
 }
 
+/// Where a user signs in.
+pub(crate) struct Place {
+    pub(crate) membership: Membership,
+    pub(crate) tenant: Tenant,
+    /// The user's record where it was changed by that.
+    pub(crate) moved: Option<User>,
+}
+
 /// A user who has a place, and the writes that make it.
 pub(crate) struct Placed {
     pub(crate) user: User,
@@ -114,14 +122,19 @@ impl App {
         Ok(Placed { user, outbox, writes })
     }
 
-    /// A tenant for a user who was removed from the last one: the account stays theirs, and can be used and deleted.
-    pub(crate) async fn placed_anew(&self, user: &User) -> Result<(Membership, Tenant), WriteError> {
+    /// A tenant for a user who was removed from the last one, and their home from now on: the account stays theirs, and can
+    /// be used and deleted.
+    pub(crate) async fn placed_anew(&self, user: &User, origin: &Origin) -> Result<Place, Problem> {
         let now = self.clock.now();
         let tenant = Tenant::of_own(TenantId::new(now, &self.random), user.name.as_ref(), now);
-        let membership = Membership { tenant_id: tenant.id, ..Membership::at_home(user, Role::Owner, now) };
-        let mut writes = vec![self.accounts.tenant_added(&tenant)?, self.accounts.user_unchanged(user)];
-        writes.extend(self.accounts.member_added(&membership)?);
-        self.accounts.transact(writes).await?;
-        Ok((membership, tenant))
+        let user = User { home_tenant_id: tenant.id, ..user.clone() }.changed(now);
+        let membership = Membership::at_home(&user, Role::Owner, now);
+        let record = origin.record(tenant.id, Action::TenantCreated, user.id, now, &self.random).on(tenant.id);
+        let event = Event::new(tenant.id, user.id, created(&user), now, &self.random);
+        let mut along = vec![self.accounts.tenant_added(&tenant)?, self.accounts.audit_write(&record)?];
+        along.extend(self.accounts.member_added(&membership)?);
+        let outbox = event.outbox().map_err(Problem::internal)?;
+        self.accounts.update_user(&user, Some(outbox), along).await?;
+        Ok(Place { membership, tenant, moved: Some(user) })
     }
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::audit::{Action, Origin};
+use crate::first_tenant::Place;
 use crate::membership::Membership;
 use crate::oauth::grant;
 use crate::session::{NewSession, RefreshToken, Session};
@@ -106,20 +107,11 @@ impl App {
     /// Begins a session for somebody who was proved, together with the writes `along`, which may use a ticket up.
     /// Fails when the user's record was changed since it was read: a password that was just replaced begins no session.
     pub(crate) async fn sign_in(&self, proved: Proved<'_>, along: Vec<Write>) -> Result<SignedIn, Problem> {
-        let unchanged = self.accounts.user_unchanged(proved.user);
-        Box::pin(self.sign_in_with(proved, unchanged, along)).await
-    }
-
-    /// The same where the user's record is changed as well: by `user_write`, which names the revision that was read.
-    pub(crate) async fn sign_in_with(
-        &self,
-        proved: Proved<'_>,
-        user_write: Write,
-        along: Vec<Write>,
-    ) -> Result<SignedIn, Problem> {
         let now = self.clock.now();
-        let place = self.place_of_sign_in(proved.user, proved.tenant_id);
-        let ((membership, tenant), crowded_out) = tokio::try_join!(place, self.crowded_out(&proved.user.id, now))?;
+        let place = Box::pin(self.place_of_sign_in(&proved));
+        let (place, crowded_out) = tokio::try_join!(place, self.crowded_out(&proved.user.id, now))?;
+        let Place { membership, tenant, moved } = place;
+        let user = moved.as_ref().unwrap_or(proved.user);
         let new = NewSession {
             user_id: proved.user.id,
             tenant_id: tenant.id,
@@ -133,13 +125,14 @@ impl App {
             .on(session.id)
             .with(session.methods.join(" "));
         let mut writes = along;
-        writes.push(user_write);
+        writes.push(self.accounts.user_unchanged(user));
         writes.push(self.accounts.session_begun(&session)?);
         writes.push(self.accounts.audit_write(&record)?);
         writes.extend(crowded_out);
         self.accounts.transact(writes).await.map_err(used_already)?;
-        let device = KnownDevice::issue(self.device_key().await?, proved.user, &self.random);
-        let mut answer = self.tokens(&session, &refresh, proved.user, &membership, &tenant).await?;
+        let has_both_factors = assurance(&session.methods) == TWO_FACTORS;
+        let device = KnownDevice::issue(self.device_key().await?, user, has_both_factors, &self.random);
+        let mut answer = self.tokens(&session, &refresh, user, &membership, &tenant).await?;
         answer.device_token = Some(device.expose().to_owned());
         Ok(answer)
     }
@@ -163,21 +156,23 @@ impl App {
 
     /// The same for a sign-in: those of the tenant asked for, else of the home tenant, else of any; and a new tenant for
     /// who was removed from the last one.
-    async fn place_of_sign_in(&self, user: &User, asked: Option<TenantId>) -> Result<(Membership, Tenant), Problem> {
-        if let Some(asked) = asked {
-            return self.place(&user.id, &asked).await;
+    async fn place_of_sign_in(&self, proved: &Proved<'_>) -> Result<Place, Problem> {
+        let user = proved.user;
+        let unmoved = |(membership, tenant)| Place { membership, tenant, moved: None };
+        if let Some(asked) = proved.tenant_id {
+            return self.place(&user.id, &asked).await.map(unmoved);
         }
         let (membership, tenant) = self.accounts.member_of(&user.home_tenant_id, &user.id).await?;
         if let Some(membership) = membership.filter(Membership::is_active) {
-            return Ok((membership, tenant.ok_or_else(without_tenant)?));
+            return Ok(unmoved((membership, tenant.ok_or_else(without_tenant)?)));
         }
         let memberships = self.accounts.memberships(&user.id).await?;
         if memberships.is_empty() {
-            return Ok(self.placed_anew(user).await?);
+            return self.placed_anew(user, proved.origin).await;
         }
         let membership = memberships.into_iter().find(Membership::is_active).ok_or_else(no_membership)?;
         let tenant = self.accounts.tenant(&membership.tenant_id).await?;
-        Ok((membership, tenant.ok_or_else(without_tenant)?))
+        Ok(unmoved((membership, tenant.ok_or_else(without_tenant)?)))
     }
 
     /// The answer with a session's tokens.
@@ -220,7 +215,7 @@ impl App {
         };
         let (permissions, narrowed) = self.custom_permissions(membership).await?;
         let ended = tenant.tokens_ended_at.into_iter().chain(narrowed);
-        let changed = ended.fold(membership.access_changed_at(), Timestamp::max);
+        let changed = ended.fold(membership.access_as_of(), Timestamp::max);
         let changed = session.application.iter().fold(changed, |at, application| at.max(application.client_changed_at));
         let claims = self.claims(session, membership, scope, permissions, revocation::as_of(session.as_of(), changed));
         Ok(AccessToken {

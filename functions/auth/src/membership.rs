@@ -10,7 +10,7 @@ use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use crate::email::EmailAddress;
-use crate::user::{Name, UserId};
+use crate::user::{Name, User, UserId};
 
 /// The most roles of one member.
 pub const MOST_ROLES: usize = 10;
@@ -35,7 +35,7 @@ pub struct Membership {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// When the roles or the status were last changed, where something else was since. See [`Self::access_changed_at`].
+    /// When the roles or the status were last changed, where something else was since. See [`Self::access_as_of`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_changed_at: Option<Timestamp>,
     /// Rises with each change; conditions name it.
@@ -60,13 +60,27 @@ impl Membership {
 
     /// When what it gives was last changed, and tokens were ended by that. A name or an address changes no more than what is
     /// shown: if it counted, who is about to lose something could make their tokens look newer than the loss.
-    pub fn access_changed_at(&self) -> Timestamp {
+    pub fn access_as_of(&self) -> Timestamp {
         self.access_changed_at.unwrap_or(self.updated_at)
+    }
+
+    /// When it was last changed in any way. A name may have been written by a slower clock than what it gives was.
+    pub fn last_changed_at(&self) -> Timestamp {
+        self.updated_at.max(self.access_as_of())
     }
 
     /// Whether it gives access.
     pub fn is_active(&self) -> bool {
         self.status == MemberStatus::Active
+    }
+}
+
+impl User {
+    /// The tenant that is told what becomes of the account, given the user's memberships: the home tenant, or another one
+    /// where they are no member of that any more. None while they are in no tenant.
+    pub fn seat(&self, memberships: &[Membership]) -> Option<TenantId> {
+        let tenants = || memberships.iter().map(|membership| membership.tenant_id);
+        tenants().find(|tenant| *tenant == self.home_tenant_id).or_else(|| tenants().next())
     }
 }
 

@@ -26,8 +26,7 @@
 //! | `sweep#<shard>` | `<time>#<user id>` | what the sweeper looks at then |
 //! | `system` | `key_ring` | the signing keys, sealed |
 //!
-//! A user belongs to several tenants and is found before a tenant is known, so that a user's own items, and what leads to
-//! them, are kept under the user's id. A membership is written twice in one transaction, so the two never disagree.
+//! A user is found before a tenant is known, so that a user's own items, and what leads to them, are kept under the user's id. A membership is written twice in one transaction, so the two never disagree.
 
 pub mod api_keys;
 pub mod audit;

@@ -58,7 +58,7 @@ pub struct Settings {
 #[serde(rename_all = "snake_case")]
 #[schema(as = SignUpPolicy)]
 pub enum SignUp {
-    /// Nobody: members are brought in by an administrator.
+    /// Nobody.
     #[default]
     Closed,
     /// Whoever proves an address of an allowed domain; with no domain listed, of any.

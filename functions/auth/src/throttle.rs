@@ -6,8 +6,8 @@
 //! as failed before it is looked at, and taken back when it succeeds, so that tries at once gain nothing.
 //!
 //! A stranger who fails on purpose must not lock the owner out. So a device that signed in before has a count of its own
-//! ([`KnownDevice`]), for passwords and for second factors; and a link by mail needs no password. Mails are counted by what
-//! they are for ([`MailKind`]): whoever uses up those of a kind has sent the owner as many of it.
+//! ([`KnownDevice`]): for passwords, and where it proved a second factor for these; and a link by mail needs no password. Mails
+//! are counted by what they are for ([`MailKind`]): whoever uses up those of a kind has sent the owner as many of it.
 //!
 //! It fails closed: what it protects is a secret.
 
@@ -261,17 +261,21 @@ fn hashed(text: &str) -> String {
 /// Proves that a device has signed in to an account before, so that its tries are counted apart from strangers'
 /// (a device cookie: <https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies>).
 /// It opens nothing by itself, and is one for as long as the user's password stays: who knew an earlier one has no count of
-/// their own any more.
+/// their own any more. Its text says whether both factors were proved: whoever knows the password of an account without a
+/// second factor gets as many tokens as they sign in, which must not be as many counts for one that is set up later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KnownDevice(String);
 
 const DEVICE_PREFIX: &str = "tf_dv_";
+/// What the signed part begins with where both factors were proved; no base64 does.
+const BOTH_FACTORS: &str = "mfa:";
 
 impl KnownDevice {
-    /// A token for a device that has just signed in.
-    pub fn issue(key: &hmac::Key, user: &User, random: &Random) -> Self {
-        let nonce = URL_SAFE_NO_PAD.encode(random.bytes::<16>());
+    /// A token for a device that has just signed in, by both factors or by one.
+    pub fn issue(key: &hmac::Key, user: &User, has_both_factors: bool, random: &Random) -> Self {
+        let mark = if has_both_factors { BOTH_FACTORS } else { "" };
+        let nonce = format!("{mark}{}", URL_SAFE_NO_PAD.encode(random.bytes::<16>()));
         let tag = URL_SAFE_NO_PAD.encode(hmac::sign(key, Self::signed(user, &nonce).as_bytes()));
         Self(format!("{DEVICE_PREFIX}{nonce}.{tag}"))
     }
@@ -292,6 +296,11 @@ impl KnownDevice {
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         hmac::verify(key, Self::signed(user?, nonce).as_bytes(), &tag).ok()?;
         text.map(|text| Self(text.to_owned()))
+    }
+
+    /// Whether both factors were proved on it.
+    pub fn has_both_factors(&self) -> bool {
+        self.0.strip_prefix(DEVICE_PREFIX).is_some_and(|signed| signed.starts_with(BOTH_FACTORS))
     }
 
     /// What a try of `what` is counted under: the device when it is known, else the account.
@@ -356,7 +365,7 @@ mod tests {
         let random = Random::seeded(1);
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
         let (ann, ben) = (user(1, "one"), user(2, "one"));
-        let device = KnownDevice::issue(&key, &ann, &random);
+        let device = KnownDevice::issue(&key, &ann, false, &random);
         let of = |user: Option<&User>, text: Option<&str>| {
             KnownDevice::subject(KnownDevice::find(&key, user, text).as_ref(), "password", "hash")
         };
@@ -374,5 +383,20 @@ mod tests {
             assert_eq!(of(user, text), "password#hash");
         }
         assert_eq!(of(Some(&ann), Some("tf_dv_x.y")), "password#hash");
+    }
+
+    #[test]
+    fn a_device_says_whether_it_proved_both_factors_and_nobody_else_says_so() {
+        let (random, ann) = (Random::seeded(1), user(1, "one"));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"installation");
+        let find = |text: &str| KnownDevice::find(&key, Some(&ann), Some(text));
+        for has_both_factors in [false, true] {
+            let device = KnownDevice::issue(&key, &ann, has_both_factors, &random);
+            assert_eq!(find(device.expose()).map(|device| device.has_both_factors()), Some(has_both_factors));
+        }
+        let one = KnownDevice::issue(&key, &ann, false, &random);
+        assert_eq!(find(&one.expose().replace(DEVICE_PREFIX, "tf_dv_mfa:")), None);
+        let both = KnownDevice::issue(&key, &ann, true, &random);
+        assert_eq!(find(&both.expose().replace(BOTH_FACTORS, "")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A user: one person with one e-mail address, who may be a member of several tenants.
+//! A user: one person with one e-mail address.
 
 use std::fmt;
 
@@ -40,8 +40,9 @@ pub struct User {
     /// The second factors that are set up, so that a log-in asks for one.
     #[serde(default)]
     pub second_factors: SecondFactors,
-    /// The tenant that the user began in: what a log-in names that names no other. While the address is not proved it is
-    /// that of a tenant of the user's own, which is not there yet.
+    /// The tenant that a log-in names which names no other: the one that the user began in, or began in anew after they were
+    /// removed from the last one. They may have been removed from it since. While the address is not proved it is that of a
+    /// tenant of the user's own, which is not there yet.
     pub home_tenant_id: TenantId,
     /// What the sign-up asked for, until the address is proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

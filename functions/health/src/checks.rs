@@ -143,7 +143,7 @@ pub struct Check {
         {"name": "redis", "status": "down", "critical": false, "latency_ms": 900.25, "detail": "it did not answer in time"},
         {"name": "postgres", "status": "off", "critical": false},
     ],
-    "checked_at": "2026-01-31T12:00:00Z",
+    "checked_at": "2026-01-31T12:00:00.000Z",
 }))]
 pub struct Report {
     /// How the whole is.
@@ -151,7 +151,8 @@ pub struct Report {
     /// The dependencies.
     pub checks: Vec<Check>,
     /// When they were checked.
-    #[schema(value_type = String, format = DateTime, example = "2026-01-31T12:00:00Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-01-31T12:00:00.000Z")]
+    #[serde(serialize_with = "shared::time::millis")]
     pub checked_at: Timestamp,
 }
 
@@ -292,7 +293,7 @@ mod tests {
                      "detail": "it could not be reached or refused"},
                     {"name": "b", "status": "off", "critical": false},
                 ],
-                "checked_at": "1970-01-01T00:00:00Z",
+                "checked_at": "1970-01-01T00:00:00.000Z",
             })
         );
     }

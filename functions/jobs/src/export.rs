@@ -110,21 +110,21 @@ impl Jobs {
     }
 
     async fn queues(&self, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
-        let queues = self.store.queues(tenant, after.as_deref(), PAGE).await?;
-        for queue in &queues {
+        let part = self.store.queues(tenant, after.as_deref(), PAGE).await?;
+        for queue in &part.records {
             files.write("queues", &QueueView::of(queue)).await?;
         }
-        Ok(queues.last().map(|last| last.name.to_string()))
+        Ok(part.records.last().map(|last| last.name.to_string()))
     }
 
     async fn schedules(&self, tenant: &TenantId, after: Option<String>, files: &mut PartWriter) -> Written {
         let after: Option<ScheduleId> = after.map(|after| after.parse()).transpose()?;
-        let page = self.store.schedules(tenant, after.as_ref(), SCHEDULES).await?;
-        for schedule in &page {
+        let part = self.store.schedules(tenant, after.as_ref(), SCHEDULES).await?;
+        for schedule in &part.records {
             files.write("schedules", &ScheduleView::of(schedule)?).await?;
             self.write_runs(tenant, schedule, files).await?;
         }
-        Ok(page.last().map(|last| last.id.to_string()))
+        Ok(part.records.last().map(|last| last.id.to_string()))
     }
 
     async fn write_runs(&self, tenant: &TenantId, schedule: &Schedule, files: &mut PartWriter) -> Result<(), BoxError> {

@@ -1,9 +1,13 @@
-//! Jobs that depend on others: how they hear of an end.
+//! Jobs that depend on others: how they hear of an end. However many they are, they are told while there is time; the sweeper
+//! tells the others, as the ended job keeps its place in the index until all have heard.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use shared::telemetry::chain;
 use shared::time::to_millisecond;
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::job::{Job, JobId, ParentFailure, Phase};
@@ -13,44 +17,71 @@ use crate::view::ParentView;
 /// Jobs that are read at once under the one that they depend on.
 const PAGE: usize = 100;
 
+/// Jobs that are told, or read, at the same time.
+const CONCURRENCY: usize = 8;
+
+/// For how long whoever ends a job tells those that depend on it: a part of the time of a request, or of what a worker keeps
+/// back.
+const AT_THE_END: Duration = Duration::from_secs(4);
+
+/// Whether there is time to tell one more.
+pub(crate) type HasTime<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
 /// How often a job is told that is changed by others at the same time. Those who end together what it waits for hold each
 /// other up once: all but the last take their parent off its set whatever the others do.
 const RACES: usize = 8;
 
 impl Engine {
-    /// Tells those that depend on an ended job; what fails is left to the sweeper.
+    /// Tells those that depend on an ended job; what fails, or would take long, is left to the sweeper.
     pub async fn tell_family_or_leave(&self, parent: &Job) {
-        if let Err(error) = self.tell_family(parent.clone()).await {
-            tracing::warn!(job_id = %parent.id, error = chain(&error), "those who wait for a job were left to the sweeper");
+        let until = Instant::now() + AT_THE_END;
+        match self.tell_family(parent.clone(), &|| Instant::now() < until).await {
+            Ok(true) => {}
+            Ok(false) => tracing::info!(job_id = %parent.id, "many wait for a job: some were left to the sweeper"),
+            Err(error) => {
+                tracing::warn!(job_id = %parent.id, error = chain(&error), "those who wait for a job were left to the sweeper");
+            }
         }
     }
 
-    /// Tells those that depend on an ended job. Whom that cancels has ended too, and its own are told.
-    pub async fn tell_family(&self, parent: Job) -> Result<(), StoreError> {
+    /// Tells those that depend on an ended job, while there is time; false when some are left. Whom that cancels has ended
+    /// too, and its own are told.
+    pub async fn tell_family(&self, parent: Job, has_time: HasTime<'_>) -> Result<bool, StoreError> {
         let mut ended = VecDeque::from([parent]);
         while let Some(parent) = ended.pop_front() {
             loop {
+                if !has_time() {
+                    return Ok(false);
+                }
                 let children = self.jobs.children(&parent.tenant_id, &parent.id, PAGE).await?;
                 if children.is_empty() {
                     self.jobs.family_told(&parent).await?;
                     break;
                 }
-                let mut failure = Ok(());
-                for child in children {
-                    match self.tell_child(&child, &parent).await {
-                        Ok(cancelled) => ended.extend(cancelled),
-                        // The others hear of it all the same.
-                        Err(error) => failure = Err(error),
-                    }
-                }
-                failure?;
+                ended.extend(self.tell_children(&children, &parent, has_time).await?);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The same for some of them. Answers those that this cancels.
+    async fn tell_children(
+        &self,
+        children: &[JobId],
+        parent: &Job,
+        has_time: HasTime<'_>,
+    ) -> Result<Vec<Job>, StoreError> {
+        let each: Vec<_> = children.iter().map(|child| self.tell_child(child, parent, has_time)).collect();
+        // When one is not told, the others hear of it all the same.
+        let told: Vec<_> = stream::iter(each).buffer_unordered(CONCURRENCY).collect().await;
+        told.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// The same for one of them, for good.
-    async fn tell_child(&self, child: &JobId, parent: &Job) -> Result<Option<Job>, StoreError> {
+    async fn tell_child(&self, child: &JobId, parent: &Job, has_time: HasTime<'_>) -> Result<Option<Job>, StoreError> {
+        if !has_time() {
+            return Ok(None);
+        }
         let cancelled = self.tell(child, parent).await?;
         self.jobs.told(&parent.tenant_id, &parent.id, child).await?;
         Ok(cancelled)
@@ -98,10 +129,10 @@ impl Engine {
     }
 
     /// Looks whether the jobs that a blocked one waits for have ended, and nobody told.
-    pub async fn ask_parents(&self, job: &Job) -> Result<(), StoreError> {
+    pub async fn ask_parents(&self, job: &Job, has_time: HasTime<'_>) -> Result<(), StoreError> {
         for id in &job.waits_for {
             match self.jobs.get(&job.tenant_id, id).await? {
-                Some(parent) if parent.phase.is_end() => self.tell_family(parent).await?,
+                Some(parent) if parent.phase.is_end() => drop(self.tell_family(parent, has_time).await?),
                 Some(_) => {}
                 // It ended so long ago that it is not kept any more.
                 None => {
@@ -116,10 +147,8 @@ impl Engine {
     /// What came of the jobs that `job` depends on.
     pub async fn parents(&self, job: &Job) -> Result<Vec<ParentView>, StoreError> {
         let now = self.clock.now();
-        let mut parents = Vec::with_capacity(job.depends_on.len());
-        for id in &job.depends_on {
-            parents.extend(self.jobs.get(&job.tenant_id, id).await?.map(|parent| ParentView::of(&parent, now)));
-        }
-        Ok(parents)
+        let reads: Vec<_> = job.depends_on.iter().map(|id| self.jobs.get(&job.tenant_id, id)).collect();
+        let parents: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
+        Ok(parents.into_iter().flatten().map(|parent| ParentView::of(&parent, now)).collect())
     }
 }

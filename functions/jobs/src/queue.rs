@@ -1,7 +1,10 @@
 //! What holds for all jobs of a queue.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use shared::http::ETag;
+use shared::limits::{InvalidPolicy, Policy};
 use shared::refusal::{Fault, Refusal};
 use shared::time::Timestamp;
 use utoipa::ToSchema;
@@ -28,12 +31,28 @@ const LONGEST_RETENTION_DAYS: u32 = 365;
 #[serde(deny_unknown_fields)]
 #[schema(as = QueueRateLimit)]
 pub struct RateLimit {
-    /// Jobs: 1 to 100,000.
+    /// Jobs: 1 to 100,000. More than 52,000 are refused in a time that has too little in common with their number to be
+    /// counted exactly, such as 99,991 in 86,400 seconds.
     #[schema(minimum = 1, maximum = 100_000)]
     pub jobs: u32,
     /// In so many seconds: 1 to 86,400.
     #[schema(minimum = 1, maximum = 86_400)]
     pub per_seconds: u32,
+}
+
+impl RateLimit {
+    /// The policy of the limiter that keeps it.
+    pub fn policy(self) -> Result<Policy, InvalidPolicy> {
+        Policy::new("queue", self.jobs, Duration::from_secs(self.per_seconds.into()), self.jobs)
+    }
+
+    /// Why no limiter can keep it, though its numbers are within their bounds.
+    fn fault(self) -> Option<Fault> {
+        let detail =
+            "the two have too little in common to be counted exactly: take rounder ones, or at most 52,000 jobs";
+        let is_too_fine = matches!(self.policy(), Err(InvalidPolicy::TooFine));
+        is_too_fine.then(|| Refusal::new("too_fine", detail).at("/rate_limit"))
+    }
 }
 
 /// What its owner sets for a queue.
@@ -119,6 +138,7 @@ impl Settings {
             range(self.concurrency_per_key, MOST_CONCURRENCY, "/concurrency_per_key"),
             rate.and_then(|rate| range(rate.jobs, 100_000, "/rate_limit/jobs")),
             rate.and_then(|rate| range(rate.per_seconds, 86_400, "/rate_limit/per_seconds")),
+            rate.and_then(RateLimit::fault),
             range(self.max_attempts, MOST_ATTEMPTS, "/max_attempts"),
             range(self.timeout_seconds, LONGEST_TIMEOUT_SECONDS, "/timeout_seconds"),
             range(self.retention_days, LONGEST_RETENTION_DAYS, "/retention_days"),
@@ -157,5 +177,33 @@ impl Queue {
     /// Its version.
     pub fn etag(&self) -> ETag {
         ETag::of_version(format_args!("q{}", self.revision))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_taken(rate: RateLimit) -> bool {
+        Settings { rate_limit: Some(rate), ..Settings::default() }.faults().is_empty()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_rate_is_taken_can_be_kept(jobs in 1..=100_000_u32, per_seconds in 1..=86_400_u32) {
+            let rate = RateLimit { jobs, per_seconds };
+            prop_assert_eq!(is_taken(rate), rate.policy().is_ok());
+            prop_assert!(jobs > 52_000 || is_taken(rate));
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_too_fine_is_refused_with_its_place() {
+        assert!(is_taken(RateLimit { jobs: 100_000, per_seconds: 86_400 }));
+        let rate_limit = Some(RateLimit { jobs: 99_991, per_seconds: 86_400 });
+        let faults = Settings { rate_limit, ..Settings::default() }.faults();
+        assert_eq!(faults.iter().map(|fault| &*fault.pointer).collect::<Vec<_>>(), ["/rate_limit"]);
     }
 }

@@ -7,7 +7,7 @@ use shared::dynamo::Dynamo;
 use shared::http::Problem;
 use shared::id::TenantId;
 use shared::lambda::Runtime;
-use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _, Policy};
+use shared::limits::{DynamoLimiter, InvalidPolicy, Limit, LimitError, Limiter as _};
 use shared::time::Clock;
 
 use crate::message::Ready;
@@ -58,7 +58,7 @@ impl Rates {
         queue: &QueueName,
         rate: RateLimit,
     ) -> Result<(usize, Duration), RateError> {
-        let policy = policy(rate)?;
+        let policy = rate.policy()?;
         let limit = Limit { policy: &policy, key: queue.as_str(), cost: 0 };
         let decision = self.limiter.check(&tenant.to_string(), &[limit], self.clock.now()).await?;
         let state = decision.limits.first();
@@ -71,13 +71,9 @@ impl Rates {
 
     /// How long to wait by the queue's rate; none when the job may be begun, which is counted.
     pub async fn wait(&self, ready: &Ready, rate: RateLimit) -> Result<Option<Duration>, RateError> {
-        let policy = policy(rate)?;
+        let policy = rate.policy()?;
         let limit = Limit { policy: &policy, key: ready.queue.as_str(), cost: 1 };
         let decision = self.limiter.check(&ready.tenant_id.to_string(), &[limit], self.clock.now()).await?;
         Ok(if decision.allowed { None } else { Some(decision.retry_after().unwrap_or(policy.window())) })
     }
-}
-
-fn policy(rate: RateLimit) -> Result<Policy, InvalidPolicy> {
-    Policy::new("queue", rate.jobs, Duration::from_secs(u64::from(rate.per_seconds)), rate.jobs)
 }

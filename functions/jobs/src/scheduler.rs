@@ -10,9 +10,11 @@
 //! message came for.
 //!
 //! # Calls
-//! A run with nothing due: one query for each of [`SHARDS`] shards, half a read unit each. A tick: one read of the
+//! A run with nothing due: one query for each of the [`shards`], half a read unit each. A tick: one read of the
 //! schedule, a transaction of three writes and a message, and one more read with `skip` or `cancel_previous`. One that is
 //! decided at its time: a message, and two reads, more.
+
+use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
 use shared::BoxError;
@@ -30,7 +32,7 @@ use crate::schedule::record::{Overlap, Schedule, ScheduleId};
 use crate::schedule::recurrence::jitter;
 use crate::schedule::run::{Run, Skipped, job_id};
 use crate::schedule::step::Step;
-use crate::store::attention::SHARDS;
+use crate::store::attention::shards;
 use crate::store::{Along, InsertError, StoreError};
 use crate::sweeper::STOP_MARGIN;
 
@@ -50,21 +52,24 @@ const CANCELS: usize = 4;
 /// How far ahead a tick is that no further run sees before it has come: they come each minute, and not to the second.
 const LAST_RUN: SignedDuration = SignedDuration::from_secs(75);
 
-/// Deals with the ticks that are due as the sweeper runs or soon after. No page of them is begun when less than
-/// [`STOP_MARGIN`] of its time is left: the next run goes on. Answers how many jobs were made.
+/// Deals with the ticks that are due as the sweeper runs or soon after. None is begun when half of the run's time is over,
+/// as the other half is for the jobs: the next run goes on. Answers how many jobs were made.
 pub(crate) async fn fire_due(engine: &Engine, run: &Tick) -> Result<usize, BoxError> {
     let until = run.now.checked_add(SignedDuration::try_from(HORIZON)?)?;
     let scheduler = Scheduler { engine, now: run.now, until };
+    let began = Instant::now();
+    // As much must be left again as has passed.
+    let has_time = || run.has_time(STOP_MARGIN + began.elapsed());
     let mut fired = 0;
-    for shard in 0..SHARDS {
+    for shard in shards(run.now) {
         let mut start = None;
         loop {
-            if !run.has_time(STOP_MARGIN) {
+            if !has_time() {
                 tracing::warn!(shard, "the schedules of further shards are left to the next run");
                 return Ok(fired);
             }
             let due = engine.jobs.due_schedules(shard, until, start, PAGE).await?;
-            let each = due.schedules.into_iter().map(|(tenant, id)| scheduler.fire_or_leave(tenant, id));
+            let each = due.schedules.into_iter().map(|(tenant, id)| scheduler.fire_or_leave(tenant, id, &has_time));
             let each: Vec<_> = each.collect();
             fired += stream::iter(each)
                 .buffer_unordered(CONCURRENCY)
@@ -118,8 +123,11 @@ enum Before {
 }
 
 impl Scheduler<'_> {
-    /// Deals with the due ticks of a schedule. A failure is left to the next run.
-    async fn fire_or_leave(&self, tenant: TenantId, id: ScheduleId) -> usize {
+    /// Deals with the due ticks of a schedule. A failure, or what there is no time for, is left to the next run.
+    async fn fire_or_leave(&self, tenant: TenantId, id: ScheduleId, has_time: &(dyn Fn() -> bool + Sync)) -> usize {
+        if !has_time() {
+            return 0;
+        }
         let mut fired = 0;
         if let Err(error) = self.fire(&tenant, &id, &mut fired).await {
             tracing::error!(schedule_id = %id, error = chain(&*error), "a schedule could not be dealt with");

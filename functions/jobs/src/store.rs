@@ -7,7 +7,7 @@
 //! | `<tenant>#statistics` | `<queue>` | the numbers of a queue; written by `jobs.changes` alone |
 //! | `<tenant>` | `signing`, `signing_key` | the secrets, and the private keys, that sign what is sent to the tenant's URLs |
 //! | `<tenant>#unique#<hash>` | `unique` | the job that is the only one of its key |
-//! | `<tenant>#slot#<scope>` | `slot` | how many jobs of a limit of concurrency run |
+//! | `<tenant>#slot#<scope>` | `slot` | how many jobs of a limit of concurrency run; removed some months after the last of them |
 //! | `<tenant>` | `schedule#<schedule id>` | a schedule |
 //! | `<tenant>` | `count#schedules` | how many schedules there are: `held` |
 //! | `<tenant>#runs#<schedule id>` | `<tick>`, or `<time>#<job id>` | what came of a tick, or a run that was asked for; removed after 30 days |
@@ -50,7 +50,7 @@ pub use span::Span;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::blob::BlobError;
-use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, Put, TransactWrite, key};
+use shared::dynamo::{AttributeValue, Dynamo, DynamoError, Item, Key, Lost, Put, Query, TransactWrite, key};
 use shared::http::Problem;
 use shared::id::TenantId;
 
@@ -113,6 +113,15 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// A part of a list. It can be shorter than was asked for and still have more behind it: DynamoDB reads up to 1 MB.
+#[derive(Debug)]
+pub struct Part<T> {
+    /// The records, in their order.
+    pub records: Vec<T>,
+    /// Whether there may be more behind them.
+    pub more: bool,
+}
+
 /// Which of the tenant's partitions a job is in.
 pub fn partition(id: &JobId) -> u32 {
     crc32fast::hash(id.uuid().as_bytes()) % PARTITIONS
@@ -161,6 +170,14 @@ impl JobStore {
         self.dynamo.get(&self.table, job_key(tenant, id), true).await?.map(read).transpose()
     }
 
+    /// The first `limit` records of a query, or as many as one read gives.
+    pub(super) async fn part<T: DeserializeOwned>(&self, query: Query, limit: usize) -> Result<Part<T>, StoreError> {
+        let mut page = self.dynamo.query(query.limit(limit + 1)).await?;
+        let more = page.items.len() > limit || page.next.is_some();
+        page.items.truncate(limit);
+        Ok(Part { records: page.items.into_iter().map(read).collect::<Result<_, _>>()?, more })
+    }
+
     /// Does all writes or none. A condition that does not hold is [`StoreError::Stale`].
     pub(super) async fn transact(&self, writes: Vec<TransactWrite>) -> Result<(), StoreError> {
         let writes = writes.into_iter().map(|write| (write, ())).collect();
@@ -170,9 +187,7 @@ impl JobStore {
             Lost::Dynamo(error) => error.into(),
         })
     }
-}
 
-impl JobStore {
     /// Writes `item`, which `put` puts on a condition. That does not hold either when the answer of this very write was lost,
     /// and the SDK wrote it a second time: then the item is there as it was to be.
     pub(super) async fn put_once(&self, put: Put, item: &Item) -> Result<(), StoreError> {

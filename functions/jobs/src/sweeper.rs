@@ -1,12 +1,12 @@
 //! `jobs.sweeper`: looks each minute at the jobs of which nothing was heard when something should have been. Before that
-//! it makes the jobs of schedules ([`scheduler`]).
+//! it makes the jobs of schedules ([`scheduler`]), for which it has half of its time.
 //!
 //! A waiting job whose message may be lost (written, and never sent; or sent and gone) is sent again; a message too many
 //! does no harm. A running job whose lease has ended has lost its worker: the attempt has failed. A parked job that could
 //! go on is let go on. Two sweepers at once do no harm: each write is conditional.
 //!
 //! # Calls
-//! A run with nothing to see: one query for each of [`SHARDS`] shards, half a read unit each, and as many for schedules.
+//! A run with nothing to see: one query for each of the [`shards`], half a read unit each, and as many for schedules.
 
 use std::time::Duration;
 
@@ -15,16 +15,17 @@ use shared::lambda::{Function, Runtime, Task, Tick};
 use shared::telemetry::chain;
 use shared::time::{SignedDuration, Timestamp};
 use shared::{BoxError, BoxFuture};
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::job::{Job, Phase};
 use crate::message::Ready;
 use crate::scheduler;
 use crate::store::StoreError;
-use crate::store::attention::{Found, GRACE, SHARDS};
+use crate::store::attention::{Found, GRACE, shards};
 use crate::store::claim::rate_scope;
 
-/// Kept back from the function's time: no page of jobs or schedules is begun with less.
+/// Kept back from the function's time: nothing is begun with less.
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(10);
 
 /// Jobs that are read at once in a shard.
@@ -32,6 +33,9 @@ const PAGE: usize = 100;
 
 /// Jobs that are looked at at the same time.
 const CONCURRENCY: usize = 8;
+
+/// For how long those that depend on one job are told in a run.
+const ONE_FAMILY: Duration = Duration::from_secs(15);
 
 /// The longest time between two looks at one job.
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
@@ -44,28 +48,7 @@ struct Sweeper {
 impl Task for Sweeper {
     async fn run(&self, tick: Tick) -> Result<(), BoxError> {
         let fired = scheduler::fire_due(&self.engine, &tick).await;
-        let mut seen = 0;
-        'shards: for shard in 0..SHARDS {
-            loop {
-                if !tick.has_time(STOP_MARGIN) {
-                    tracing::warn!(shard, "the jobs of further shards are left to the next run");
-                    break 'shards;
-                }
-                let found = self.engine.jobs.to_sweep(shard, tick.now, PAGE).await?;
-                let count = found.len();
-                let looks: Vec<_> = found.into_iter().map(|found| self.look(found, tick.now)).collect();
-                let moved = stream::iter(looks)
-                    .buffer_unordered(CONCURRENCY)
-                    .filter(|moved| std::future::ready(*moved))
-                    .count()
-                    .await;
-                seen += count;
-                // What could not be moved is at the head of the next page as well.
-                if count < PAGE || moved == 0 {
-                    break;
-                }
-            }
-        }
+        let seen = self.look_around(&tick).await?;
         // What failed above is no reason to leave the jobs alone.
         let fired = fired?;
         tracing::info!(seen, fired, "jobs were looked at");
@@ -74,14 +57,35 @@ impl Task for Sweeper {
 }
 
 impl Sweeper {
-    /// Looks at one job; false when that failed, which the next run will try again.
-    async fn look(&self, found: Found, now: Timestamp) -> bool {
-        match self.mend(&found, now).await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(job_id = %found.job_id, error = chain(&*error), "a job could not be looked at");
-                false
+    /// Looks at all jobs that are due, while there is time. Answers how many these were.
+    async fn look_around(&self, tick: &Tick) -> Result<usize, BoxError> {
+        let mut seen = 0;
+        for shard in shards(tick.now) {
+            let mut start = None;
+            loop {
+                if !tick.has_time(STOP_MARGIN) {
+                    tracing::warn!(shard, "the jobs of further shards are left to the next run");
+                    return Ok(seen);
+                }
+                let page = self.engine.jobs.to_sweep(shard, tick.now, start, PAGE).await?;
+                seen += page.found.len();
+                let looks: Vec<_> = page.found.into_iter().map(|found| self.look(found, tick)).collect();
+                stream::iter(looks).buffer_unordered(CONCURRENCY).collect::<()>().await;
+                start = page.next;
+                if start.is_none() {
+                    break;
+                }
             }
+        }
+        Ok(seen)
+    }
+
+    /// Looks at one job. What there is no time for, or fails, the next run will try again.
+    async fn look(&self, found: Found, tick: &Tick) {
+        if tick.has_time(STOP_MARGIN)
+            && let Err(error) = self.mend(&found, tick).await
+        {
+            tracing::error!(job_id = %found.job_id, error = chain(&*error), "a job could not be looked at");
         }
     }
 
@@ -98,8 +102,10 @@ impl Sweeper {
         engine.see_to_turn((&job.tenant_id, &job.queue), job.priority, now, false).await
     }
 
-    async fn mend(&self, found: &Found, now: Timestamp) -> Result<(), BoxError> {
-        let engine = &self.engine;
+    async fn mend(&self, found: &Found, tick: &Tick) -> Result<(), BoxError> {
+        let (engine, now) = (&self.engine, tick.now);
+        let until = Instant::now() + ONE_FAMILY;
+        let has_time = || Instant::now() < until && tick.has_time(STOP_MARGIN);
         // The index is behind the table: what was found may be over.
         let Some(job) = engine.jobs.get(&found.tenant_id, &found.job_id).await? else { return Ok(()) };
         let done = match job.phase {
@@ -109,7 +115,7 @@ impl Sweeper {
             Phase::Running => engine.give_up(&job).await.map(drop),
             Phase::Waiting => {
                 if !job.waits_for.is_empty() {
-                    engine.ask_parents(&job).await?;
+                    engine.ask_parents(&job, &has_time).await?;
                 } else if job.parked.as_ref() == Some(&rate_scope(&job.queue)) {
                     self.see_to_turn(&job, now).await?;
                 } else if let Some(scope) = &job.parked {
@@ -123,7 +129,10 @@ impl Sweeper {
                 }
                 engine.jobs.sweep_again(&job, &found.at, next_look(&job, now)).await
             }
-            Phase::Succeeded | Phase::Dead | Phase::Cancelled if job.has_children => engine.tell_family(job).await,
+            // Those whom there is no time for are told by the next run: the job keeps its place.
+            Phase::Succeeded | Phase::Dead | Phase::Cancelled if job.has_children => {
+                engine.tell_family(job, &has_time).await.map(drop)
+            }
             Phase::Succeeded | Phase::Dead | Phase::Cancelled => return Ok(()),
         };
         match done {

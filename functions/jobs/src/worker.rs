@@ -7,7 +7,8 @@
 //!
 //! # Calls
 //! A job without limits: 1 write to claim, 1 to end, and the queue's settings every few seconds. While it runs, 1 write
-//! each [`HEARTBEAT`], or each [`PROGRESS_EVERY`] while it tells of its progress. With limits of concurrency: a transaction and a read to claim, a transaction to end, 1 query.
+//! each [`HEARTBEAT`], or each [`PROGRESS_EVERY`] while it tells of its progress. With limits of concurrency: a transaction
+//! and a read to claim, a transaction to end, and a query for each of these limits.
 //! With a rate: a read for each of these limits, one whether others wait for the rate, and a write at its limiter. A job that the
 //! rate holds up: 2 reads and a transaction to be parked, and one to be let go, which writes the index as well when it has waited for
 //! more than 5 minutes. A turn ([`crate::turn`]): 3 reads or 4, a
@@ -31,8 +32,10 @@ use crate::job::Priority;
 use crate::message::Message;
 use crate::name::QueueName;
 use crate::payload::Payloads;
+use crate::queue::Settings;
 use crate::rates::Rates;
 use crate::scheduler;
+use crate::store::StoreError;
 use crate::store::claim::{queue_scope, rate_scope};
 
 /// How often a running job gives a sign of life, and hears whether it is to stop.
@@ -76,13 +79,13 @@ impl Worker {
                 mails: Mails::new(runtime)?,
                 exports: Exports::new(runtime)?,
             }),
-            name: format!("worker-{}", random.text(b"abcdefghjkmnpqrstvwxyz0123456789", 8)),
+            name: format!("worker-{}", random.word(8)),
             engine,
         })
     }
 
-    /// Lets the parked jobs of a queue go on after a change of its settings: those that waited for the queue, and of each
-    /// key as many as there is room for. What is left when this has gone on for long has a message of its own.
+    /// Lets the parked jobs of a queue go on after a change of its settings: of the queue and of each key as many as there is
+    /// room for; as these end, they let the others go on. What is left when this has gone on for long has a message of its own.
     async fn release(&self, tenant: TenantId, queue: QueueName, after: Option<String>) -> Result<(), BoxError> {
         let engine = &self.engine;
         engine.queues.forget(&tenant, &queue).await;
@@ -95,11 +98,7 @@ impl Worker {
                 scope = next;
                 continue;
             }
-            let room = if next == queue_scope(&queue) {
-                u32::MAX
-            } else {
-                settings.concurrency_per_key.saturating_sub(engine.jobs.running(&tenant, &next).await?)
-            };
+            let room = self.room(&tenant, &queue, &settings, &next).await?;
             let mut released = 0;
             while released < room.min(left) && engine.release(&tenant, &queue, &next).await? {
                 released += 1;
@@ -113,6 +112,21 @@ impl Worker {
             scope = next;
         }
         Ok(())
+    }
+
+    /// How many more jobs of a scope may run.
+    async fn room(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueName,
+        settings: &Settings,
+        scope: &str,
+    ) -> Result<u32, StoreError> {
+        let limit = if scope == queue_scope(queue) { settings.concurrency } else { Some(settings.concurrency_per_key) };
+        match limit {
+            Some(limit) => Ok(limit.saturating_sub(self.engine.jobs.running(tenant, scope).await?)),
+            None => Ok(u32::MAX),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `notes.users`: keeps the copy of identity's users, which notes refer to.
 //!
 //! Events may come twice and in any order: the copy holds what happened last. A user whose account is gone takes their
-//! notes along; those of a user who left the tenant are the tenant's from then on. Events of other kinds are none of its
-//! business. Inside a VPC it reaches no queue: see [`QueueSettings::out_of_reach`].
+//! notes along; those of a user who left the tenant are the tenant's from then on, and they are unknown to it until they begin
+//! in it again. Events of other kinds are none of its business. Inside a VPC it reaches no queue: see
+//! [`QueueSettings::out_of_reach`].
 
 use serde::de::DeserializeOwned;
 use shared::events::identity::{MemberRemoved, UserCreated, UserDeleted, UserUpdated};
@@ -39,11 +40,11 @@ fn changes(event: Event) -> Result<Vec<Change>, ConsumeError> {
     Ok(match event.kind.as_str() {
         UserCreated::TYPE => {
             let UserCreated { user_id, email, name, .. } = read(event.data)?;
-            vec![one(tenant, user_id, Told::Known { email, name })]
+            vec![one(tenant, user_id, Told::Known { email, name, begins: true })]
         }
         UserUpdated::TYPE => {
             let UserUpdated { user_id, email, name, .. } = read(event.data)?;
-            vec![one(tenant, user_id, Told::Known { email, name })]
+            vec![one(tenant, user_id, Told::Known { email, name, begins: false })]
         }
         MemberRemoved::TYPE => {
             let MemberRemoved { user_id } = read(event.data)?;

@@ -16,7 +16,8 @@ macro_rules! event {
     };
 }
 
-/// `user.created`: an account was made. Its address is not proved yet.
+/// `user.created`: a user begins in the tenant. An account was made and its address proved, or its user was removed from the
+/// last tenant and gets this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserCreated {
     /// The user.
@@ -25,12 +26,12 @@ pub struct UserCreated {
     pub email: String,
     /// What the user is called.
     pub name: Option<String>,
-    /// Whether the address is proved, by the provider that vouches for it.
+    /// Whether the address is proved: always.
     pub verified: bool,
 }
 event!(UserCreated, "user.created");
 
-/// `user.updated`: a user's address or name is another, or the address was proved.
+/// `user.updated`: a member's address or name is another. Each tenant is told that they are a member of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserUpdated {
     /// The user.
@@ -44,7 +45,7 @@ pub struct UserUpdated {
 }
 event!(UserUpdated, "user.updated");
 
-/// `user.deleted`: an account is gone, from all its tenants.
+/// `user.deleted`: an account is gone, from all its tenants; one that was in none is told to nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDeleted {
     /// The user.

@@ -60,7 +60,7 @@ permissions! {
     ReadApiKeys = "api_keys:read";
     /// Make, rotate and revoke API keys.
     WriteApiKeys = "api_keys:write";
-    /// Invite, suspend and remove the tenant's users, and give them roles.
+    /// See, suspend and remove the tenant's users, and give them roles.
     ManageUsers = "users:manage";
     /// Define the tenant's own roles.
     ManageRoles = "roles:manage";

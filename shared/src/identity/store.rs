@@ -11,8 +11,8 @@
 //! | `system` | `secret` | the same, where it was made before it had a partition of its own |
 //! | `<tenant>#deprecated` | `<day>#<client>` | who still uses what is deprecated ([`crate::http::versions::usage`]) |
 //!
-//! The table's TTL attribute is `removed_at`; revocations and what is counted of deprecated things have it. template.yaml
-//! holds each function to the partitions that it writes.
+//! The table's TTL attribute is `removed_at`; revocations, revoked API keys and what is counted of deprecated things have it.
+//! template.yaml holds each function to the partitions that it writes.
 
 mod api_keys;
 mod ends;
@@ -22,7 +22,7 @@ mod revocations;
 use aws_sdk_dynamodb::primitives::Blob;
 
 pub(super) use self::api_keys::{Charge, USE_NOTED_EVERY};
-pub use self::record::{ApiKeyRecord, MOST_NETWORKS};
+pub use self::record::{ApiKeyRecord, KEPT, MOST_NETWORKS};
 use super::token::KeySet;
 use crate::BoxError;
 use crate::dynamo::{AttributeValue, Dynamo, DynamoError, Key, Put, TransactWrite, s};

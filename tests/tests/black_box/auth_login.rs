@@ -1,5 +1,7 @@
 //! Signing in with a password: who gets in, who is slowed down, and who is told.
 
+use auth::store::Keyset;
+use auth::store::audit::AuditFilter;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
@@ -264,6 +266,34 @@ async fn a_sign_in_from_an_unknown_device_is_told_by_mail() {
     assert!(own.mails(&ann.email).await.is_empty());
     own.log_in(&ann.email, WRONG).await.problem(401, "invalid-credentials");
     assert!(own.mails(&ann.email).await.is_empty(), "who does not get in is not told of");
+}
+
+#[tokio::test]
+async fn a_right_password_that_waits_for_a_second_factor_is_recorded_and_told() {
+    let own = OwnAccounts::new().await;
+    let ann = own.person().await;
+    let begun = ann.post("/v1/auth/factors/totp", &json!({})).await.expect(200).json();
+    let app = totp_rs::Totp::from_url(begun["otpauth_uri"].as_str().unwrap()).unwrap();
+    let code = app.generate(own.clock.now().as_second().unsigned_abs()).to_string();
+    ann.post("/v1/auth/factors/totp/confirm", &json!({"code": code})).await.expect(200);
+    own.wait(SignedDuration::from_hours(2));
+    own.mails(&ann.email).await;
+    let answer = own.log_in(&ann.email, PASSWORD).await.expect(200).json();
+    assert_eq!(answer["status"], "second_factor_required");
+    let mail = own.mail(&ann.email, "password was used").await;
+    assert!(mail.text.contains("second factor") && mail.text.contains(".0/24"), "{}", mail.text);
+    let (tenant, first) = (ann.tenant_id.parse().unwrap(), Keyset { after: None, limit: 50 });
+    let trail = accounts().audit_page(&tenant, &AuditFilter::default(), &first).await.unwrap();
+    let trail = serde_json::to_value(trail.rows).unwrap();
+    let told = trail.as_array().unwrap().iter().find(|record| record["action"] == "session.first_factor_proved");
+    let told = told.unwrap_or_else(|| panic!("{trail}"));
+    assert_eq!(
+        (&told["actor"], &told["target"], &told["detail"]),
+        (&json!("anonymous"), &json!(ann.id), &json!("pwd"))
+    );
+    // A device that is known is told of in the trail alone.
+    log_in_with(&own, &ann.email, json!({"device_token": ann.device_token})).await.expect(200);
+    assert!(own.mails(&ann.email).await.is_empty());
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use shared::time::SignedDuration;
 use tests::account::{PASSWORD, fresh_email};
-use tests::eventually;
+use tests::{eventually, stack};
 use totp_rs::Totp;
 
 use crate::own_accounts::{OwnAccounts, Person};
 use crate::own_tenant::{OwnTenant, accounts, column};
+use crate::resources::Subscriber;
 
 /// A tenant that is open to sign-ups.
 async fn open_tenant() -> OwnTenant {
@@ -149,6 +150,65 @@ async fn who_was_removed_from_the_only_tenant_gets_one_and_can_delete_the_accoun
 }
 
 #[tokio::test]
+async fn a_tenant_learns_nothing_more_of_whom_it_removed() {
+    let (own, tenant) = (OwnAccounts::new().await, open_tenant().await);
+    let mut subscriber = Subscriber::of(&tenant.id.parse().unwrap()).await;
+    let bob = own.person_with(json!({"tenant_id": tenant.id})).await;
+    assert_eq!(bob.tenant_id, tenant.id);
+    bob.refreshed().await.refreshed().await;
+    tenant.wait(1);
+    tenant.delete(&tenant.owner, &format!("/v1/users/{}", bob.id)).await.expect(204);
+    let trail = tenant.audit().await;
+
+    // Before the next sign-in there is no trail to be in, after it that of the tenant of their own.
+    own.log_in(&bob.email, "wrong-and-long-enough").await.problem(401, "invalid-credentials");
+    own.post("/v1/auth/password/forgot", &json!({"email": bob.email})).await.expect(202);
+    // A token of the tenant is good for some seconds yet, and somebody may have a copy of a refresh token.
+    bob.patch("/v1/me", &json!({"name": "Robert"})).await;
+    bob.refresh().await.problem(401, "invalid-refresh-token");
+    own.mails(&bob.email).await;
+    own.wait(SignedDuration::from_secs(1));
+    let again = own.signed_in(&bob.email).await;
+    assert_ne!(again.tenant_id, tenant.id);
+    let email = fresh_email();
+    again.post("/v1/auth/email/change", &json!({"email": email})).await.expect(202);
+    own.verify(&own.mail(&email, "Confirm").await.token()).await.expect(200);
+    own.log_in(&email, "wrong-and-long-enough").await.problem(401, "invalid-credentials");
+    let change = json!({"current_password": PASSWORD, "new_password": "another-harbour-seventeen"});
+    again.post("/v1/auth/password/change", &change).await.expect(204);
+
+    assert_eq!(tenant.audit().await, trail);
+    let told = again.audit().await;
+    for action in ["tenant.created", "user.email_changed", "session.sign_in_failed", "password.changed"] {
+        assert!(told.iter().any(|(known, _)| known == action), "{action} in {told:?}");
+    }
+    subscriber.await_event("member.removed", &bob.id).await;
+    tenant.patch(&tenant.owner, "/v1/me", &json!({"name": "Last"})).await.expect(200);
+    subscriber.await_event("user.updated", &tenant.owner.id).await;
+    assert!(subscriber.about("user.updated", &bob.id).is_empty(), "{:?}", subscriber.events);
+}
+
+#[tokio::test]
+async fn the_tenant_that_a_removed_member_gets_is_told_of_them() {
+    let (own, tenant) = (OwnAccounts::new().await, open_tenant().await);
+    let bob = own.person_with(json!({"tenant_id": tenant.id})).await;
+    tenant.wait(1);
+    tenant.delete(&tenant.owner, &format!("/v1/users/{}", bob.id)).await.expect(204);
+    own.wait(SignedDuration::from_secs(1));
+    let again = own.signed_in(&bob.email).await;
+    let stored = accounts().user(&bob.id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(stored.home_tenant_id.to_string(), again.tenant_id);
+    // Notes of that tenant are shared with users whom its services were told of.
+    let database = sqlx::PgPool::connect(&stack().dev().database_url).await.unwrap();
+    let known = "SELECT email FROM notes.users WHERE tenant = $1 AND id = $2";
+    eventually("the user to be known in the new tenant", async || {
+        let query = sqlx::query_scalar::<_, Option<String>>(known).bind(&again.tenant_id).bind(&bob.id);
+        query.fetch_optional(&database).await.unwrap().flatten().filter(|email| *email == bob.email)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_device_is_known_until_the_password_is_another() {
     let own = OwnAccounts::new().await;
     let owner = own.person().await;
@@ -244,6 +304,11 @@ async fn who_knows_the_password_alone_does_not_keep_a_known_device_from_its_seco
     let own = OwnAccounts::new().await;
     let owner = own.person().await;
     let app = with_app(&owner, &own).await;
+    let asked = own.log_in(&owner.email, PASSWORD).await.expect(200).json();
+    let body = json!({"ticket": asked["ticket"], "totp": code(&app, &own)});
+    let known = own.post("/v1/auth/second-factor", &body).await.expect(200).json();
+    let device = known["device_token"].as_str().unwrap().to_owned();
+    own.wait(SignedDuration::from_secs(60));
     let ticket = async |device: Option<&str>| {
         let mut body = json!({"email": owner.email, "password": PASSWORD});
         if let Some(device) = device {
@@ -263,6 +328,40 @@ async fn who_knows_the_password_alone_does_not_keep_a_known_device_from_its_seco
         }
     }
     prove(&ticket(None).await, &right).await.problem(429, "rate-limited");
-    let known = ticket(Some(&owner.device_token)).await;
+    // Whoever knew the password before the app was set up has such a token, too.
+    prove(&ticket(Some(&owner.device_token)).await, &right).await.problem(429, "rate-limited");
+    let known = ticket(Some(&device)).await;
     prove(&known, &right).await.expect(200);
+}
+
+#[tokio::test]
+async fn tokens_of_devices_from_before_the_second_factor_have_one_count_of_its_tries() {
+    let own = OwnAccounts::new().await;
+    let owner = own.person().await;
+    // Each sign-in by the password alone answers another one.
+    let devices = [own.signed_in(&owner.email).await.device_token, own.signed_in(&owner.email).await.device_token];
+    let app = with_app(&owner, &own).await;
+    let right = code(&app, &own);
+    let wrong = if right == "000000" { "111111" } else { "000000" };
+    let mut statuses = Vec::new();
+    for device in devices.iter().cycle().take(8) {
+        let body = json!({"email": owner.email, "password": PASSWORD, "device_token": device});
+        let asked = own.post("/v1/auth/login", &body).await.expect(200).json();
+        let tried = own.post("/v1/auth/second-factor", &json!({"ticket": asked["ticket"], "totp": wrong})).await;
+        statuses.push(tried.status.as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429, 429]);
+}
+
+#[tokio::test]
+async fn a_strangers_sign_up_does_not_keep_an_address_from_whom_it_belongs_to() {
+    let own = OwnAccounts::new().await;
+    let (ann, email) = (own.person().await, fresh_email());
+    signs_up(&own, &email, "the-strangers-choice", &json!({"name": "Mallory"})).await;
+    own.mail(&email, "Confirm").await;
+    ann.post("/v1/auth/email/change", &json!({"email": email})).await.expect(202);
+    own.verify(&own.mail(&email, "Confirm").await.token()).await.expect(200);
+    assert_eq!(ann.get("/v1/me").await.expect(200).json()["email"], email);
+    assert_eq!(own.signed_in(&email).await.id, ann.id);
+    own.log_in(&email, "the-strangers-choice").await.problem(401, "invalid-credentials");
 }

@@ -37,6 +37,12 @@ async fn an_account_that_nobody_proves_is_deleted_after_a_week() {
     let (proved, unproved) = (own.person().await, fresh_email());
     own.sign_up(&unproved).await;
     let mail = own.mail(&unproved, "Confirm").await;
+    // It is in no tenant, so that nothing of it is in a trail.
+    let told = kinds(&own).await["audit *"];
+    own.log_in(&unproved, PASSWORD).await.problem(401, "invalid-credentials");
+    own.post("/v1/auth/password/forgot", &json!({"email": unproved})).await.expect(202);
+    assert_eq!(kinds(&own).await["audit *"], told);
+    own.mails(&unproved).await;
     own.wait(SignedDuration::from_hours(7 * 24) - SignedDuration::from_millis(1));
     sweep(&own).await.unwrap();
     assert_eq!(kinds(&own).await["user user"], 2);

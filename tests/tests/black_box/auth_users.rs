@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::time::{Clock, SignedDuration};
 use tests::{Ask as _, Instance, anonymous, eventually};
 
-use crate::own_tenant::{OwnTenant, accounts, column, statuses};
+use crate::own_tenant::{Member, OwnTenant, accounts, column, statuses};
 use crate::resources::Subscriber;
 
 #[tokio::test]
@@ -490,5 +490,34 @@ async fn a_member_who_takes_another_name_keeps_no_token_that_ends() {
     tenant.wait(30);
     for token in [&member, &between] {
         tenant.get(token, "/v1/links").await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_a_slow_clock_wrote_makes_no_removal_look_older_than_what_it_ends() {
+    let tenant = OwnTenant::new().await;
+    let [removed, suspended] = [tenant.member(&["viewer"]).await, tenant.member(&["viewer"]).await];
+    tenant.wait(10);
+    let slow = Clock::manual(tenant.clock.now() - SignedDuration::from_millis(2500));
+    for member in [&removed, &suspended] {
+        tenant.patch(&tenant.owner, &member.path(), &json!({"roles": ["member"]})).await.expect(200);
+    }
+    let between = [tenant.refreshed(&removed).await, tenant.refreshed(&suspended).await];
+    let api = Instance::with(&auth::SERVICE, "auth.api", slow.clone(), |environment| environment).await;
+    let users = Instance::with(&auth::SERVICE, "auth.users", slow, |environment| environment).await;
+    let send = async |function: &Instance, by: &Member, method: &str, path: &str, body: Option<Value>| {
+        let bearer = format!("Bearer {}", by.access_token);
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/merge-patch+json")];
+        function.http(method, path, &headers, body.as_ref()).await
+    };
+    for member in &between {
+        send(&api, member, "PATCH", "/v1/me", Some(json!({"name": "Mallory"}))).await.expect(200);
+    }
+    send(&users, &tenant.owner, "DELETE", &removed.path(), None).await.expect(204);
+    let status = Some(json!({"status": "suspended"}));
+    send(&users, &tenant.owner, "PATCH", &suspended.path(), status).await.expect(200);
+    tenant.wait(30);
+    for member in &between {
+        tenant.get(member, "/v1/links").await.problem(401, "unauthenticated");
     }
 }

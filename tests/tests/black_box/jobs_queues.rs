@@ -97,6 +97,10 @@ async fn bad_settings_are_all_listed_and_nothing_is_set() {
         let pointers: Vec<_> = faults(&problem).into_iter().map(|(pointer, _)| pointer).collect();
         assert!(pointers.contains(&pointer), "{bad}: {pointers:?}");
     }
+    // Each is within its bounds, and together they are not to be counted exactly.
+    let fine = json!({"rate_limit": {"jobs": 99_991, "per_seconds": 86_400}});
+    let problem = tenant.put("/v1/queues/default", &fine).await.problem(422, "validation");
+    assert_eq!(faults(&problem), [("/rate_limit", "too_fine")]);
     tenant.get("/v1/queues/default").await.problem(404, "not-found");
     for name in ["Default", "a..b", "%00", "a%2Fb", &"q".repeat(65), "\u{202e}a", "a%20b"] {
         tenant.put(&format!("/v1/queues/{name}"), &json!({})).await.problem(404, "not-found");
@@ -199,4 +203,22 @@ async fn a_paused_queue_holds_its_jobs_and_lets_them_all_go_on_when_it_is_resume
     assert_eq!(receiver.deliveries().len(), 10);
     assert_eq!(lease(&tenant, "default", json!({"max": 32, "wait_seconds": 20})).await.len(), 2);
     assert_eq!(read(&tenant, &jobs[0]).await["state"], "cancelled");
+}
+
+#[tokio::test]
+async fn queues_are_all_listed_though_they_are_more_than_one_read_gives() {
+    let tenant = Tenant::new().await;
+    let settings = json!({"deliver_to": format!("https://example.com/{}", "a".repeat(8_000))});
+    let names: Vec<_> = (0..140).map(|number| format!("queue-{number:03}")).collect();
+    for some in names.chunks(20) {
+        join_all(some.iter().map(|name| set_queue(&tenant, name, settings.clone()))).await;
+    }
+    let (mut seen, mut next) = (Vec::new(), "/v1/queues?limit=200".to_owned());
+    loop {
+        let page = tenant.get(&next).await.expect(200).json();
+        seen.extend(page["data"].as_array().unwrap().iter().map(|queue| queue["name"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        next = format!("/v1/queues?limit=200&cursor={cursor}");
+    }
+    assert_eq!(seen, names);
 }

@@ -330,3 +330,24 @@ async fn a_run_that_is_asked_for_is_done_now_also_of_a_paused_schedule() {
     assert_eq!((&now["last_job_id"], &now["last_tick_at"], &now["next_times"]), (&job["id"], &json!(null), &json!([])));
     tenant.post(&format!("{}/run", path_of(&made)), &json!({"now": true})).await.problem(422, "validation");
 }
+
+#[tokio::test]
+async fn schedules_are_all_listed_though_they_are_more_than_one_read_gives() {
+    let tenant = Tenant::new().await;
+    let mut body = nightly();
+    body["job"]["deliver_to"] = json!(format!("https://example.com/{}", "a".repeat(8_000)));
+    body["job"]["on_done"] = json!({"job": {"type": "export.send", "payload": "x".repeat(16_000)}});
+    for _ in 0..5 {
+        for made in join_all((0..10).map(|_| tenant.post("/v1/schedules", &body))).await {
+            made.expect(201);
+        }
+    }
+    let (mut count, mut next) = (0, "/v1/schedules".to_owned());
+    loop {
+        let page = tenant.get(&next).await.expect(200).json();
+        count += page["data"].as_array().unwrap().len();
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        next = format!("/v1/schedules?cursor={cursor}");
+    }
+    assert_eq!(count, 50);
+}

@@ -236,13 +236,29 @@ async fn keys_are_made_ended_and_revoked_in_the_callers_transaction() {
     dynamo.transact(vec![store.api_key_write(&record).unwrap()]).await.unwrap();
     assert!(failed(dynamo.transact(vec![store.api_key_write(&record).unwrap()]).await));
     dynamo.transact(vec![store.expire_key_write(&key.id(), at(4_000_000_000))]).await.unwrap();
-    for second in [10, 20] {
+    for second in [3_000_000_010, 3_000_000_020] {
         dynamo.transact(vec![store.revoke_key_write(&key.id(), at(second))]).await.unwrap();
     }
     assert!(failed(dynamo.transact(vec![store.expire_key_write(&key.id(), at(4_100_000_000))]).await));
     let read = store.api_key_fresh(&key.id()).await.unwrap().unwrap();
-    assert_eq!((read.revoked_at, read.expires_at), (Some(at(10)), Some(at(4_000_000_000))));
+    assert_eq!((read.revoked_at, read.expires_at), (Some(at(3_000_000_010)), Some(at(4_000_000_000))));
     assert_eq!((read.mode, read.created_by.as_str()), (KeyMode::Live, "user_1"));
+}
+
+#[tokio::test]
+async fn a_revoked_key_goes_when_its_tenant_lists_it_no_more() {
+    let (key, record) = new_key().await;
+    Tenant::put_key(&record).await;
+    let dynamo = Dynamo::new(aws().dynamo);
+    for second in [3_000_000_010, 3_000_000_020] {
+        let write = identity().revoke_key_write(&key.id(), Timestamp::from_second(second).unwrap());
+        dynamo.transact(vec![write]).await.unwrap();
+    }
+    let table = stack().environment("links.api").unwrap().get("IDENTITY_TABLE").unwrap().to_owned();
+    let stored = aws().dynamo.get_item().table_name(&table).consistent_read(true);
+    let stored = stored.key("pk", s(format!("key#{}", key.id()))).key("sk", s("key")).send().await.unwrap();
+    let removed_at = stored.item.unwrap().get("removed_at").cloned();
+    assert_eq!(removed_at, Some(n(3_000_000_010 + auth::audit::KEPT.as_secs())));
 }
 
 #[tokio::test]

@@ -12,9 +12,8 @@ use utoipa::ToSchema;
 
 use super::login::LogInAnswer;
 use crate::app::App;
-use crate::audit::{ANONYMOUS, Action, Origin};
+use crate::audit::{Action, Origin};
 use crate::email::EmailAddress;
-use crate::erasure::delete_account;
 use crate::first_tenant::created;
 use crate::membership::Membership;
 use crate::one_time::TicketHash;
@@ -116,7 +115,7 @@ impl App {
             None => None,
         };
         if let Some(user) = known
-            && let Err(race) = self.give_way(&user, origin).await
+            && let Err(race) = self.give_way(&user).await
         {
             return Ok(Err(race));
         }
@@ -132,20 +131,6 @@ impl App {
                 "there is no account in the tenant, and this address cannot sign up to it",
             )
         })
-    }
-
-    /// Deletes an account whose address was never proved, as the sweeper would. It goes as a whole: a stranger may have
-    /// chosen its password, its name and its tenant.
-    async fn give_way(&self, user: &User, origin: &Origin) -> Result<(), WriteError> {
-        let now = self.clock.now();
-        let record = origin.record(user.home_tenant_id, Action::AccountDeleted, ANONYMOUS, now, &self.random);
-        let record = record.on(user.id).with("its address was proved by a provider");
-        let audit = self.accounts.audit_write(&record)?;
-        match delete_account(&self.accounts, user, vec![audit], now, &self.random).await {
-            // It was proved or deleted meanwhile.
-            Err(WriteError::Stale) => Err(WriteError::Conflict),
-            deleted => deleted,
-        }
     }
 
     async fn new_account(

@@ -33,7 +33,7 @@ pub struct LogIn {
     email: EmailAddress,
     /// Its password.
     password: Password,
-    /// The tenant that the tokens shall name, of those that the user is a member of. Without it the one of the sign-up.
+    /// The tenant that the tokens shall name, of those that the user is a member of. Without it the one they began in, or another.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     tenant_id: Option<TenantId>,
@@ -80,8 +80,8 @@ impl IntoResponse for LogInAnswer {
 ///
 /// The answer is either the tokens or, where a second factor is set up, a ticket for it: `status` says which. Wrong
 /// passwords, unknown addresses and addresses that are not proved yet are answered alike. After some wrong tries each
-/// further one waits longer; a device that sends its `device_token` waits for its own tries alone. A sign-in by nothing
-/// but the password from another device is told to the user by mail.
+/// further one waits longer; a device that sends its `device_token` waits for its own tries alone. A right password from
+/// another device is told to the user by mail, also where it waits for the second factor.
 #[utoipa::path(
     post, path = "/v1/auth/login", operation_id = "log_in", tag = "auth",
     request_body(content = LogIn, example = json!({"email": "ann@example.com", "password": "walnut-harbour-sixteen"})),
@@ -108,12 +108,8 @@ pub async fn login(
     let hash = user.as_ref().and_then(|user| user.password.clone()).unwrap_or_else(PasswordHash::decoy);
     let right = given.password.matches(hash).await.map_err(Problem::internal)?;
     let Some(user) = user.as_ref().filter(|user| right && user.is_verified()) else {
-        if let Some(user) = user {
-            let record =
-                origin.record(user.home_tenant_id, Action::SignInFailed, ANONYMOUS, app.clock.now(), &app.random);
-            let why = if right { "the address is not proved" } else { "wrong password" };
-            app.audit_later(record.on(user.id).with(why)).await;
-        }
+        let found = std::future::ready(Ok(user));
+        app.audit_whom_later(found, Action::SignInFailed, Some("wrong password"), origin).await;
         return Err(invalid_credentials());
     };
     let user = app.keep_up(user, &given.password).await;
@@ -122,7 +118,7 @@ pub async fn login(
     let along = std::iter::once(app.throttle.success(admitted)).chain(told).collect();
     let (tenant_id, methods) = (given.tenant_id, vec!["pwd".to_owned()]);
     let proved = Proved { user: &user, tenant_id, methods, device, origin: &origin };
-    let answer = app.proved_first_factor(proved, app.accounts.user_unchanged(&user), along).await?;
+    let answer = app.proved_first_factor(proved, along).await?;
     if let Some(mail) = mail {
         app.hurry(&mail).await;
     }
@@ -153,23 +149,23 @@ impl App {
     ) -> Result<LogInAnswer, Problem> {
         let methods = methods.iter().map(|method| (*method).to_owned()).collect();
         let proved = Proved { user, tenant_id, methods, device: None, origin };
-        self.proved_first_factor(proved, self.accounts.user_unchanged(user), Vec::new()).await
+        self.proved_first_factor(proved, Vec::new()).await
     }
 
-    /// The same, in one transaction with `user_write`, which names the revision of the user that was read, and with
-    /// `along`, which may use a ticket up.
+    /// The same, in one transaction with `along`, which may use a ticket up.
     pub(crate) async fn proved_first_factor(
         &self,
         proved: Proved<'_>,
-        user_write: Write,
         mut along: Vec<Write>,
     ) -> Result<LogInAnswer, Problem> {
         let factors = proved.user.second_factors;
         if !factors.any() {
-            let signed_in = Box::pin(self.sign_in_with(proved, user_write, along)).await?;
+            let signed_in = Box::pin(self.sign_in(proved, along)).await?;
             return Ok(LogInAnswer::SignedIn(Box::new(signed_in)));
         }
         let ticket = Ticket::draw(&self.random);
+        along.push(self.accounts.user_unchanged(proved.user));
+        along.extend(self.first_factor_recorded(&proved).await?);
         let purpose = Purpose::SecondFactor {
             user_id: proved.user.id,
             tenant_id: proved.tenant_id,
@@ -179,7 +175,7 @@ impl App {
             known_device: proved.device,
         };
         let one_time = OneTime::new(purpose, self.clock.now());
-        along.extend([user_write, self.accounts.ticket_write(&ticket.hash(), &one_time)?]);
+        along.push(self.accounts.ticket_write(&ticket.hash(), &one_time)?);
         self.accounts.transact(along).await.map_err(used_already)?;
         let offered = [("totp", factors.totp), ("passkey", factors.passkeys > 0), ("recovery_code", true)];
         Ok(LogInAnswer::SecondFactor(SecondFactorRequired {
@@ -190,15 +186,29 @@ impl App {
         }))
     }
 
-    /// The mail that tells of a sign-in by nothing but the password, from a device that was not seen before. None in the
-    /// first hour of an account, whose first sign-ins are the user's own.
+    /// The record of a first factor that was right: whoever knows it and not the second is seen by that. Nobody is proved
+    /// yet, and the tenant that was asked for may be any.
+    async fn first_factor_recorded(&self, proved: &Proved<'_>) -> Result<Option<Write>, Problem> {
+        let Some(tenant) = self.seat(proved.user).await? else { return Ok(None) };
+        let (action, now) = (Action::FirstFactorProved, self.clock.now());
+        let record = proved.origin.record(tenant, action, ANONYMOUS, now, &self.random).on(proved.user.id);
+        Ok(Some(self.accounts.audit_write(&record.with(proved.methods.join(" ")))?))
+    }
+
+    /// The mail that tells of a right password from a device that was not seen before: it signed in, or waits for the second
+    /// factor. None in the first hour of an account, whose first sign-ins are the user's own.
     fn unknown_device_notice(&self, user: &User, origin: &Origin) -> Result<Option<(MailTask, Write)>, Problem> {
         let now = self.clock.now();
         let is_new = user.email_verified_at.is_none_or(|proved_at| now.duration_since(proved_at) < NEW_FOR);
-        if is_new || user.second_factors.any() {
+        if is_new {
             return Ok(None);
         }
-        let letter = Box::new(Message::NewSignIn { occurrence: origin.occurrence(now) });
+        let occurrence = origin.occurrence(now);
+        let letter = Box::new(if user.second_factors.any() {
+            Message::PasswordUsed { occurrence }
+        } else {
+            Message::NewSignIn { occurrence }
+        });
         self.mail(Occasion::Notice { user_id: user.id, email: None, letter }).map(Some)
     }
 

@@ -1,14 +1,12 @@
 //! `GET`, `PATCH`, `DELETE /v1/me`: one's own account.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shared::dynamo::DynamoError;
 use shared::events::Event;
 use shared::events::identity::UserUpdated;
 use shared::http::{Document, MergePatch, NoContent, Preconditions, Problem, ProblemType, Tagged};
-use shared::identity::{Caller, Principal, permission};
+use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
 use super::credential_owner::CredentialOwner;
@@ -19,14 +17,10 @@ use crate::erasure::delete_account;
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
 use crate::membership::Membership;
-use crate::store::{MemberChange, WriteError};
+use crate::store::{MemberChange, Write, WriteError};
 use crate::user::{Name, User, UserId};
+use crate::users::race::{Failure, race};
 use crate::view::UserView;
-
-/// How often an edit that meets others of the same account is tried.
-const RACES: u32 = 6;
-/// The first pause between two tries.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a user changes without further proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,24 +72,7 @@ pub async fn update(
     patch: MergePatch,
 ) -> Result<Tagged<UserView>, Problem> {
     let id = person(&caller)?;
-    for attempt in 1..=RACES {
-        let user = app.me(&id).await?;
-        conditions.check(&UserView::etag(&user))?;
-        let edited: Editable = patch.apply(&Editable { name: user.name.clone() })?;
-        if edited.name == user.name {
-            return Ok(Tagged::new(UserView::etag(&user), UserView::of(&user)));
-        }
-        let user = User { name: edited.name, ..user }.changed(app.clock.now());
-        match app.renamed(&user, &caller).await {
-            Ok(()) => return Ok(Tagged::new(UserView::etag(&user), UserView::of(&user))),
-            // Another request was between: with an `If-Match` it is refused by what that left.
-            Err(WriteError::Stale | WriteError::Conflict) => {
-                tokio::time::sleep(app.random.pause(FIRST_PAUSE, attempt)).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(raced())
+    race(&app.random, || app.edit(&id, &conditions, &patch)).await
 }
 
 /// Delete one's own account.
@@ -142,23 +119,48 @@ pub async fn delete(
 }
 
 impl App {
+    async fn edit(
+        &self,
+        id: &UserId,
+        conditions: &Preconditions,
+        patch: &MergePatch,
+    ) -> Result<Tagged<UserView>, Failure> {
+        let user = self.me(id).await?;
+        conditions.check(&UserView::etag(&user))?;
+        let edited: Editable = patch.apply(&Editable { name: user.name.clone() })?;
+        if edited.name == user.name {
+            return Ok(Tagged::new(UserView::etag(&user), UserView::of(&user)));
+        }
+        let user = User { name: edited.name, ..user }.changed(self.clock.now());
+        self.renamed(&user).await?;
+        Ok(Tagged::new(UserView::etag(&user), UserView::of(&user)))
+    }
+
     /// Writes a user with another name, and all memberships with it: lists of members show the name.
-    async fn renamed(&self, user: &User, caller: &Principal) -> Result<(), WriteError> {
-        let event = Event::new(caller.tenant, user.id, updated(user), user.updated_at, &self.random);
-        let outbox = event.outbox().map_err(|error| DynamoError::Refused(error.into()))?;
-        let mut along = Vec::new();
-        for before in self.accounts.memberships(&user.id).await? {
+    async fn renamed(&self, user: &User) -> Result<(), WriteError> {
+        let memberships = self.accounts.memberships(&user.id).await?;
+        let along = self.shown_in(&memberships, user)?;
+        self.accounts.update_user(user, None, along).await
+    }
+
+    /// The writes that have a user's memberships show the name and address of now, and tell the tenants' services: each by
+    /// the write of the membership, so that none is told which the user has left.
+    pub(crate) fn shown_in(&self, memberships: &[Membership], user: &User) -> Result<Vec<Write>, WriteError> {
+        let mut writes = Vec::new();
+        for before in memberships {
             let after = Membership {
+                email: user.email.clone(),
                 name: user.name.clone(),
                 updated_at: user.updated_at,
-                access_changed_at: Some(before.access_changed_at()),
+                access_changed_at: Some(before.access_as_of()),
                 revision: before.revision + 1,
                 ..before.clone()
             };
-            let change = MemberChange { before: &before, after: Some(&after), outbox: None };
-            along.extend(self.accounts.member_changed(change)?);
+            let event = Event::new(before.tenant_id, user.id, updated(user), user.updated_at, &self.random);
+            let outbox = Some(event.outbox().map_err(|error| DynamoError::Refused(error.into()))?);
+            writes.extend(self.accounts.member_changed(MemberChange { before, after: Some(&after), outbox })?);
         }
-        self.accounts.update_user(user, Some(outbox), along).await
+        Ok(writes)
     }
 
     /// The caller's own record. A token may outlive its account by seconds.

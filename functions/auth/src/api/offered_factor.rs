@@ -45,8 +45,8 @@ impl OfferedFactor {
 /// Who is to prove a factor, and for what.
 pub(crate) struct Claimant<'a> {
     pub(crate) user: &'a User,
-    /// In whose audit trail a failure is told.
-    pub(crate) tenant_id: TenantId,
+    /// In whose audit trail it is told.
+    pub(crate) told: Option<TenantId>,
     pub(crate) ceremony: Ceremony,
 }
 
@@ -73,7 +73,7 @@ impl App {
             OfferedFactor::Passkey(proof) => match self.prove_passkey(who.ceremony, Some(&who.user.id), &proof).await {
                 Ok(passkey) => (Some(passkey.factor()), "passkey"),
                 Err(NotProved::Wrong { passkey: Some(passkey), reason: NotVerified::Cloned }) => {
-                    self.block_passkey(&passkey, who.tenant_id, origin).await?;
+                    self.block_passkey(&passkey, who.told, origin).await?;
                     (None, "passkey")
                 }
                 Err(NotProved::Wrong { .. }) => (None, "passkey"),
@@ -83,8 +83,10 @@ impl App {
         if let Some(proved) = proved {
             return Ok(proved);
         }
-        let record = origin.record(who.tenant_id, Action::FactorFailed, ANONYMOUS, self.clock.now(), &self.random);
-        self.audit_later(record.on(who.user.id).with(kind)).await;
+        if let Some(tenant) = who.told {
+            let record = origin.record(tenant, Action::FactorFailed, ANONYMOUS, self.clock.now(), &self.random);
+            self.audit_later(record.on(who.user.id).with(kind)).await;
+        }
         Err(Problem::new(ProblemType::InvalidCredentials, "the second factor is not right"))
     }
 
@@ -118,14 +120,14 @@ impl App {
         let mut codes = record.codes;
         let tried = on_a_core(move || (codes.use_code(&code), codes.remaining())).await;
         let (Some(place), remaining) = tried.map_err(Problem::internal)? else { return Ok(None) };
-        let used = origin.record(who.tenant_id, Action::RecoveryCodeUsed, who.user.id, self.clock.now(), &self.random);
         let (mail, mail_write) =
             self.factor_notice(&who.user.id, FactorChange::Used, Factor::RecoveryCodes, None, origin)?;
-        let writes = vec![
-            self.accounts.recovery_code_used(&who.user.id, record.created_at, place),
-            self.accounts.audit_write(&used.with(format!("{remaining} left")))?,
-            mail_write,
-        ];
+        let mut writes = vec![self.accounts.recovery_code_used(&who.user.id, record.created_at, place), mail_write];
+        if let Some(tenant) = who.told {
+            let (action, now) = (Action::RecoveryCodeUsed, self.clock.now());
+            let used = origin.record(tenant, action, who.user.id, now, &self.random);
+            writes.push(self.accounts.audit_write(&used.with(format!("{remaining} left")))?);
+        }
         Ok(Some(ProvedFactor { methods: vec![RECOVERY, MULTI_FACTOR], writes, notice: Some(mail) }))
     }
 }

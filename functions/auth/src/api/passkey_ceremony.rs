@@ -175,19 +175,18 @@ impl App {
     pub(crate) async fn block_passkey(
         &self,
         passkey: &PasskeyRecord,
-        tenant_id: TenantId,
+        told: Option<TenantId>,
         origin: &Origin,
     ) -> Result<(), Problem> {
         let now = self.clock.now();
-        let record = origin.record(tenant_id, Action::PasskeyCloned, ANONYMOUS, now, &self.random);
         let label = passkey.name.as_ref().map(Name::to_string);
         let (mail, mail_write) =
             self.factor_notice(&passkey.user_id, FactorChange::Blocked, Factor::Passkey, label, origin)?;
-        let writes = vec![
-            self.accounts.passkey_blocked(passkey, now),
-            self.accounts.audit_write(&record.on(passkey.id))?,
-            mail_write,
-        ];
+        let mut writes = vec![self.accounts.passkey_blocked(passkey, now), mail_write];
+        if let Some(tenant) = told {
+            let record = origin.record(tenant, Action::PasskeyCloned, ANONYMOUS, now, &self.random);
+            writes.push(self.accounts.audit_write(&record.on(passkey.id))?);
+        }
         match self.accounts.transact(writes).await {
             Ok(()) => self.hurry(&mail).await,
             // Another request blocked it, or its user removed it.

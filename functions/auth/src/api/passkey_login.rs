@@ -10,7 +10,7 @@ use webauthn_rs::prelude::PublicKeyCredential;
 use super::login::unverified;
 use super::passkey_ceremony::{NotProved, PasskeyOptions, PasskeyProof};
 use crate::app::App;
-use crate::audit::{ANONYMOUS, Action, Origin};
+use crate::audit::{Action, Origin};
 use crate::factor::passkey::{Authenticating, Ceremony, NotVerified};
 use crate::issue::{Proved, SignedIn};
 
@@ -24,7 +24,7 @@ pub struct PasskeyLogIn {
     /// What `navigator.credentials.get` made: the JSON form (`toJSON`) of its `PublicKeyCredential`.
     #[schema(value_type = Object)]
     credential: PublicKeyCredential,
-    /// The tenant that the tokens shall name, of those that the user is a member of. Without it the one of the sign-up.
+    /// The tenant that the tokens shall name, of those that the user is a member of. Without it the one they began in, or another.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     tenant_id: Option<TenantId>,
@@ -80,11 +80,10 @@ pub async fn finish(
                 && let Some(user) = app.accounts.user(&passkey.user_id).await?
             {
                 if matches!(reason, NotVerified::Cloned) {
-                    app.block_passkey(&passkey, user.home_tenant_id, &origin).await?;
+                    app.block_passkey(&passkey, app.seat(&user).await?, &origin).await?;
                 }
-                let now = app.clock.now();
-                let record = origin.record(user.home_tenant_id, Action::SignInFailed, ANONYMOUS, now, &app.random);
-                app.audit_later(record.on(user.id).with("passkey")).await;
+                let found = std::future::ready(Ok(Some(user)));
+                app.audit_whom_later(found, Action::SignInFailed, Some("passkey"), origin).await;
             }
             return Err(refused());
         }
@@ -95,7 +94,7 @@ pub async fn finish(
     }
     let methods = proved.methods.iter().map(|method| (*method).to_owned()).collect();
     let signed_in = Proved { user: &user, tenant_id: given.tenant_id, methods, device: None, origin: &origin };
-    app.sign_in(signed_in, proved.writes).await.map(Json)
+    Box::pin(app.sign_in(signed_in, proved.writes)).await.map(Json)
 }
 
 fn refused() -> Problem {

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use shared::dynamo::AttributeValue;
 use shared::http::{ClientNetwork, Document, Json, NoContent, Problem, ProblemType};
+use shared::id::TenantId;
 use shared::identity::{Caller, permission};
 use utoipa::ToSchema;
 
@@ -101,10 +102,12 @@ pub async fn reset(
         return Err(invalid());
     }
     // Whoever reads the mail has the address: it is proved. Whoever signed up with it may be another.
-    let user = if user.is_verified() { user } else { user.without_choices() };
+    let is_new = !user.is_verified();
+    let user = if is_new { user.without_choices() } else { user };
     let (user, proof) = app.with_proof(user, &origin).await?;
+    let told = if is_new { Some(user.home_tenant_id) } else { app.seat(&user).await? };
     let along = proof.writes.into_iter().chain([app.accounts.ticket_used(&ticket)]).collect();
-    let new = NewPassword { user, password: given.new_password, kept: None, action: Action::PasswordReset };
+    let new = NewPassword { user, password: given.new_password, kept: None, action: Action::PasswordReset, told };
     match app.set_password(new, proof.outbox, along, &origin).await? {
         Some(done) => Ok(done),
         // The token may be the loser's, and good.
@@ -144,7 +147,8 @@ pub async fn change(
     }
     app.throttle.succeeded(admitted).await?;
     let (kept, action) = (Some(session), Action::PasswordChanged);
-    let new = NewPassword { user, password: given.new_password, kept, action };
+    let told = app.seat(&user).await?;
+    let new = NewPassword { user, password: given.new_password, kept, action, told };
     app.set_password(new, None, Vec::new(), &origin).await?.ok_or_else(raced)
 }
 
@@ -155,6 +159,8 @@ struct NewPassword {
     /// The session that goes on.
     kept: Option<SessionId>,
     action: Action,
+    /// In whose audit trail it is told.
+    told: Option<TenantId>,
 }
 
 impl App {
@@ -167,7 +173,7 @@ impl App {
         along: Vec<Write>,
         origin: &Origin,
     ) -> Result<Option<NoContent>, Problem> {
-        let NewPassword { user, password, kept, action } = new;
+        let NewPassword { user, password, kept, action, told } = new;
         let name = user.name.as_ref().map_or("", Name::as_str);
         let checked = password.check_choice(&[user.email.as_str(), name, &self.product_name]);
         checked.map_err(|refusal| refusal.at("/new_password"))?;
@@ -178,9 +184,12 @@ impl App {
         let (mail, mail_write) =
             self.mail(Occasion::Notice { user_id: user.id, email: None, letter: Box::new(letter) })?;
         let (ended, count) = self.accounts.sessions_ended(&user.id, kept.as_ref(), now).await?;
-        let record = origin.record(user.home_tenant_id, action, user.id, now, &self.random);
         let mut writes = along;
-        writes.extend([mail_write, self.accounts.audit_write(&record.with(format!("{count} sessions ended")))?]);
+        writes.push(mail_write);
+        if let Some(tenant) = told {
+            let record = origin.record(tenant, action, user.id, now, &self.random);
+            writes.push(self.accounts.audit_write(&record.with(format!("{count} sessions ended")))?);
+        }
         writes.extend(ended);
         match self.accounts.update_user(&user, outbox, writes).await {
             Ok(()) => {}

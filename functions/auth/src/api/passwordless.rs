@@ -153,9 +153,8 @@ pub async fn verify(
     let user = if user.is_verified() { user } else { app.proved_by_mail(user, &origin).await? };
     let used_up = [Some(&ticket), asked_by.as_ref()].into_iter().flatten();
     let along = used_up.map(|ticket| app.accounts.ticket_used(ticket)).collect();
-    let unchanged = app.accounts.user_unchanged(&user);
     let proved = Proved { user: &user, tenant_id, methods: vec!["otp".to_owned()], device: None, origin: &origin };
-    app.proved_first_factor(proved, unchanged, along).await
+    app.proved_first_factor(proved, along).await
 }
 
 impl App {

@@ -8,6 +8,7 @@ use shared::events::Event;
 use shared::events::identity::RefreshTokenReused;
 use shared::http::{Document, Json, Problem, ProblemType};
 use shared::id::TenantId;
+use shared::time::Timestamp;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -19,7 +20,7 @@ use crate::membership::Membership;
 use crate::oauth::client::Client;
 use crate::oauth::grant::{self, Application};
 use crate::session::{RefreshToken, Session, Standing};
-use crate::store::WriteError;
+use crate::store::{Write, WriteError};
 use crate::tenant::Tenant;
 use crate::user::User;
 
@@ -76,6 +77,14 @@ pub(crate) struct Renewed {
     pub(crate) tenant: Tenant,
 }
 
+/// The application's client that asks for a refresh.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) client: &'a Client,
+    /// Before it was read: its tokens hold as of then.
+    pub(crate) begun: Timestamp,
+}
+
 /// What one try of a refresh came to.
 enum Outcome {
     Done(Box<Renewed>),
@@ -102,11 +111,11 @@ impl App {
         &self,
         presented: &RefreshToken,
         asked: Option<TenantId>,
-        client: Option<&Client>,
+        by: Option<Asking<'_>>,
         origin: &Origin,
     ) -> Result<Renewed, Problem> {
         for attempt in 1..=RACES {
-            match Box::pin(self.refresh_once(presented, asked, client, origin)).await? {
+            match Box::pin(self.refresh_once(presented, asked, by, origin)).await? {
                 Outcome::Done(renewed) => return Ok(*renewed),
                 Outcome::Overtaken => tokio::time::sleep(self.random.pause(FIRST_PAUSE, attempt)).await,
             }
@@ -118,10 +127,11 @@ impl App {
         &self,
         presented: &RefreshToken,
         asked: Option<TenantId>,
-        client: Option<&Client>,
+        by: Option<Asking<'_>>,
         origin: &Origin,
     ) -> Result<Outcome, Problem> {
-        let (user_id, session_id, now) = (presented.user_id(), presented.session_id(), self.clock.now());
+        let (user_id, session_id, client) = (presented.user_id(), presented.session_id(), by.map(|by| by.client));
+        let now = by.map_or_else(|| self.clock.now(), |by| by.begun);
         let session = self.accounts.session(&user_id, &session_id, now);
         let (user, session) = tokio::try_join!(self.accounts.user(&user_id), session)?;
         let session = session.filter(|session| session.is_of(client.map(|client| client.id)));
@@ -178,20 +188,12 @@ impl App {
     /// Ends a session of whose refresh token somebody has a copy: a record, an event and a mail to its user go along.
     async fn end_replayed(&self, user: &User, session: &Session, origin: &Origin) -> Result<(), Problem> {
         let now = self.clock.now();
-        let record = origin.record(session.tenant_id, Action::RefreshTokenReused, ANONYMOUS, now, &self.random);
-        let data = RefreshTokenReused {
-            user_id: user.id.to_string(),
-            session_id: session.id.to_string(),
-            network: origin.device.network.clone(),
-        };
-        let event = Event::new(session.tenant_id, session.id, data, now, &self.random);
-        let outbox = event.outbox().map_err(Problem::internal)?;
         let letter = Message::RefreshTokenReused { occurrence: origin.occurrence(now) };
         let occasion = Occasion::Notice { user_id: user.id, email: None, letter: Box::new(letter) };
         let (mail, mail_write) = self.mail(occasion)?;
         let mut writes = self.accounts.session_ended_once(&user.id, &session.id, now);
-        writes.push(self.accounts.audit_write_telling(&record.on(session.id), outbox)?);
         writes.push(mail_write);
+        writes.extend(self.replay_told(user, session, origin).await?);
         match self.accounts.transact(writes).await {
             Ok(()) => self.hurry(&mail).await,
             // Another replay, or the user, ended it at this moment.
@@ -199,5 +201,23 @@ impl App {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// The record and event of a replay: for the session's tenant, and for another one of the user's when they are no member
+    /// of that any more.
+    async fn replay_told(&self, user: &User, session: &Session, origin: &Origin) -> Result<Option<Write>, Problem> {
+        let memberships = self.accounts.memberships(&user.id).await?;
+        let lasting = memberships.iter().map(|member| member.tenant_id).find(|tenant| *tenant == session.tenant_id);
+        let Some(tenant) = lasting.or_else(|| user.seat(&memberships)) else { return Ok(None) };
+        let now = self.clock.now();
+        let record = origin.record(tenant, Action::RefreshTokenReused, ANONYMOUS, now, &self.random);
+        let data = RefreshTokenReused {
+            user_id: user.id.to_string(),
+            session_id: session.id.to_string(),
+            network: origin.device.network.clone(),
+        };
+        let event = Event::new(tenant, session.id, data, now, &self.random);
+        let outbox = event.outbox().map_err(Problem::internal)?;
+        Ok(Some(self.accounts.audit_write_telling(&record.on(session.id), outbox)?))
     }
 }

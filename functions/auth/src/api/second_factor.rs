@@ -70,12 +70,15 @@ pub async fn prove(
     let offered = OfferedFactor::one_of(given.totp, given.recovery_code, given.passkey)?;
     let offered = offered.ok_or_else(|| missing("/totp", "or recovery_code or passkey is required"))?;
     let begun = app.log_in_begun(&given.ticket).await?;
-    let subject = KnownDevice::subject(begun.device.as_ref(), "factor", &begun.user.id.to_string());
+    // Whoever knew the password alone, before there was a second factor, has no count of their own for it.
+    let device = begun.device.as_ref().filter(|device| device.has_both_factors());
+    let subject = KnownDevice::subject(device, "factor", &begun.user.id.to_string());
     let admitted = app.throttle.admit(&subject, network).await?;
-    if !app.accounts.try_code(&begun.ticket).await? {
+    let (may_try, told) = tokio::try_join!(app.accounts.try_code(&begun.ticket), app.seat(&begun.user))?;
+    if !may_try {
         return Err(void());
     }
-    let who = Claimant { user: &begun.user, tenant_id: begun.user.home_tenant_id, ceremony: Ceremony::SecondFactor };
+    let who = Claimant { user: &begun.user, told, ceremony: Ceremony::SecondFactor };
     let factor = app.prove_factor(&who, offered, &origin).await?;
     let methods = begun.methods.iter().cloned();
     let methods = methods.chain(factor.methods.iter().map(|method| (*method).to_owned())).collect();
@@ -83,7 +86,7 @@ pub async fn prove(
     along.extend(factor.writes);
     let Begun { user, tenant_id, device, .. } = &begun;
     let proved = Proved { user, tenant_id: *tenant_id, methods, device: device.clone(), origin: &origin };
-    let signed_in = app.sign_in(proved, along).await?;
+    let signed_in = Box::pin(app.sign_in(proved, along)).await?;
     app.throttle.succeeded(admitted).await?;
     if let Some(mail) = factor.notice {
         app.hurry(&mail).await;

@@ -149,7 +149,7 @@ impl App {
             proved.methods.push("pwd");
         }
         if let Some(offered) = offered {
-            let who = Claimant { user, tenant_id: caller.tenant, ceremony: Ceremony::StepUp };
+            let who = Claimant { user, told: Some(caller.tenant), ceremony: Ceremony::StepUp };
             let factor = self.prove_factor(&who, offered, origin).await?;
             proved.methods.extend(factor.methods);
             proved.writes = factor.writes;

@@ -82,8 +82,10 @@ impl Writer {
                 }
             }
             Occasion::ChangeEmail { user_id, email, change } => {
-                if self.accounts.user_by_email(&email).await?.is_some() {
-                    return Ok(Some(Letter { to: email, name: None, message: Message::AlreadyRegistered }));
+                // Who signed up with the address and never proved it gives way to whoever does.
+                let owner = self.accounts.user_by_email(&email).await?.filter(User::is_verified);
+                if let Some(owner) = owner {
+                    return Ok((owner.id != user_id).then(|| to_user(owner, Message::AddressWanted)));
                 }
                 match self.accounts.user(&user_id).await? {
                     Some(user) => self.verification(product, &user, email, Some(change)).await.map(Some),

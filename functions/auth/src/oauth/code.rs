@@ -12,7 +12,7 @@ use super::grant::{self, OPENID};
 use super::id_token::IdToken;
 use super::refusal::{Failure, Refused};
 use super::token::TokenAnswer;
-use crate::api::refresh::Renewed;
+use crate::api::refresh::{Asking, Renewed};
 use crate::app::App;
 use crate::audit::{ANONYMOUS, Action, Origin};
 use crate::issue::{lacks_second_factor, second_factor_first};
@@ -51,12 +51,13 @@ impl Client {
 impl App {
     /// RFC 6749, section 4.1.3.
     pub(super) async fn code_tokens(&self, form: &OAuthForm, origin: &Origin) -> Result<TokenAnswer, Failure> {
+        // Before all that the tokens rest on is read.
+        let now = self.clock.now();
         let client = form.client_or_public(self, origin).await?;
         client.check_grant(GrantType::AuthorizationCode)?;
         let redirect_uri = form.required("redirect_uri")?;
         let verifier = form.required("code_verifier")?;
         let ticket: Ticket = form.required("code")?.parse().map_err(|_| void())?;
-        let now = self.clock.now();
         let Some(code) = authorization::find_code(&self.accounts, &ticket, now).await? else {
             return self.replayed(&client, &ticket, origin).await;
         };
@@ -88,13 +89,14 @@ impl App {
 
     /// RFC 6749, section 6. A narrower `scope` is that of the access token alone.
     pub(super) async fn renewed_tokens(&self, form: &OAuthForm, origin: &Origin) -> Result<TokenAnswer, Failure> {
+        let begun = self.clock.now();
         let client = form.client_or_public(self, origin).await?;
         let presented: RefreshToken = form.required("refresh_token")?.parse().map_err(|_| over())?;
         let narrower = match form.get("scope") {
             Some(scope) => Some(self.narrower(&client, &presented, scope).await?),
             None => None,
         };
-        let renewed = Box::pin(self.renew(&presented, None, Some(&client), origin)).await;
+        let renewed = Box::pin(self.renew(&presented, None, Some(Asking { client: &client, begun }), origin)).await;
         let mut renewed = renewed.map_err(refused_as(over))?;
         if let Some((application, narrower)) = renewed.session.application.as_mut().zip(narrower) {
             application.scopes = grant::common(&application.scopes, &narrower);

@@ -59,7 +59,6 @@ impl OAuthForm {
 
     /// The client that the credentials prove. One answer for a client that is unknown and one that did not prove itself.
     pub async fn client(&self, app: &App, origin: &Origin) -> Result<Client, Failure> {
-        let unproved = || Refused::InvalidClient.because("the client did not prove itself");
         let Credentials { client_id, offered } = self.credentials.as_ref().ok_or_else(unproved)?;
         let found = match client_id {
             Some(id) => app.accounts.client(id).await?,
@@ -95,7 +94,6 @@ impl OAuthForm {
             Some(id) => app.accounts.client(&id).await?,
             None => None,
         };
-        let unproved = || Refused::InvalidClient.because("the client did not prove itself");
         found.filter(Client::is_public).ok_or_else(unproved)
     }
 }
@@ -130,6 +128,11 @@ impl FromRequest<App> for OAuthForm {
         let credentials = credentials(basic, &parameters)?;
         Ok(Self { parameters, credentials, network })
     }
+}
+
+/// The one answer to who is no client, or did not prove to be one.
+fn unproved() -> Failure {
+    Refused::InvalidClient.because("the client did not prove itself")
 }
 
 pub(super) fn is_form(headers: &HeaderMap) -> bool {

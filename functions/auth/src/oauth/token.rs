@@ -108,10 +108,11 @@ pub async fn token(State(app): State<App>, origin: Origin, form: OAuthForm) -> R
 impl App {
     /// RFC 6749, section 4.4.
     async fn machine_token(&self, form: &OAuthForm, origin: &Origin) -> Result<TokenAnswer, Failure> {
+        let begun = self.clock.now();
         let client = form.client(self, origin).await?;
         client.check_grant(GrantType::ClientCredentials)?;
         let scope = scope(&client, form.get("scope"))?;
-        let now = self.clock.now().as_second();
+        let issued = begun.as_second();
         let claims = Claims {
             iss: self.signer.issuer().to_owned(),
             aud: self.signer.audience().to_owned(),
@@ -125,9 +126,9 @@ impl App {
             auth_time: None,
             acr: None,
             amr: Vec::new(),
-            iat: now,
-            as_of: revocation::as_of(self.clock.now(), client.updated_at).as_millisecond(),
-            exp: now + ACCESS_TOKEN_LIFETIME.as_secs(),
+            iat: issued,
+            as_of: revocation::as_of(begun, client.updated_at).as_millisecond(),
+            exp: issued + ACCESS_TOKEN_LIFETIME.as_secs(),
             jti: token_id(&self.random),
         };
         Ok(TokenAnswer {

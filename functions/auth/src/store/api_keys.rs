@@ -10,13 +10,12 @@ use shared::dynamo::{Put, Query, TransactWrite, n, s};
 use shared::id::TenantId;
 use shared::identity::Scopes;
 use shared::identity::api_key::{ApiKeyId, KeyMode};
-use shared::identity::store::ApiKeyRecord;
+use shared::identity::store::{ApiKeyRecord, KEPT};
 use shared::time::Timestamp;
 
 use super::{AccountStore, Counted, Keyset, ListPage, Write, WriteError, item, removed_at};
-use crate::audit::KEPT;
 
-/// A key, as its tenant lists it. A revoked one is listed for as long as audit records are kept.
+/// A key, as its tenant lists it. A revoked one is listed for as long as its record is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListedKey {
     /// Its id.

@@ -24,7 +24,7 @@ fn member_sort_key(user: &UserId) -> String {
 }
 
 impl AccountStore {
-    /// A user's memberships: at most [`crate::app::MOST_TENANTS`].
+    /// A user's memberships.
     pub async fn memberships(&self, user: &UserId) -> Result<Vec<Membership>, WriteError> {
         let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
             .value(":pk", s(user_partition(user)))

@@ -29,7 +29,7 @@ use crate::store::{MOST_API_KEYS, Write, WriteError};
 #[derive(Debug)]
 struct Found {
     listed: ListedKey,
-    /// None is there only when somebody took it out of the table.
+    /// None where it was taken out of the table: with the listing, some time after the revocation, or by somebody.
     record: Option<ApiKeyRecord>,
 }
 

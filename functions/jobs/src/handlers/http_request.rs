@@ -14,8 +14,8 @@ use crate::delivery;
 /// The most headers.
 const MOST_HEADERS: usize = 50;
 
-/// Bytes of the answer's body that are kept.
-const KEPT_BODY: usize = 8 * 1024;
+/// Characters of the answer's body that are kept: at most 8 KB.
+const KEPT_BODY: usize = 2 * 1024;
 
 pub(super) struct HttpRequest {
     outbound: Outbound,
@@ -125,7 +125,7 @@ impl Handler for HttpRequest {
             return Err(delivery::refused(&response, self.clock.now()));
         }
         let body = std::str::from_utf8(&response.body).ok();
-        let body = body.map(|body| body.chars().take(KEPT_BODY / 4).collect()).filter(|body: &String| !body.is_empty());
+        let body = body.map(|body| body.chars().take(KEPT_BODY).collect()).filter(|body: &String| !body.is_empty());
         Ok(Answer { status: response.status.as_u16(), body })
     }
 }

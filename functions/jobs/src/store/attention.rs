@@ -99,6 +99,12 @@ pub(super) fn dead_partition(tenant: &TenantId, queue: &QueueName) -> String {
     format!("{tenant}#dead#{queue}")
 }
 
+/// All shards. Each minute begins with another, so that none is always the one that there is no time for.
+pub fn shards(now: Timestamp) -> impl Iterator<Item = u32> {
+    let first = u32::try_from(now.as_second().div_euclid(60).rem_euclid(SHARDS.into())).unwrap_or(0);
+    (first..SHARDS).chain(0..first)
+}
+
 /// What an item of the index says.
 #[derive(Debug)]
 pub struct Found {
@@ -110,16 +116,34 @@ pub struct Found {
     pub at: Attention,
 }
 
+/// Jobs to look at.
+#[derive(Debug)]
+pub struct ToSweep {
+    /// Which, the longest due first.
+    pub found: Vec<Found>,
+    /// Where the next page starts; none after the last.
+    pub next: Option<Item>,
+}
+
 impl JobStore {
-    /// What the sweeper looks at until `now` in one shard, the longest due first.
-    pub async fn to_sweep(&self, shard: u32, now: Timestamp, limit: usize) -> Result<Vec<Found>, StoreError> {
+    /// What the sweeper looks at until `now` in one shard, from `start` on. The index is behind the table: what was seen to is
+    /// in it for a while, and is not to be met again.
+    pub async fn to_sweep(
+        &self,
+        shard: u32,
+        now: Timestamp,
+        start: Option<Item>,
+        limit: usize,
+    ) -> Result<ToSweep, StoreError> {
         let query = Query::new(&self.table, "attention_pk = :pk AND attention_sk < :until")
             .index(ATTENTION)
             .value(":pk", s(sweep_partition(shard)))
             // A `$` sorts after the `#` that follows the time.
             .value(":until", s(format!("{}$", rfc3339_millis(now))))
+            .after(start)
             .limit(limit);
-        Ok(self.dynamo.query(query).await?.items.iter().filter_map(found).collect())
+        let page = self.dynamo.query(query).await?;
+        Ok(ToSweep { found: page.items.iter().filter_map(found).collect(), next: page.next })
     }
 
     /// Has the sweeper look at a job again at `at`; done only if nothing has happened to the job since it was read.
@@ -141,4 +165,23 @@ fn found(item: &Item) -> Option<Found> {
     let job_id = text(item, "sk")?.strip_prefix("job#")?.parse().ok()?;
     let at = Attention { pk: text(item, "attention_pk")?.to_owned(), sk: text(item, "attention_sk")?.to_owned() };
     Some(Found { tenant_id, job_id, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_shard_has_its_minute_to_be_the_first() {
+        let orders: Vec<Vec<u32>> = (0..i64::from(SHARDS))
+            .map(|minute| shards(Timestamp::from_second(29_000_000 * 60 + minute * 60 + 7).unwrap()).collect())
+            .collect();
+        let firsts: BTreeSet<_> = orders.iter().map(|order| order[0]).collect();
+        assert_eq!(firsts, (0..SHARDS).collect());
+        for order in orders {
+            assert_eq!(order.into_iter().collect::<BTreeSet<_>>(), (0..SHARDS).collect());
+        }
+    }
 }

@@ -13,6 +13,10 @@ use crate::message::Ready;
 use crate::name::{JobKey, QueueName};
 use crate::queue::Settings;
 
+/// How long the count of a limit is kept after a place was returned: far longer than any job runs, as another of the same limit
+/// may run still. A claim takes the removal back.
+const COUNT_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 /// A limit of concurrency in which a claim counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -100,12 +104,12 @@ impl JobStore {
             };
         }
         let slots = claimant.slots.iter().map(|slot| {
-            let update =
-                Update::new(&self.table, key(slot_partition(tenant_id, &slot.scope), "slot"), "ADD #running :one")
-                    .only_if("attribute_not_exists(#running) OR #running < :limit")
-                    .name("#running", "running")
-                    .value(":one", n(1))
-                    .value(":limit", n(slot.limit));
+            let at = key(slot_partition(tenant_id, &slot.scope), "slot");
+            let update = Update::new(&self.table, at, "ADD #running :one REMOVE removed_at")
+                .only_if("attribute_not_exists(#running) OR #running < :limit")
+                .name("#running", "running")
+                .value(":one", n(1))
+                .value(":limit", n(slot.limit));
             (TransactWrite::Update(update), Meaning::Slot(slot.scope.clone()))
         });
         // The job goes first: when it is not for the taking, its limits are of no interest.
@@ -209,13 +213,15 @@ impl JobStore {
         Ok(item.and_then(|item| number(&item, "running")).unwrap_or(0))
     }
 
-    /// The return of a claim's places in its limits.
-    pub(super) fn slot_returns<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = TransactWrite> + 'a {
-        job.slots.iter().map(|scope| {
-            let update =
-                Update::new(&self.table, key(slot_partition(&job.tenant_id, scope), "slot"), "ADD #running :less")
-                    .name("#running", "running")
-                    .value(":less", n(-1));
+    /// The return of a claim's places in its limits at `now`.
+    pub(super) fn slot_returns<'a>(&'a self, job: &'a Job, now: Timestamp) -> impl Iterator<Item = TransactWrite> + 'a {
+        let removed_at = now.checked_add(COUNT_KEPT).unwrap_or(Timestamp::MAX).as_second();
+        job.slots.iter().map(move |scope| {
+            let at = key(slot_partition(&job.tenant_id, scope), "slot");
+            let update = Update::new(&self.table, at, "ADD #running :less SET removed_at = :removed_at")
+                .name("#running", "running")
+                .value(":less", n(-1))
+                .value(":removed_at", n(removed_at));
             TransactWrite::Update(update)
         })
     }

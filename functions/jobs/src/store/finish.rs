@@ -33,8 +33,9 @@ impl JobStore {
         let follow_up = ending.follow_up.map(|next| self.job_put(next)).transpose()?;
         let ends = !matches!(ending.next, Next::Waiting(_));
         let unique = if ends { self.unique_release(job) } else { None };
+        let returns = self.slot_returns(job, ending.now);
         let update = self.finish_update(job, ending)?;
-        let more: Vec<_> = self.slot_returns(job).chain(unique).chain(follow_up.map(TransactWrite::Put)).collect();
+        let more: Vec<_> = returns.chain(unique).chain(follow_up.map(TransactWrite::Put)).collect();
         if more.is_empty() {
             return self.dynamo.update(update).await.map(drop).map_err(super::stale);
         }

@@ -48,7 +48,7 @@ pub struct JobPage {
 }
 
 /// What was found in one partition, and how far it was read.
-struct Part {
+struct Partition {
     jobs: Vec<Job>,
     /// The last job that was looked at, when there may be more behind it.
     read_to: Option<JobId>,
@@ -58,7 +58,8 @@ impl JobStore {
     /// One page of the tenant's jobs. Each partition is read from the same place on; what lies beyond the end of the one
     /// that was read least is left for the next page.
     pub async fn list(&self, tenant: &TenantId, query: &ListQuery, now: Timestamp) -> Result<JobPage, StoreError> {
-        let parts = try_join_all((0..PARTITIONS).map(|partition| self.part(tenant, partition, query, now))).await?;
+        let parts =
+            try_join_all((0..PARTITIONS).map(|partition| self.partition(tenant, partition, query, now))).await?;
         let order = |left: &JobId, right: &JobId| if query.ascending { left.cmp(right) } else { right.cmp(left) };
         let frontier = parts.iter().filter_map(|part| part.read_to).min_by(|left, right| order(left, right));
         let mut jobs: Vec<Job> = parts.into_iter().flat_map(|part| part.jobs).collect();
@@ -75,15 +76,15 @@ impl JobStore {
         Ok(JobPage { jobs, next })
     }
 
-    async fn part(
+    async fn partition(
         &self,
         tenant: &TenantId,
         partition: u32,
         query: &ListQuery,
         now: Timestamp,
-    ) -> Result<Part, StoreError> {
+    ) -> Result<Partition, StoreError> {
         let Some(keyed) = self.keyed(tenant, partition, query) else {
-            return Ok(Part { jobs: Vec::new(), read_to: None });
+            return Ok(Partition { jobs: Vec::new(), read_to: None });
         };
         let base = filtered(keyed, query, now);
         let wanted = query.limit + 1;
@@ -102,7 +103,7 @@ impl JobStore {
         items.truncate(wanted);
         let jobs: Vec<Job> = items.into_iter().map(read).collect::<Result<_, _>>()?;
         let read_to = if more { jobs.last().map(|job| job.id) } else { start.as_ref().and_then(id_of) };
-        Ok(Part { jobs, read_to })
+        Ok(Partition { jobs, read_to })
     }
 
     /// The query by key: ids begin with the time, so that a range of times is a range of ids. None for an empty range.

@@ -3,7 +3,7 @@
 use shared::dynamo::{Put, Query, n, s};
 use shared::id::TenantId;
 
-use super::{JobStore, StoreError, item, key, read};
+use super::{JobStore, Part, StoreError, item, key, read};
 use crate::name::QueueName;
 use crate::queue::Queue;
 
@@ -30,14 +30,18 @@ impl JobStore {
     }
 
     /// The queues of a tenant by name, after one of them.
-    pub async fn queues(&self, tenant: &TenantId, after: Option<&str>, limit: usize) -> Result<Vec<Queue>, StoreError> {
+    pub async fn queues(
+        &self,
+        tenant: &TenantId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Part<Queue>, StoreError> {
         let low = after.map_or_else(|| "queue#".to_owned(), |name| format!("queue#{name}"));
         let query = Query::new(&self.table, "pk = :pk AND sk BETWEEN :low AND :high")
             .value(":pk", s(tenant.to_string()))
             // A `!` sorts before every character of a name.
             .value(":low", s(format!("{low}!")))
-            .value(":high", s("queue$"))
-            .limit(limit);
-        self.dynamo.query(query).await?.items.into_iter().map(read).collect()
+            .value(":high", s("queue$"));
+        self.part(query, limit).await
     }
 }

@@ -5,7 +5,7 @@ use shared::id::TenantId;
 use shared::time::{Timestamp, rfc3339_millis};
 
 use super::attention::SHARDS;
-use super::{ATTENTION, Along, Attention, InsertError, JobStore, StoreError, item, key, read};
+use super::{ATTENTION, Along, Attention, InsertError, JobStore, Part, StoreError, item, key, read};
 use crate::job::Job;
 use crate::schedule::record::{Schedule, ScheduleId};
 use crate::schedule::run::Run;
@@ -133,14 +133,13 @@ impl JobStore {
         tenant: &TenantId,
         after: Option<&ScheduleId>,
         limit: usize,
-    ) -> Result<Vec<Schedule>, StoreError> {
+    ) -> Result<Part<Schedule>, StoreError> {
         let query = Query::new(&self.table, "pk = :pk AND begins_with(sk, :prefix)")
             .value(":pk", s(tenant.to_string()))
             .value(":prefix", s("schedule#"))
             .after(after.map(|id| key(tenant.to_string(), schedule_sk(id)).into()))
-            .descending()
-            .limit(limit);
-        self.dynamo.query(query).await?.items.into_iter().map(read).collect()
+            .descending();
+        self.part(query, limit).await
     }
 
     /// The schedules of one shard that have a tick up to `until`, the longest due first.

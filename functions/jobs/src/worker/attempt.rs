@@ -25,6 +25,9 @@ const END_WRITTEN_WITHIN: Duration = Duration::from_secs(4);
 /// The longest pause before the second try; it doubles for each further one.
 const END_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a job waits whose attempt could not be begun, through no fault of its own.
+const PUT_OFF: Duration = Duration::from_secs(10);
+
 /// Why an attempt is given up from outside.
 enum Interruption {
     /// The claim is somebody else's.
@@ -44,7 +47,7 @@ impl Worker {
         let worked = AssertUnwindSafe(tokio::time::timeout(time, self.work(&job, &work))).catch_unwind();
         let delivered = tokio::select! {
             worked = worked => match worked {
-                Ok(Ok(delivered)) => delivered?,
+                Ok(Ok(delivered)) => delivered.unwrap_or_else(|error| put_off(&job, &error)),
                 Ok(Err(_)) => Delivered::Ended(Outcome::failed(Failure::new("timeout", format!("it took over {} s", time.as_secs())))),
                 Err(_) => Delivered::Ended(Outcome::failed(Failure::new("panic", "the handler panicked"))),
             },
@@ -85,7 +88,8 @@ impl Worker {
         }
     }
 
-    async fn work(&self, job: &Job, work: &Work) -> Result<Delivered, BoxError> {
+    /// An error is a failure of ours before the work was begun.
+    async fn work(&self, job: &Job, work: &Work) -> Result<Delivered, StoreError> {
         let payload = match self.payloads.of(job).await {
             Err(StoreError::NoPayload) => return Ok(unreadable(&StoreError::NoPayload)),
             Err(StoreError::Encode(error)) => return Ok(unreadable(&error)),
@@ -158,6 +162,12 @@ fn log(job: &Job, delivered: &Delivered) {
 /// What comes of a payload that no attempt can read.
 fn unreadable(error: &dyn std::error::Error) -> Delivered {
     Delivered::Ended(Outcome::poison(Failure::new("payload", error.to_string())))
+}
+
+/// What comes of a failure of ours before the work was begun: the job waits, and the attempt does not count.
+fn put_off(job: &Job, error: &StoreError) -> Delivered {
+    tracing::error!(job_id = %job.id, error = chain(error), "an attempt was put off that could not be begun");
+    Delivered::Ended(Outcome::Snoozed(PUT_OFF))
 }
 
 /// Ends when there is something new of the progress, but not at once.

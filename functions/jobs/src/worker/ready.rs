@@ -72,6 +72,8 @@ impl Worker {
     async fn refused(&self, ready: &Ready, job: &Job) -> Result<(), BoxError> {
         let now = self.engine.clock.now();
         match job.phase {
+            // Its server has it, perhaps for long, and the sweeper sees to the end of the lease.
+            Phase::Running if job.is_leased(now) && job.acknowledged == job.claims => Ok(()),
             Phase::Running if job.is_leased(now) => Err("another worker has the job".into()),
             Phase::Running => match self.engine.give_up(job).await {
                 // Somebody else has noticed as well, or the worker came back in time.

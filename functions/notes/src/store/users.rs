@@ -26,6 +26,8 @@ pub enum Told {
         email: String,
         /// What they are called.
         name: Option<String>,
+        /// Whether they begin in the tenant. Who left it is not known again by anything else.
+        begins: bool,
     },
     /// They are no member of the tenant any more. Their notes are the tenant's from now on.
     Left,
@@ -183,20 +185,22 @@ impl NoteStore {
     }
 }
 
-/// Notes what was told, and the user with it, when they are there; false when it is older than what is known.
+/// Notes what was told, and the user with it, when they are there; false when it is older than what is known, or about
+/// somebody who left. What is told of who has come back, and overtakes that they have, is lost with it until the next time.
 async fn note_state(transaction: &mut Transaction, change: &Change) -> Result<bool, PostgresError> {
     let noted = sqlx::query(
         "INSERT INTO user_states AS s (user_id, told_at, removed) VALUES ($1, $2, $3)
          ON CONFLICT (tenant, user_id) DO UPDATE SET told_at = excluded.told_at, removed = excluded.removed
-         WHERE s.told_at <= excluded.told_at",
+         WHERE s.told_at <= excluded.told_at AND (NOT s.removed OR $4)",
     )
     .bind(&change.user)
     .bind(change.told_at)
     .bind(!matches!(change.told, Told::Known { .. }))
+    .bind(!matches!(change.told, Told::Known { begins: false, .. }))
     .execute(&mut *transaction)
     .await?;
     let is_news = noted.rows_affected() > 0;
-    if is_news && let Told::Known { email, name } = &change.told {
+    if is_news && let Told::Known { email, name, .. } = &change.told {
         sqlx::query(
             "INSERT INTO users (id, email, name) VALUES ($1, $2, $3)
              ON CONFLICT (tenant, id) DO UPDATE SET email = excluded.email, name = excluded.name",

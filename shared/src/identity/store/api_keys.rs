@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::IdentityStore;
-use super::record::{ApiKeyRecord, id_of, item, key_of, record};
+use super::record::{ApiKeyRecord, id_of, item, key_of, record, removed_at};
 use crate::dynamo::{DynamoError, Put, TransactWrite, Update, n, s};
 use crate::http::versions::Version;
 use crate::identity::api_key::ApiKeyId;
@@ -63,8 +63,10 @@ impl IdentityStore {
 
     /// The write that revokes a key; one that is revoked stays so from its first time. It fails when there is no such key.
     pub fn revoke_key_write(&self, id: &ApiKeyId, at: Timestamp) -> TransactWrite {
-        let update = Update::new(&self.table, key_of(id), "SET revoked_at = if_not_exists(revoked_at, :at)");
-        TransactWrite::Update(update.only_if("attribute_exists(pk)").value(":at", n(at.as_second())))
+        let expression = "SET revoked_at = if_not_exists(revoked_at, :at), \
+                          removed_at = if_not_exists(removed_at, :removed_at)";
+        let update = Update::new(&self.table, key_of(id), expression).only_if("attribute_exists(pk)");
+        TransactWrite::Update(update.value(":at", n(at.as_second())).value(":removed_at", n(removed_at(at))))
     }
 
     /// The write that sets a key's end, earlier or later than it was: how the old key overlaps with the new one when a

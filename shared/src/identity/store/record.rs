@@ -5,14 +5,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Corrupt;
-use crate::dynamo::{AttributeValue, DynamoError, Item, Key, s};
+use crate::dynamo::{AttributeValue, DynamoError, Item, Key, n, s};
 use crate::http::ClientAddress;
 use crate::http::versions::Version;
 use crate::id::TenantId;
 use crate::identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyMode, made_at};
 use crate::identity::credits::{Credits, Refill};
 use crate::identity::permission::Scopes;
-use crate::time::Timestamp;
+use crate::time::{SignedDuration, Timestamp};
+
+/// How long a revoked key is kept: as long as the audit records of its tenant, which tell of it.
+pub const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// The most networks that a key may be bound to.
 pub const MOST_NETWORKS: usize = 20;
@@ -87,6 +90,11 @@ pub(super) fn key_of(id: &ApiKeyId) -> Key {
     [("pk", s(format!("key#{id}"))), ("sk", s("key"))].into()
 }
 
+/// When the record of a key goes that was revoked at `revoked_at`, in seconds since the Unix epoch.
+pub(super) fn removed_at(revoked_at: Timestamp) -> i64 {
+    revoked_at.as_second().saturating_add(KEPT.as_secs())
+}
+
 /// Whose item it is.
 pub(super) fn id_of(item: &Item) -> Result<ApiKeyId, Corrupt> {
     let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).map_or("", String::as_str);
@@ -154,6 +162,9 @@ pub(super) fn item(record: &ApiKeyRecord) -> Result<Item, DynamoError> {
     item.insert("pk".to_owned(), s(format!("key#{}", record.id)));
     item.insert("sk".to_owned(), s("key"));
     item.insert("hash".to_owned(), AttributeValue::B(Blob::new(*record.hash.as_bytes())));
+    if let Some(revoked_at) = record.revoked_at {
+        item.insert("removed_at".to_owned(), n(removed_at(revoked_at)));
+    }
     Ok(item)
 }
 

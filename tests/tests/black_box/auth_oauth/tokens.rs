@@ -1,9 +1,12 @@
 //! Tokens of a client that proves itself by its secret.
 
+use std::sync::{Arc, OnceLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use shared::identity::token::ACCESS_TOKEN_LIFETIME;
+use shared::time::{Clock, SignedDuration};
 use tests::{Fault, FaultProxy};
 
 use super::{MACHINE, part};
@@ -196,4 +199,40 @@ async fn an_outage_of_the_store_is_said_to_be_one() {
     let client = own.client(&["links:read"]).await;
     own.token(&client).await.problem(503, "unavailable");
     own.as_client(&client, "/oauth/introspect", &[("token", "x")]).await.problem(503, "unavailable");
+}
+
+/// Each call takes a moment: what is read first is older than what the clock says later.
+async fn moving(clock: Arc<OnceLock<Clock>>) -> FaultProxy {
+    FaultProxy::start(move |operation| {
+        let clock = clock.get().filter(|_| operation == "GetItem" || operation == "BatchGetItem");
+        clock.inspect(|clock| clock.advance(SignedDuration::from_millis(10)));
+        None
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_token_holds_as_of_before_its_client_was_read() {
+    let slot = Arc::new(OnceLock::new());
+    let proxy = moving(slot.clone()).await;
+    let own = OwnOAuth::with(|environment| environment.with("AWS_ENDPOINT_URL", proxy.url())).await;
+    let machine = own.client(&["links:read"]).await;
+    let application = own.application(&["links:*"], false).await;
+    let member = own.tenant.member(&["member"]).await;
+    let code = own.code(&member, &application, "links:read").await;
+    // Their last changes are long ago.
+    own.tenant.wait(10);
+    slot.set(own.tenant.clock.clone()).unwrap();
+    let as_of = |answer: &Value| part(answer["access_token"].as_str().unwrap(), 1)["as_of"].as_i64().unwrap();
+    let now = || own.tenant.clock.now().as_millisecond();
+
+    let begun = now();
+    assert_eq!(as_of(&own.token(&machine).await.expect(200).json()), begun);
+    assert!(now() > begun, "the time goes on while the client is read");
+    let begun = now();
+    let tokens = own.exchange(&application, &code, &[]).await.expect(200).json();
+    assert_eq!(as_of(&tokens), begun);
+    let begun = now();
+    let renewed = own.renew(&application, tokens["refresh_token"].as_str().unwrap()).await.expect(200).json();
+    assert_eq!(as_of(&renewed), begun);
 }

@@ -131,17 +131,26 @@ async fn a_job_that_is_parked_again_while_another_is_about_to_let_it_go_on_is_no
     let own = Arc::new(OwnJobs::new().await);
     let first = full(&own).await;
     let waiting = parked(&own, 1).await.remove(0);
+    // The place is given back, and who did that could not say so.
+    let mut has_ended = false;
+    let silent = network(move |call| {
+        let is_lost = has_ended && call == "Query";
+        has_ended |= call == "TransactWriteItems";
+        is_lost.then_some(Fault::LostRequest)
+    })
+    .await;
+    complete(&own, &own.behind(&silent, "jobs.api").await, &first).await;
+    let release = json!({"do": "release", "tenant_id": own.tenant.id, "queue": "default"}).to_string();
     // One function has looked at the parked jobs and is about to take one out. Before it does, another does, and between
     // that refusal and what follows it the job is parked again: a third job has taken the place.
-    let (other, done, message) = (own.clone(), json!({"claim": first["claim"]}), own.message(&waiting));
-    let (complete, again) = (format!("{}/complete", path(&first)), path(&first));
+    let (other, message, again, released) = (own.clone(), own.message(&waiting), path(&first), release.clone());
     let mut step = 0;
     let network = network(move |call| {
         let is_transaction = call == "TransactWriteItems";
         if step == 0 && is_transaction {
             step = 1;
             let taken = async {
-                other.ask("POST", &complete, Some(&done)).await.expect(200);
+                other.bring(&other.worker, vec![released.clone()]).await;
                 assert_eq!(other.queue.drain().await.len(), 1, "the other has let it go on");
                 // The third.
                 other.ask("POST", &format!("{again}/retry"), None).await.expect(200);
@@ -157,18 +166,13 @@ async fn a_job_that_is_parked_again_while_another_is_about_to_let_it_go_on_is_no
         None
     })
     .await;
-    let release = json!({"do": "release", "tenant_id": own.tenant.id, "queue": "default"}).to_string();
     own.bring(&own.behind(&network, "jobs.worker").await, vec![release]).await;
     let third = own.read(&first).await;
     assert_eq!((&third["state"], &third["claim"]), (&json!("running"), &json!(2)));
-    complete_with(&own, &third).await;
+    complete(&own, &own.api, &third).await;
     let jobs = own.until_all_have_ended().await;
     assert_eq!(jobs.len(), 2);
     assert!(jobs.iter().all(|job| job["state"] == "succeeded"), "{jobs:#?}");
-}
-
-async fn complete_with(own: &OwnJobs, job: &Value) {
-    complete(own, &own.api, job).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,5 +203,47 @@ async fn the_jobs_of_a_queue_that_was_paused_go_on_though_the_message_of_that_is
     }
     for job in own.until_all_have_ended().await {
         assert_eq!(story_of(&job), ["done"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_set_lets_as_many_parked_jobs_go_on_as_it_has_room_for() {
+    let own = OwnJobs::new().await;
+    let first = full(&own).await;
+    parked(&own, 4).await;
+    // How many it lets go on at once.
+    let let_go = async |concurrency: usize| {
+        own.set_queue("default", &json!({"concurrency": concurrency})).await;
+        own.bring(&own.worker, own.messages().await).await;
+        let messages = own.messages().await;
+        let count = messages.len();
+        own.undone.lock().unwrap().extend(messages);
+        count
+    };
+    assert_eq!(let_go(1).await, 0, "the place is taken");
+    assert_eq!(let_go(3).await, 2);
+    complete(&own, &own.api, &first).await;
+    let jobs = own.until_all_have_ended().await;
+    assert_eq!(jobs.len(), 5);
+    assert!(jobs.iter().all(|job| story_of(job) == ["done"]), "{jobs:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_count_of_a_key_that_nobody_uses_any_more_is_removed_and_never_while_a_job_of_it_runs() {
+    let own = OwnJobs::new().await;
+    own.set_queue("default", &json!({"concurrency_per_key": 2})).await;
+    own.deliver(&own.worker).await;
+    let removal = async || {
+        let items = crate::resources::items(&own.table).await;
+        let slot = items.into_iter().find(|item| item["sk"].as_s().unwrap() == "slot").expect("the key has a count");
+        slot.get("removed_at").map(|at| at.as_n().unwrap().parse::<i64>().unwrap())
+    };
+    for _ in 0..2 {
+        own.job(&json!({"type": "at.home", "concurrency_key": "customer"})).await;
+        let leased = own.ask("POST", "/v1/queues/default/lease", Some(&json!({"lease_seconds": 840}))).await;
+        assert_eq!(removal().await, None, "a job of the key runs");
+        complete(&own, &own.api, &leased.expect(200).json()["jobs"][0]).await;
+        assert!(removal().await.is_some_and(|at| at > own.clock.now().as_second()));
+        own.clock.advance(LONG);
     }
 }

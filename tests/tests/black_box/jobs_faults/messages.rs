@@ -163,3 +163,15 @@ async fn a_message_that_nobody_can_read_goes_to_the_dead_letters_with_its_reason
         assert!(told.starts_with("it cannot be decoded: ") && told.contains(reason), "{body}: {told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_too_many_of_a_job_that_its_server_has_taken_over_is_done_with() {
+    let own = OwnJobs::new().await;
+    let receiver = Receiver::start(|_| status(202)).await;
+    let job = own.job(&sent_to(&receiver)).await;
+    own.deliver(&own.worker).await;
+    assert_eq!(own.bring(&own.worker, vec![own.message(&job)]).await, 0);
+    assert_eq!((&own.read(&job).await["state"], receiver.deliveries().len()), (&json!("running"), 1));
+    own.ask("POST", &format!("{}/complete", path(&job)), Some(&json!({"claim": 1}))).await.expect(200);
+    assert_eq!(story_of(&own.until_it_has_ended().await), ["done"]);
+}

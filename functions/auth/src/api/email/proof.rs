@@ -13,9 +13,8 @@ use crate::email::EmailAddress;
 use crate::first_tenant::Placed;
 use crate::mail::task::Occasion;
 use crate::mail::templates::Message;
-use crate::membership::Membership;
 use crate::one_time::{AddressChange, Code, OneTime, TicketHash};
-use crate::store::{MemberChange, Write, WriteError};
+use crate::store::{Write, WriteError};
 use crate::user::User;
 
 /// What tells of an address that was proved and was not before; nothing otherwise.
@@ -92,9 +91,9 @@ impl App {
         if user.email != change.from || session.is_none() {
             return Err(invalid());
         }
+        self.make_way(email).await.map_err(used)?;
         let after = User { email: email.clone(), email_verified_at: Some(now), ..user.clone() }.changed(now);
-        let record = origin.record(user.home_tenant_id, Action::EmailChanged, user.id, now, &self.random);
-        let event = Event::new(user.home_tenant_id, user.id, updated(&after), now, &self.random);
+        let memberships = self.accounts.memberships(&user.id).await?;
         let letter = Message::EmailChanged { occurrence: origin.occurrence(now) };
         let old = Some(user.email.clone());
         let (mail, mail_write) =
@@ -102,32 +101,27 @@ impl App {
         let mut along = vec![
             self.accounts.ticket_used(ticket),
             self.accounts.session_lives(&user.id, &change.session_id),
-            self.accounts.audit_write(&record)?,
+            self.accounts.claim_email(&after.email, &after.id)?,
+            self.accounts.release_email(&user.email),
             mail_write,
         ];
-        along.extend(self.address_moved(user, &after).await?);
-        let outbox = event.outbox().map_err(Problem::internal)?;
-        self.accounts.update_user(&after, Some(outbox), along).await.map_err(used)?;
+        if let Some(tenant) = user.seat(&memberships) {
+            let record = origin.record(tenant, Action::EmailChanged, user.id, now, &self.random);
+            along.push(self.accounts.audit_write(&record)?);
+        }
+        along.extend(self.shown_in(&memberships, &after)?);
+        self.accounts.update_user(&after, None, along).await.map_err(used)?;
         self.hurry(&mail).await;
         Ok(())
     }
 
-    /// The writes that move a user's address: the claims, and the copies that memberships show.
-    async fn address_moved(&self, before: &User, after: &User) -> Result<Vec<Write>, Problem> {
-        let mut writes =
-            vec![self.accounts.claim_email(&after.email, &after.id)?, self.accounts.release_email(&before.email)];
-        for known in self.accounts.memberships(&after.id).await? {
-            let member = Membership {
-                email: after.email.clone(),
-                updated_at: after.updated_at,
-                access_changed_at: Some(known.access_changed_at()),
-                revision: known.revision + 1,
-                ..known.clone()
-            };
-            let change = MemberChange { before: &known, after: Some(&member), outbox: None };
-            writes.extend(self.accounts.member_changed(change)?);
+    /// Has an account give way that was begun with an address and never proved it.
+    async fn make_way(&self, email: &EmailAddress) -> Result<(), WriteError> {
+        match self.accounts.user_by_email(email).await? {
+            Some(holder) if holder.is_verified() => Err(WriteError::Taken),
+            Some(holder) => self.give_way(&holder).await,
+            None => Ok(()),
         }
-        Ok(writes)
     }
 }
 

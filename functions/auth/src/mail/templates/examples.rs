@@ -22,11 +22,13 @@ impl Message {
         let messages = vec![
             Self::VerifyEmail { link: verify, code: code.clone(), valid_for: SignedDuration::from_hours(24) },
             Self::AlreadyRegistered,
+            Self::AddressWanted,
             Self::ResetPassword { link: reset, valid_for: SignedDuration::from_hours(1) },
             Self::PasswordChanged { occurrence: occurrence.clone() },
             Self::SignInLink { link: sign_in, code, valid_for: SignedDuration::from_mins(10) },
             Self::EmailChanged { occurrence: occurrence.clone() },
             Self::NewSignIn { occurrence: occurrence.clone() },
+            Self::PasswordUsed { occurrence: occurrence.clone() },
             Self::RefreshTokenReused { occurrence: occurrence.clone() },
             Self::SecondFactorChanged {
                 change: FactorChange::Added,

@@ -28,6 +28,8 @@ pub enum Message {
     },
     /// To the address of an account, with which somebody tried to sign up.
     AlreadyRegistered,
+    /// To the address of an account, which was to become that of another account.
+    AddressWanted,
     /// Choose a new password.
     ResetPassword {
         /// Where it is chosen.
@@ -58,6 +60,11 @@ pub enum Message {
     /// A notice: somebody signed in from a device that was not seen before.
     NewSignIn {
         /// The sign-in.
+        occurrence: Occurrence,
+    },
+    /// A notice: the password was used on a device that was not seen before, and the second factor was asked for.
+    PasswordUsed {
+        /// The log-in so far.
         occurrence: Occurrence,
     },
     /// A notice: a refresh token came a second time, so that its session was ended (RFC 9700, section 4.14.2).
@@ -158,11 +165,13 @@ impl Message {
         match self {
             Self::VerifyEmail { .. } => "verify_email",
             Self::AlreadyRegistered => "already_registered",
+            Self::AddressWanted => "address_wanted",
             Self::ResetPassword { .. } => "reset_password",
             Self::PasswordChanged { .. } => "password_changed",
             Self::SignInLink { .. } => "sign_in_link",
             Self::EmailChanged { .. } => "email_changed",
             Self::NewSignIn { .. } => "new_sign_in",
+            Self::PasswordUsed { .. } => "password_used",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::SecondFactorChanged { .. } => "second_factor_changed",
             Self::IdentityChanged { .. } => "identity_changed",
@@ -176,11 +185,13 @@ impl Message {
         match self {
             Self::VerifyEmail { .. } => format!("Confirm your e-mail address for {product}"),
             Self::AlreadyRegistered => format!("You already have an account with {product}"),
+            Self::AddressWanted => format!("Somebody wants to use your address with {product}"),
             Self::ResetPassword { .. } => format!("Reset your {product} password"),
             Self::PasswordChanged { .. } => format!("Your {product} password was changed"),
             Self::SignInLink { .. } => format!("Sign in to {product}"),
             Self::EmailChanged { .. } => format!("The e-mail address of your {product} account was changed"),
             Self::NewSignIn { .. } => format!("New sign-in to your {product} account"),
+            Self::PasswordUsed { .. } => format!("Your {product} password was used on a new device"),
             Self::RefreshTokenReused { .. } => format!("A session of your {product} account was ended for safety"),
             Self::SecondFactorChanged { .. } => format!("The second factors of your {product} account were changed"),
             Self::IdentityChanged { .. } => format!("How you sign in to {product} was changed"),
@@ -192,7 +203,7 @@ impl Message {
     /// The values for the message's own templates.
     pub(super) fn values(&self) -> Value {
         match self {
-            Self::AlreadyRegistered => context! {},
+            Self::AlreadyRegistered | Self::AddressWanted => context! {},
             Self::VerifyEmail { link, code, valid_for } | Self::SignInLink { link, code, valid_for } => {
                 context! { link => link.as_str(), code => code.as_str(), valid_for => in_words(*valid_for) }
             }
@@ -202,6 +213,7 @@ impl Message {
             Self::PasswordChanged { occurrence }
             | Self::EmailChanged { occurrence }
             | Self::NewSignIn { occurrence }
+            | Self::PasswordUsed { occurrence }
             | Self::RefreshTokenReused { occurrence }
             | Self::AccountDeleted { occurrence } => occurrence.values(),
             Self::SecondFactorChanged { change, factor, label, occurrence } => context! {

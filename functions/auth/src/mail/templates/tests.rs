@@ -121,6 +121,7 @@ fn what_users_chose_changes_neither_structure_nor_lines() {
         if let Message::PasswordChanged { occurrence }
         | Message::EmailChanged { occurrence }
         | Message::NewSignIn { occurrence }
+        | Message::PasswordUsed { occurrence }
         | Message::RefreshTokenReused { occurrence }
         | Message::SecondFactorChanged { occurrence, .. }
         | Message::IdentityChanged { occurrence, .. }

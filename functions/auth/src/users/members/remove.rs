@@ -50,7 +50,7 @@ impl Core {
         conditions: &Preconditions,
     ) -> Result<NoContent, Failure> {
         let member = self.member(&caller.tenant, id).await?;
-        let now = revocation::after(member.updated_at, self.clock.now());
+        let now = revocation::after(member.last_changed_at(), self.clock.now());
         conditions.check(&MemberView::etag(&member))?;
         check_ownership(caller, &[&member])?;
         let data = MemberRemoved { user_id: id.to_string() };

@@ -78,7 +78,7 @@ impl Request<'_> {
     async fn once(&self) -> Result<Tagged<MemberView>, Failure> {
         let core = self.core;
         let before = core.member(&self.caller.tenant, &self.id).await?;
-        let now = revocation::after(before.updated_at, core.clock.now());
+        let now = revocation::after(before.last_changed_at(), core.clock.now());
         self.conditions.check(&MemberView::etag(&before))?;
         let after = self.edited(&before, now)?;
         if after.roles == before.roles && after.status == before.status {

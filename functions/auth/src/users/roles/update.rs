@@ -91,8 +91,7 @@ impl Request<'_> {
         let narrowed = ALL.iter().any(|name| before.permissions.grant(name) && !permissions.grant(name));
         let holders = if narrowed { core.accounts.holders(&before, MOST_HOLDERS).await? } else { Some(Vec::new()) };
         // Later than what the tokens of its holders are made of.
-        let changed =
-            holders.iter().flatten().map(Membership::access_changed_at).fold(before.updated_at, Timestamp::max);
+        let changed = holders.iter().flatten().map(Membership::access_as_of).fold(before.updated_at, Timestamp::max);
         let now = revocation::after(changed, now);
         let after = CustomRole {
             description,

@@ -2,6 +2,7 @@
 
 mod look;
 mod round;
+mod show;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,8 @@ use utoipa::ToSchema;
 
 use self::round::Round;
 use crate::app::App;
-use crate::attempt::{Failure, Outcome};
 use crate::name::{QueueName, check_no_controls};
 use crate::queue::LONGEST_TIMEOUT_SECONDS;
-use crate::store::StoreError;
 use crate::view::JobView;
 
 /// The most jobs that are leased at once.
@@ -112,24 +111,7 @@ pub async fn lease(
         Planned::First(attempt) => (round.wait(asked.has_key().then_some(&attempt)).await?, false),
         Planned::Again(reserved) => (round.still_held(reserved).await?, true),
     };
-    let now = app.engine.clock.now();
-    let mut views = Vec::with_capacity(jobs.len());
-    for job in &jobs {
-        let payload = match app.payloads.of(job).await {
-            Ok(payload) => payload,
-            // No worker can do it; the others are leased all the same.
-            Err(error @ (StoreError::NoPayload | StoreError::Encode(_))) => {
-                let failure = Failure::new("payload", error.to_string());
-                match app.engine.settle(job, Outcome::poison(failure)).await {
-                    Ok(_) | Err(StoreError::Stale) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        };
-        views.push(JobView::of(job, now).with_payload(payload).with_parents(app.engine.parents(job).await?));
-    }
-    Ok(Answered { body: Leased { jobs: views }, is_replay })
+    Ok(Answered { body: Leased { jobs: show::all(&app, &jobs, is_replay).await? }, is_replay })
 }
 
 impl NewLease {

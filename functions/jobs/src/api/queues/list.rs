@@ -14,6 +14,7 @@ use super::view::QueueView;
 use crate::app::App;
 use crate::queue::Queue;
 use crate::statistics::Statistics;
+use crate::store::Part;
 
 /// How many, from where on.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,9 +61,7 @@ pub async fn list(
 ) -> Result<Page<QueueView>, Problem> {
     let after: Option<String> = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let limit = parameters.limit.get();
-    let mut queues = app.engine.jobs.queues(&caller.tenant, after.as_deref(), limit + 1).await?;
-    let more = queues.len() > limit;
-    queues.truncate(limit);
+    let Part { records: queues, more } = app.engine.jobs.queues(&caller.tenant, after.as_deref(), limit).await?;
     let next = queues.last().filter(|_| more).map(|last| last.name.clone());
     let statistics = match (queues.first(), queues.last()) {
         (Some(first), Some(last)) => {

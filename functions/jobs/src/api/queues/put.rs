@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// Set a queue.
 ///
 /// What is left out has its default. Functions notice a change within 5 seconds. A queue that goes on, or may do more at
-/// once, of all its jobs or of those of a key, takes up the jobs at once that waited for that.
+/// once, of all its jobs or of those of a key, takes up at once as many of the jobs that waited for that as it has room for.
 ///
 /// A queue that is not there is made: with an `If-Match` it is not, as none has that version. With `If-None-Match: *` a
 /// queue is made and none is changed.

@@ -42,10 +42,8 @@ pub async fn list(
 ) -> Result<Page<ScheduleView>, Problem> {
     let after: Option<ScheduleId> = app.cursors.start(&caller.tenant, &uri, parameters.cursor.as_deref()).await?;
     let limit = parameters.limit.get();
-    let mut schedules = app.engine.jobs.schedules(&caller.tenant, after.as_ref(), limit + 1).await?;
-    let more = schedules.len() > limit;
-    schedules.truncate(limit);
-    let next = schedules.last().filter(|_| more).map(|last| last.id);
-    let views: Result<_, _> = schedules.iter().map(ScheduleView::of).collect();
+    let part = app.engine.jobs.schedules(&caller.tenant, after.as_ref(), limit).await?;
+    let next = part.records.last().filter(|_| part.more).map(|last| last.id);
+    let views: Result<_, _> = part.records.iter().map(ScheduleView::of).collect();
     app.cursors.page(&caller.tenant, &uri, views.map_err(Problem::internal)?, next).await
 }

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use shared::http::Problem;
 use shared::http::idempotency::Attempt;
 use shared::id::TenantId;
+use shared::telemetry::chain;
 use tokio::time::Instant;
 
 use super::NewLease;
 use super::look::{LOOK_AT, Look, Passed};
 use crate::app::App;
+use crate::handlers::LARGEST_RESULT;
 use crate::job::{Job, JobId, Phase};
 use crate::message::Ready;
 use crate::name::QueueName;
@@ -19,9 +21,9 @@ use crate::queue::Settings;
 use crate::store::claim::{Claim, Claimant, Slot, mark, queue_scope, rate_scope};
 use crate::store::{Parked, StoreError};
 
-/// The most bytes of payloads that are leased at once, if there are several: an answer of Lambda may have 6 MB, in which
-/// each quote counts twice.
-const MOST_PAYLOADS: u64 = 2_500_000;
+/// The most bytes of payloads, and of what came of the jobs before, that are leased at once, if there are several jobs: an
+/// answer of Lambda may have 6 MB, in which each quote counts twice.
+const MOST_BYTES: u64 = 2_500_000;
 
 /// The time between two looks at an empty queue, at first; it doubles up to a second.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -52,7 +54,7 @@ struct Load {
     /// What the claims are marked with.
     mark: String,
     jobs: Vec<Job>,
-    /// How many bytes of payloads there is room for.
+    /// How many bytes there is room for.
     room: u64,
 }
 
@@ -95,17 +97,23 @@ impl Round<'_> {
         }
         let first = self.first_parked(&settings).await?;
         let mut look = Look::new(self, &settings, first.as_ref(), passed);
-        while load.jobs.len() < self.most()
-            && let Some(job) = look.next().await?
-        {
-            match self.claim(&load, job, &settings).await? {
-                Taken::Job(job) => load.add(*job),
-                Taken::Not => {}
-                Taken::Full(scope) => look.pass_over(scope),
-                Taken::NoMore => break,
+        while load.jobs.len() < self.most() {
+            match self.take_next(&mut look, &load, &settings).await {
+                Ok(Taken::Job(job)) => load.add(*job),
+                Ok(Taken::Not) => {}
+                Ok(Taken::Full(scope)) => look.pass_over(scope),
+                Ok(Taken::NoMore) => break,
+                Err(error) => return load.or_fail(error),
             }
         }
         Ok(load.jobs)
+    }
+
+    async fn take_next(&self, look: &mut Look<'_>, load: &Load, settings: &Settings) -> Result<Taken, Problem> {
+        match look.next().await? {
+            Some(job) => self.claim(load, job, settings).await,
+            None => Ok(Taken::NoMore),
+        }
     }
 
     /// The same, which is kept before; none when nothing is to be had. A limit is reserved no more jobs than it has room for.
@@ -129,10 +137,11 @@ impl Round<'_> {
         self.app.idempotency.keep_plan(attempt, &reserved).await?;
         let mut load = Load::new(reserved.mark);
         for job in jobs {
-            match self.claim(&load, job, &settings).await? {
-                Taken::Job(job) => load.add(*job),
-                Taken::Not | Taken::Full(_) => {}
-                Taken::NoMore => break,
+            match self.claim(&load, job, &settings).await {
+                Ok(Taken::Job(job)) => load.add(*job),
+                Ok(Taken::Not | Taken::Full(_)) => {}
+                Ok(Taken::NoMore) => break,
+                Err(error) => return load.or_fail(error).map(Some),
             }
             if load.jobs.len() == self.most() {
                 break;
@@ -186,17 +195,32 @@ impl Round<'_> {
 
 impl Load {
     const fn new(mark: String) -> Self {
-        Self { mark, jobs: Vec::new(), room: MOST_PAYLOADS }
+        Self { mark, jobs: Vec::new(), room: MOST_BYTES }
     }
 
     fn has_room_for(&self, job: &Job) -> bool {
-        job.payload.bytes() <= self.room || self.jobs.is_empty()
+        bytes(job) <= self.room || self.jobs.is_empty()
     }
 
     fn add(&mut self, job: Job) {
-        self.room = self.room.saturating_sub(job.payload.bytes());
+        self.room = self.room.saturating_sub(bytes(&job));
         self.jobs.push(job);
     }
+
+    /// What was taken before a failure is its worker's: unheard of, each would lose an attempt.
+    fn or_fail(self, error: Problem) -> Result<Vec<Job>, Problem> {
+        if self.jobs.is_empty() {
+            return Err(error);
+        }
+        tracing::warn!(error = chain(&error), taken = self.jobs.len(), "no further jobs could be leased");
+        Ok(self.jobs)
+    }
+}
+
+/// The most bytes that a job takes in an answer. What came of the jobs before is read when it is claimed.
+fn bytes(job: &Job) -> u64 {
+    let parents = job.depends_on.len().saturating_mul(LARGEST_RESULT);
+    job.payload.bytes().saturating_add(u64::try_from(parents).unwrap_or(u64::MAX))
 }
 
 /// What came of a claim.
