@@ -204,6 +204,6 @@ mod tests {
         assert!(is_taken(RateLimit { jobs: 100_000, per_seconds: 86_400 }));
         let rate_limit = Some(RateLimit { jobs: 99_991, per_seconds: 86_400 });
         let faults = Settings { rate_limit, ..Settings::default() }.faults();
-        assert_eq!(faults.iter().map(|fault| &*fault.pointer).collect::<Vec<_>>(), ["/rate_limit"]);
+        assert_eq!(faults.iter().map(|fault| fault.pointer).collect::<Vec<_>>(), ["/rate_limit"]);
     }
 }

@@ -66,7 +66,7 @@ impl Mending {
             return read_again::<T>(&self.value).filter(|next| next.pointer != parent);
         }
         let mut known = a_known_value(last);
-        let mut knows = known.is_some();
+        let mut was_told = known.is_some();
         let mut stand_ins = std::iter::once(None).chain(stand_ins.map(Some));
         while let Some(stand_in) = known.take().map(Some).or_else(|| stand_ins.next()) {
             if !replace(&mut self.value, parent, name, stand_in) {
@@ -75,8 +75,8 @@ impl Mending {
             match read_again::<T>(&self.value) {
                 // The next stand-in is tried, of which one may tell what is known.
                 Some(next) if next.pointer == last.pointer => {
-                    known = if knows { None } else { a_known_value(&next) };
-                    knows |= known.is_some();
+                    known = if was_told { None } else { a_known_value(&next) };
+                    was_told |= known.is_some();
                 }
                 next => return next,
             }
