@@ -1,7 +1,8 @@
-//! What a log-in costs over the one argon2 that it cannot do without: by the argon2 crate, with the same parameters.
+//! What a log-in costs beside the one argon2 that it cannot do without: by the reference implementation, which its authors
+//! wrote in C, and by the argon2 crate, which the log-in uses; all with the same parameters.
 //!
-//! `cargo bench -p tests --bench passwords`; the aim is a log-in within 1.05 of `argon2id`. What is compared is CPU time, as a
-//! log-in also waits for DynamoDB, which is a program in Python here. It is taken of the threads that the bench itself
+//! `cargo bench -p tests --bench passwords`; the aim is a log-in within 1.05 of the reference. What is compared is CPU time,
+//! as a log-in also waits for DynamoDB, which is a program in Python here. It is taken of the threads that the bench itself
 //! runs on, and not of the stack's. The contenders take turns, so that a busy machine disturbs all alike. It reads
 //! `/proc`, so it needs Linux. Beside them stands what one call of DynamoDB costs, when nothing came between it and the last
 //! one, and when a hash did, whose memory pushes all else out of the processor's caches.
@@ -11,7 +12,9 @@
 
 use std::fs;
 use std::hint::black_box;
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -26,6 +29,7 @@ use shared::password_hash::{LANES, MEMORY_KIB, PASSES};
 use shared::random::Random;
 use shared::time::Clock;
 use tests::account::{PASSWORD, fresh_email};
+use tests::python::{packages, python};
 use tests::{Instance, http_event, stack};
 
 /// How often each contender has its turn.
@@ -124,6 +128,47 @@ impl LogIns {
     }
 }
 
+/// The reference implementation, in a process of Python's: `reference.py`. It ends when this is dropped.
+struct Reference {
+    process: Child,
+    asked: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Reference {
+    fn start() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/passwords");
+        let mut process = Command::new(python())
+            .arg(folder.join("reference.py"))
+            .args([EACH_TURN.to_string(), MEMORY_KIB.to_string(), PASSES.to_string(), LANES.to_string()])
+            .env("PYTHONPATH", packages("argon2", &folder.join("requirements.txt")))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (asked, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Self { process, asked, answers: BufReader::new(answers).lines() }
+    }
+
+    /// Those of one of the hashes of a turn, as the process measures them.
+    fn turn(&mut self) -> Times {
+        writeln!(self.asked, "{PASSWORD}").unwrap();
+        let answer = self.answers.next().unwrap().unwrap();
+        let (used, took) = answer.split_once(' ').unwrap();
+        let each =
+            |nanoseconds: &str| Duration::from_nanos(nanoseconds.parse().unwrap()) / u32::try_from(EACH_TURN).unwrap();
+        (each(used), each(took))
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 fn bare_argon2() {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap();
     let argon2id = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -159,11 +204,13 @@ async fn bench() {
     let hash = password.hashed(&Random::system()).await.unwrap();
     // The first opens the keys of the instance.
     log_ins.turn().await;
-    let mut contenders = [const { Vec::new() }; 3];
-    let [bare, verify, log_in] = &mut contenders;
+    let mut reference = Reference::start();
+    let mut contenders = [const { Vec::new() }; 4];
+    let [in_c, bare, verify, log_in] = &mut contenders;
     let mut calls = [const { Vec::new() }; 2];
     let [after_a_call, after_a_hash] = &mut calls;
     for _ in 0..TURNS {
+        in_c.push(reference.turn());
         bare.push(timed(async { (0..EACH_TURN).for_each(|_| bare_argon2()) }).await);
         let turn = async {
             for _ in 0..EACH_TURN {
@@ -178,12 +225,14 @@ async fn bench() {
             after_a_call.push(times(cpu_time_here, log_ins.read()).await);
         }
     }
-    println!("| | CPU ms | over argon2's | a second on a core | with its waits, ms |\n|---|---:|---:|---:|---:|");
-    let mut reference = None;
-    for (name, mut times) in ["argon2id alone", "check of a password", "log-in"].into_iter().zip(contenders) {
-        let (cpu, took) = (median(&mut times, |(used, _)| *used), median(&mut times, |(_, took)| *took));
-        let over = cpu / *reference.get_or_insert(cpu);
-        println!("| {name} | {cpu:.2} | {over:.3} | {:.1} | {took:.2} |", 1e3 / cpu);
+    println!("| | CPU ms | over the reference | over the crate | a second on a core | with its waits, ms |");
+    println!("|---|---:|---:|---:|---:|---:|");
+    let names = ["argon2id, reference", "argon2id, crate", "check of a password", "log-in"];
+    let medians =
+        contenders.each_mut().map(|times| (median(times, |(used, _)| *used), median(times, |(_, took)| *took)));
+    let [(reference, _), (bare, _), ..] = medians;
+    for (name, (cpu, took)) in names.into_iter().zip(medians) {
+        println!("| {name} | {cpu:.2} | {:.3} | {:.3} | {:.1} | {took:.2} |", cpu / reference, cpu / bare, 1e3 / cpu);
     }
     println!("\n| a call of DynamoDB | CPU ms |\n|---|---:|");
     for (name, mut times) in ["after another", "after a hash"].into_iter().zip(calls) {
