@@ -103,31 +103,32 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::validation(vec![FieldError::new("", "invalid_type", "must be a JSON object")]));
     }
-    let error = match serde_path_to_error::deserialize(Objects(&mut serde_json::Deserializer::from_slice(body))) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let value = serde_json::from_slice::<Value>(body).map_err(|error| malformed(&error))?;
-    if !error.inner().is_data() {
-        // serde_json calls a number where it expects the name of a variant a syntax error.
-        return from_value(value);
-    }
-    Err(Problem::validation(if body.len() <= ALL_FAULTS_LIMIT {
-        faults::<T>(value, &error)
-    } else {
-        vec![first_fault(&error)]
-    }))
+    from_text(body)
 }
 
 /// Reads a `T` from a JSON value, with the same refusals as [`parse_json`].
-pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
-    match serde_path_to_error::deserialize(Objects(&value)) {
-        Ok(parsed) => Ok(parsed),
-        Err(error) if value.to_string().len() <= ALL_FAULTS_LIMIT => {
-            Err(Problem::validation(faults::<T>(value, &error)))
-        }
-        Err(error) => Err(Problem::validation(vec![first_fault(&error)])),
+pub(super) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
+    from_text(value.to_string().as_bytes())
+}
+
+/// Reads a `T` from sound JSON.
+fn from_text<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let first = match parse(text) {
+        Ok(parsed) => return Ok(parsed),
+        Err(first) => first,
+    };
+    if text.len() > ALL_FAULTS_LIMIT {
+        return Err(Problem::validation(vec![first]));
     }
+    let value = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
+    Err(Problem::validation(faults(value, first, &|value| parse::<T>(value.to_string().as_bytes()).err())))
+}
+
+/// Reads a `T`, or tells the first field that is bad. A type is read here and from a text only: what serde derives for it is
+/// compiled anew for each kind of source.
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(Objects(&mut serde_json::Deserializer::from_slice(text)))
+        .map_err(|error| first_fault(&error))
 }
 
 /// A text that is not JSON, or none that every program can read.
@@ -217,7 +218,11 @@ mod tests {
     #[test]
     fn a_number_in_the_place_of_a_variant_is_a_bad_field() {
         let refused = |body: &str| parse_json::<Parcel>(body.as_bytes()).unwrap_err();
-        assert_eq!(refused(r#"{"kind": 3}"#).errors()[0].pointer, "/kind");
+        for wrong in ["3", "true", "null", "[]"] {
+            let problem = refused(&format!(r#"{{"kind": {wrong}}}"#));
+            let told: Vec<_> = problem.errors().iter().map(|error| (&*error.pointer, &*error.code)).collect();
+            assert_eq!(told, [("/kind", "invalid_type")], "{wrong}");
+        }
         assert_eq!(refused(r#"{"kind": 3"#).kind(), ProblemType::MalformedJson);
         assert!(matches!(parse_json::<Parcel>(br#"{"kind": "small"}"#).unwrap().kind, Kind::Small));
     }
@@ -345,7 +350,7 @@ mod tests {
             (r#"{"by_name": {"a": {"price": 1}}, "line": []}"#, "/line"),
         ] {
             let whole = parse_json::<Gift>(body.as_bytes()).unwrap_err();
-            let value = from_value::<Gift>(serde_json::from_str(body).unwrap()).unwrap_err();
+            let value = from_value::<Gift>(&serde_json::from_str(body).unwrap()).unwrap_err();
             for problem in [whole, value] {
                 let told: Vec<_> = problem.errors().iter().map(|error| (&*error.pointer, &*error.code)).collect();
                 assert_eq!(told, [(pointer, "invalid_type")], "{body}");
@@ -354,7 +359,27 @@ mod tests {
         let body =
             r#"{"point": [1, 2], "any": [[1]], "raw": [1], "lines": [], "wrapping": {"kind": "paper", "sheets": 1}}"#;
         assert!(parse_json::<Gift>(body.as_bytes()).is_ok());
-        assert!(from_value::<Gift>(serde_json::from_str(&body.replace(r#""raw": [1], "#, "")).unwrap()).is_ok());
+        assert!(from_value::<Gift>(&serde_json::from_str(body).unwrap()).is_ok());
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code)]
+    struct Outer {
+        inner: Inner,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code)]
+    struct Inner {
+        inner: u8,
+    }
+
+    #[test]
+    fn a_field_is_told_from_the_one_of_its_name_around_it() {
+        for body in [r#"{"inner": {}}"#, r#"{"inner": {"inner": 1, "inner": 2}}"#] {
+            let problem = parse_json::<Outer>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.errors()[0].pointer, "/inner/inner", "{body}");
+        }
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! What serde finds wrong with a body, as field errors: all of them, each with its pointer and in words that a client
 //! understands.
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::objects::Objects;
 use super::problem::FieldError;
 
 /// At most this many bad fields of one body are listed.
@@ -13,22 +11,26 @@ const FAULT_LIMIT: usize = 50;
 /// Characters of a fault's detail.
 const DETAIL_LIMIT: usize = 300;
 
+/// What is wrong with a text that is JSON.
 pub(super) fn first_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
-    fault(&pointer_of(error.path()), &error.inner().to_string())
+    let pointer = pointer_of(error.path());
+    if error.inner().is_data() {
+        fault(&pointer, &error.inner().to_string())
+    } else {
+        // serde_json calls what is neither a string nor an object, where it expects the name of a variant, a syntax error.
+        FieldError::new(pointer, "invalid_type", "must be of another type")
+    }
 }
 
-/// All bad fields. serde stops at the first, so that one is taken out of the value, or replaced by something that its
-/// type accepts when it cannot be absent, and the rest is read again.
-pub(super) fn faults<T: DeserializeOwned>(
-    value: Value,
-    first: &serde_path_to_error::Error<serde_json::Error>,
-) -> Vec<FieldError> {
-    let mut last = first_fault(first);
+/// All bad fields after `first`, and that. serde stops at the first, so that one is taken out of the value, or replaced by
+/// something that its type accepts when it cannot be absent, and the rest is read again: `read` tells the first fault.
+pub(super) fn faults(value: Value, first: FieldError, read: &dyn Fn(&Value) -> Option<FieldError>) -> Vec<FieldError> {
+    let mut last = first;
     let mut found = vec![last.clone()];
     let mut mending = Mending { value, taken_out: Vec::new() };
     // A field that was taken out may be asked for later, and is mended a second time then.
     for _ in 0..2 * FAULT_LIMIT {
-        let Some(next) = mending.next_fault::<T>(&last) else { break };
+        let Some(next) = mending.next_fault(&last, read) else { break };
         let pointer = mending.as_sent(&next.pointer);
         if found.iter().all(|known| known.pointer != pointer) {
             found.push(FieldError { pointer, ..next.clone() });
@@ -48,7 +50,7 @@ struct Mending {
 
 impl Mending {
     /// Mends what `last` is about and finds the next fault, if there is one.
-    fn next_fault<T: DeserializeOwned>(&mut self, last: &FieldError) -> Option<FieldError> {
+    fn next_fault(&mut self, last: &FieldError, read: &dyn Fn(&Value) -> Option<FieldError>) -> Option<FieldError> {
         let stand_ins = [
             Value::from(1),
             Value::from("a"),
@@ -63,7 +65,7 @@ impl Mending {
             let index = name.parse().ok().filter(|index| *index < elements.len())?;
             elements.remove(index);
             self.taken_out.push((parent.to_owned(), index));
-            return read_again::<T>(&self.value).filter(|next| next.pointer != parent);
+            return read(&self.value).filter(|next| next.pointer != parent);
         }
         let mut known = a_known_value(last);
         let mut was_told = known.is_some();
@@ -72,7 +74,7 @@ impl Mending {
             if !replace(&mut self.value, parent, name, stand_in) {
                 return None;
             }
-            match read_again::<T>(&self.value) {
+            match read(&self.value) {
                 // The next stand-in is tried, of which one may tell what is known.
                 Some(next) if next.pointer == last.pointer => {
                     known = if was_told { None } else { a_known_value(&next) };
@@ -97,12 +99,6 @@ impl Mending {
             }
         })
     }
-}
-
-/// The first fault of a body.
-fn read_again<T: DeserializeOwned>(value: &Value) -> Option<FieldError> {
-    let error = serde_path_to_error::deserialize::<_, T>(Objects(value)).err()?;
-    Some(first_fault(&error))
 }
 
 /// One of the values that are known, where another was sent.
@@ -150,9 +146,7 @@ pub(super) fn fault(pointer: &str, message: &str) -> FieldError {
         None => message,
     };
     let quoted = || message.split('`').nth(1).unwrap_or_default();
-    let under = |name: &str| {
-        if pointer.ends_with(&format!("/{name}")) { pointer.to_owned() } else { format!("{pointer}/{name}") }
-    };
+    let under = |name: &str| format!("{pointer}{}", pointer_to(name));
     if message.starts_with("missing field") {
         return FieldError::new(under(quoted()), "missing_field", "is required");
     }
@@ -235,6 +229,7 @@ mod tests {
     use jiff::Timestamp;
     use jiff::civil::Date;
     use serde::Deserialize;
+    use serde::de::DeserializeOwned;
 
     use super::*;
 

@@ -37,7 +37,7 @@ impl MergePatch {
             return Err(Problem::validation(unknown));
         }
         json_patch::merge(&mut value, &self.0);
-        from_value(value)
+        from_value(&value)
     }
 }
 
