@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -155,15 +156,26 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(
-            parts.uri.query().unwrap_or_default().as_bytes(),
-        ));
+        let query = parts.uri.query().unwrap_or_default();
+        if let Some(fault) = fault_of_encoding(query) {
+            return Err(Problem::validation(vec![fault]));
+        }
+        let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
             let mut fault = fault(&pointer_of(error.path()), &error.inner().to_string());
             fault.pointer = format!("?{}", fault.pointer.trim_start_matches('/'));
             Problem::validation(vec![fault])
         })
     }
+}
+
+/// The first parameter whose bytes are no UTF-8: the parser would put other characters in their place.
+fn fault_of_encoding(query: &str) -> Option<FieldError> {
+    let is_text = |part: &str| percent_decode_str(part).decode_utf8().is_ok();
+    let pair = query.split('&').find(|pair| !is_text(pair))?;
+    let name = pair.split('=').next().unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    Some(FieldError::new(format!("?{name}"), "invalid", "must be UTF-8, percent-encoded"))
 }
 
 /// Parameters of the path. What does not parse names nothing that exists: 404.
@@ -241,6 +253,23 @@ mod tests {
         assert_eq!(carried("POST", Some("text/plain"), "").await, unsupported);
         assert_eq!(carried("POST", Some("application/json"), "").await, Ok(Bytes::new()));
         assert_eq!(carried("PUT", None, "").await, unsupported);
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Search {
+        search: String,
+    }
+
+    #[tokio::test]
+    async fn a_query_is_text() {
+        let asked = async |query: &str| {
+            let request = http::Request::builder().uri(format!("/?{query}")).body(()).unwrap();
+            let read = Query::<Search>::from_request_parts(&mut request.into_parts().0, &()).await;
+            read.map(|Query(search)| search.search).map_err(|problem| problem.errors()[0].pointer.clone())
+        };
+        assert_eq!(asked("search=%C3%A9+%26").await, Ok("é &".to_owned()));
+        assert_eq!(asked("search=%C3&limit=2").await, Err("?search".to_owned()));
+        assert_eq!(asked("search=a&%C3b=2").await, Err("?\u{fffd}b".to_owned()));
     }
 
     fn refused(body: &str) -> Problem {

@@ -375,6 +375,7 @@ async fn a_request_is_shown_in_both_versions() {
         (json!({"method": "GET", "path": "/v1/me"}), "/path"),
         (json!({"method": "GET", "path": "not a path"}), "/path"),
         (json!({"method": "G T", "path": "/v1/notes"}), "/method"),
+        (json!({"method": "BREW", "path": "/v1/notes"}), "/method"),
         (json!({"method": "GET", "path": "/v1/notes", "query": "a"}), "/query"),
     ] {
         assert_eq!(pointers(&preview(&body).await.problem(422, "validation"))[0].0, pointer, "{body}");

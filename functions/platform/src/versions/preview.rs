@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 
 use super::{App, DeprecationView};
 
+/// What the API is asked by.
+const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
 /// A request as it is sent to version 1.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -102,10 +105,10 @@ pub async fn preview(
     axum::extract::State(app): axum::extract::State<App>,
     Json(new): Json<NewPreview>,
 ) -> Result<Json<Preview>, Problem> {
-    let method = new
-        .method
-        .parse::<Method>()
-        .map_err(|_| Problem::validation(vec![FieldError::new("/method", "invalid", "is no method of HTTP")]))?;
+    let Some(method) = METHODS.into_iter().find(|method| *method == new.method.as_str()) else {
+        let detail = "must be `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`";
+        return Err(Problem::validation(vec![FieldError::new("/method", "invalid", detail)]));
+    };
     if new.answer.as_ref().is_some_and(|answer| !answer.get().starts_with('{')) {
         return Err(Problem::validation(vec![FieldError::new("/answer", "invalid_type", "must be a JSON object")]));
     }
